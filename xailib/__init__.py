@@ -1,0 +1,32 @@
+"""xailib: how explainable are CNNs? Attribution methods, metrics and findings behind the notebooks.
+
+The public names are imported on first use, so that a notebook pays only for what it needs.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "load_study": "xailib.params",
+    "load_images": "xailib.datasets",
+    "load_model": "xailib.models",
+    "list_models": "xailib.models",
+    "attribute": "xailib.attribution",
+    "list_methods": "xailib.attribution",
+    "evaluate": "xailib.metrics",
+    "list_metrics": "xailib.metrics",
+    "ImageBatch": "xailib.images",
+    "InputError": "xailib.errors",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'xailib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,19 @@
+"""The one exception that users of `xailib` meet on purpose."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong.
+
+    The message is one sentence that names the file, key or value and says what would be right.
+    Command-line entry points print it without a traceback and exit with status 2.
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the known word closest to `word`, else the list of known words."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"

@@ -1,0 +1,71 @@
+"""Registries: a plain function becomes a method, metric, data set or architecture by one decorator.
+
+What a table, an arrow or the workflow must know about an entry (family, direction, range, needs) is
+data on the entry, so nothing elsewhere branches on names.
+"""
+
+import fnmatch
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from xailib.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered function with its facts."""
+
+    name: str
+    function: Callable[..., Any]
+    facts: dict[str, Any]
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return self.__dict__["facts"][key]
+        except KeyError:
+            raise AttributeError(f"{self.name} declares no {key!r}") from None
+
+
+@dataclass
+class Registry:
+    """Entries of one kind, by name.
+
+    `facts` maps every fact an entry may declare to its default; a default of `...` makes it required.
+    """
+
+    kind: str
+    facts: dict[str, Any]
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def __call__(self, name: str, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate a function so that it is known as `name`."""
+        unknown = set(facts) - set(self.facts)
+        missing = {key for key, value in self.facts.items() if value is ...} - set(facts)
+        if unknown or missing:
+            raise TypeError(f"{self.kind} {name!r}: unknown facts {sorted(unknown)}, missing facts {sorted(missing)}")
+        if name in self.entries:
+            raise TypeError(f"{self.kind} {name!r} is registered twice")
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.entries[name] = Entry(name, function, {**self.facts, **facts})
+            return function
+
+        return register
+
+    def get(self, name: str) -> Entry:
+        """Return the entry called `name`; an unknown name is an `InputError` that suggests the nearest one."""
+        if name not in self.entries:
+            raise InputError(f"unknown {self.kind} '{name}'{nearest(name, self.entries)}")
+        return self.entries[name]
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Return the names that match a shell pattern, in the order of registration."""
+        return [name for name in self.entries if fnmatch.fnmatchcase(name, pattern)]
+
+
+# One registry a kind. Importing `xailib.attribution`, `.metrics`, `.datasets` or `.models` fills it.
+method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ...})
+metric = Registry("metric", {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ...})
+dataset = Registry("data set", {"label": ...})
+architecture = Registry("architecture", {"cam_layer": None, "offers": (), "label": ...})
