@@ -67,5 +67,5 @@ class Registry:
 # One registry a kind. Importing `xailib.attribution`, `.metrics`, `.datasets` or `.models` fills it.
 method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ...})
 metric = Registry("metric", {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ...})
-dataset = Registry("data set", {"label": ...})
+dataset = Registry("data set", {"label": ..., "class_names": None})
 architecture = Registry("architecture", {"cam_layer": None, "offers": (), "label": ...})

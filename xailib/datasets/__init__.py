@@ -1,0 +1,113 @@
+"""Data sets: images with labels, boxes and masks, all behind `load_images`.
+
+Every file of this package registers its data sets with `@dataset`; a new file is found by itself.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from xailib.errors import InputError, nearest
+from xailib.images import ImageBatch
+from xailib.registry import Entry, dataset
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def load_images(
+    name: str,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    root: str | Path | None = None,
+    shift: str | None = None,
+    **options: Any,
+) -> ImageBatch:
+    """Load images with their ground truth.
+
+    Which images come, and in which order, depends on (data set, split, seed) alone: `limit=n` is a prefix of any
+    larger limit. A limit above what the split holds gives all of it, with a warning.
+
+    Args:
+        name: a registered data set: pictograms, photos, imagenet, folder.
+        split: the data set's own default when None: test, but val for imagenet.
+        limit: how many images at most; None for all.
+        seed: chooses and orders the images, and seeds the shift's noise.
+        root: folder of the data, for the data sets that are read from one.
+        shift: one of `list_shifts(name)`, such as "silhouette" or "gaussian_noise_2".
+        options: what the data set's own function takes, such as `side=224`.
+
+    Raises:
+        InputError: an unknown data set, split, shift or option, a limit below 1, or data that cannot be read.
+    """
+    entry = dataset.get(name)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise InputError(f"limit: {limit!r} is not a number of images; give a whole number of at least 1, or none for all")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError(f"seed: {seed!r} is not a whole number")
+    given = {"split": split, "root": root, **options}
+    arguments = {key: value for key, value in given.items() if value is not None}
+    corruption = _check_shift(name, shift)
+    if shift is not None and not corruption:
+        arguments["shift"] = shift
+    _check_options(entry, arguments)
+    images = entry.function(**{"split": "test", **_defaults(entry), **arguments, "limit": limit, "seed": seed})
+    if limit is not None and len(images) < limit:
+        warnings.warn(f"data set '{name}' holds {len(images)} images; a limit of {limit} gives all of them", stacklevel=2)
+    if corruption:
+        from xailib.datasets.shifts import corrupt
+
+        images = corrupt(images, shift, seed)
+    return images
+
+
+def list_datasets(pattern: str = "*") -> list[str]:
+    """Return the names of the registered data sets that match a shell pattern."""
+    return dataset.names(pattern)
+
+
+def class_names(name: str, **options: Any) -> list[str]:
+    """Return the class names of a data set, in the order of its labels; `options` such as `root` where it needs them."""
+    entry = dataset.get(name)
+    if entry.class_names is None:
+        raise InputError(f"data set '{name}' declares no class names")
+    return list(entry.class_names(**{key: value for key, value in options.items() if value is not None}))
+
+
+def _check_shift(name: str, shift: str | None) -> bool:
+    """Refuse a shift that the data set does not have; return whether it is a corruption (it ends in a severity)."""
+    if shift is None:
+        return False
+    from xailib.datasets.shifts import list_shifts
+
+    if shift not in list_shifts(name):
+        raise InputError(f"unknown shift '{shift}' for data set '{name}'{nearest(shift, list_shifts(name))}")
+    return re.search(r"_[123]$", shift) is not None
+
+
+def _parameters(entry: Entry) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(entry.function).parameters)
+
+
+def _defaults(entry: Entry) -> dict[str, Any]:
+    """The data set's own default split, where it has one."""
+    split = _parameters(entry).get("split")
+    return {} if split is None or split.default is inspect.Parameter.empty else {"split": split.default}
+
+
+def _check_options(entry: Entry, arguments: dict[str, Any]) -> None:
+    parameters = _parameters(entry)
+    unknown = [key for key in arguments if key not in parameters]
+    if unknown:
+        takes = [key for key in parameters if key not in ("limit", "seed")]
+        raise InputError(f"data set '{entry.name}' takes no '{unknown[0]}'{nearest(unknown[0], takes)}")
+    required = [k for k, p in parameters.items() if p.default is p.empty and k not in ("split", "limit", "seed")]
+    missing = [key for key in required if key not in arguments]
+    if missing:
+        raise InputError(f"data set '{entry.name}' needs '{missing[0]}': the folder or value it is read from")
