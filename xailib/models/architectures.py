@@ -1,0 +1,104 @@
+"""Miniature CNNs for 64-pixel images: the paper's five architectures, narrowed.
+
+Each keeps its original's blocks (torchvision's own where it has them) and ends, as the originals do at 224 pixels, in
+maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last maps, then logits.
+"""
+
+from torch import Tensor, nn
+from torchvision.models.densenet import DenseNet
+from torchvision.models.googlenet import BasicConv2d, Inception
+from torchvision.models.mobilenetv2 import MobileNetV2
+from torchvision.models.resnet import BasicBlock
+
+from xailib.registry import architecture
+
+GAP_LINEAR = ("cam_layer", "gap_linear_head")
+
+
+class FeaturesHead(nn.Module):
+    """A network in two parts: `features` gives the last convolutional maps, `head` the logits."""
+
+    def __init__(self, features: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.features, self.head = features, head
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits `(n, classes)` for normalised pixels `(n, 3, h, w)`."""
+        return self.head(self.features(inputs))
+
+
+def pooled_linear(channels: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Global average pooling, then one linear layer."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels, classes))
+
+
+@architecture("mini_alexnet", cam_layer="features", offers=("cam_layer",), label="AlexNet")
+def mini_alexnet(classes: int) -> FeaturesHead:
+    """AlexNet (Krizhevsky 2012): five convolutions without normalisation, three linear layers. 0.7 M parameters."""
+
+    def conv(before: int, after: int, size: int, stride: int = 1) -> list[nn.Module]:
+        return [nn.Conv2d(before, after, size, stride, size // 2), nn.ReLU()]
+
+    features = nn.Sequential(
+        *conv(3, 32, 5, 2), nn.MaxPool2d(3, 2, 1), *conv(32, 64, 5), nn.MaxPool2d(3, 2, 1),
+        *conv(64, 96, 3), *conv(96, 96, 3), *conv(96, 64, 3),
+    )  # fmt: skip
+    head = nn.Sequential(
+        nn.Flatten(), nn.Dropout(0.2), nn.Linear(64 * 8 * 8, 96), nn.ReLU(),
+        nn.Dropout(0.2), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, classes),
+    )  # fmt: skip
+    return FeaturesHead(features, head)
+
+
+@architecture("mini_googlenet", cam_layer="features", offers=GAP_LINEAR, label="GoogLeNet")
+def mini_googlenet(classes: int) -> FeaturesHead:
+    """GoogLeNet (Szegedy 2015): a stem and five Inception blocks with torchvision's functional ReLUs."""
+    features = nn.Sequential(
+        BasicConv2d(3, 32, kernel_size=3, stride=2, padding=1),
+        nn.MaxPool2d(3, 2, 1),
+        Inception(32, 16, 24, 32, 4, 8, 8),
+        Inception(64, 24, 32, 48, 8, 12, 12),
+        nn.MaxPool2d(3, 2, 1),
+        Inception(96, 48, 48, 64, 8, 16, 16),
+        Inception(144, 48, 48, 64, 8, 16, 16),
+        Inception(144, 64, 64, 96, 12, 24, 24),
+    )
+    return FeaturesHead(features, pooled_linear(208, classes))
+
+
+@architecture("mini_resnet", cam_layer="features", offers=GAP_LINEAR, label="ResNet")
+def mini_resnet(classes: int) -> FeaturesHead:
+    """ResNet (He 2016): three stages of two basic blocks, 32-64-128 channels. 0.7 M parameters."""
+    stem = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
+    stages = [_stage(32, 32, 1), _stage(32, 64, 2), _stage(64, 128, 2)]
+    return FeaturesHead(nn.Sequential(*stem, *stages), pooled_linear(128, classes))
+
+
+def _stage(before: int, after: int, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride != 1 or before != after:
+        shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+    return nn.Sequential(BasicBlock(before, after, stride, shortcut), BasicBlock(after, after))
+
+
+@architecture("mini_densenet", cam_layer="features", offers=GAP_LINEAR, label="DenseNet")
+def mini_densenet(classes: int) -> FeaturesHead:
+    """DenseNet (Huang 2017): torchvision's, growth 16, three blocks of four layers, no pooling in the stem."""
+    network = DenseNet(growth_rate=16, block_config=(4, 4, 4), num_init_features=32, bn_size=2, num_classes=classes)
+    network.features.conv0 = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
+    network.features.pool0 = nn.Identity()
+    # torchvision applies the last ReLU in forward(); here it closes the features.
+    return FeaturesHead(
+        nn.Sequential(network.features, nn.ReLU()), pooled_linear(network.classifier.in_features, classes)
+    )
+
+
+@architecture("mini_mobilenet_v2", cam_layer="features", offers=GAP_LINEAR, label="MobileNet-v2")
+def mini_mobilenet_v2(classes: int) -> FeaturesHead:
+    """MobileNet-v2 (Sandler 2018): torchvision's inverted residuals, ReLU6, six blocks, 384 last channels."""
+    setting = [[1, 16, 1, 1], [4, 24, 2, 2], [4, 40, 2, 2], [4, 64, 1, 1]]
+    network = MobileNetV2(num_classes=classes, inverted_residual_setting=setting)
+    last = network.features[-1]
+    last[0] = nn.Conv2d(64, 384, 1, bias=False)
+    last[1] = nn.BatchNorm2d(384)
+    return FeaturesHead(network.features, pooled_linear(384, classes))
