@@ -1,0 +1,172 @@
+"""The tidy frames of one study, with the facts of its models, methods and metrics beside them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xailib import registry
+from xailib.errors import InputError, nearest
+
+FILTERS = ("correct_by_all", "all")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What the slices of a study measured.
+
+    Attributes:
+        scores: model, method, metric, image, target, value, and columns that some metrics add (NaN elsewhere).
+        predictions: model, image, label, predicted, confidence [0, 1], label_probability, correct, subset
+            (`maps`: the images with maps; `accuracy`: the larger sample).
+        accuracy: model, shift, n, accuracy [0, 1], mean_confidence [0, 1], ece.
+        skipped: pairs that are not in the grid, with the reason.
+        models: indexed by model: label, architecture, training_algorithm.
+        methods: indexed by method: label, family.
+        metrics: indexed by metric: label, better (higher or lower), low, high.
+    """
+
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+    accuracy: pd.DataFrame
+    skipped: pd.DataFrame
+    models: pd.DataFrame
+    methods: pd.DataFrame
+    metrics: pd.DataFrame
+
+    @property
+    def images(self) -> list[str]:
+        """Ids of the images that have scores, in order of appearance."""
+        return list(dict.fromkeys(self.scores["image"]))
+
+    def with_images(self, label_filter: str) -> "Frames":
+        """Keep the scores of the images that every model classifies correctly, or of all images.
+
+        `correct_by_all` is the default of every table: what a network gets wrong differs between networks and could
+        by itself make one of them look more explainable.
+        """
+        if label_filter not in FILTERS:
+            raise InputError(f"label_filter: '{label_filter}' is not known{nearest(label_filter, FILTERS)}")
+        if label_filter == "all":
+            return self
+        kept = self.scores["image"].isin(correct_by_all(self))
+        return replace(self, scores=self.scores[kept].reset_index(drop=True))
+
+
+def correct_by_all(frames: Frames) -> list[str]:
+    """Return the ids of the images with maps that every model of the study classifies correctly."""
+    predictions = frames.predictions[frames.predictions["subset"] == "maps"]
+    correct = predictions.pivot_table(index="image", columns="model", values="correct", aggfunc="min", observed=True)
+    every = correct.reindex(columns=frames.models.index).fillna(0).astype(bool).all(axis=1)
+    return [image for image in frames.images if every.get(image, False)]
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Scores as one array `(models, methods, metrics, images)`, NaN where there is none."""
+
+    values: np.ndarray
+    models: list[str]
+    methods: list[str]
+    metrics: list[str]
+    images: list[str]
+
+    def goodness(self, frames: Frames) -> np.ndarray:
+        """Return the scores on one scale: 0 the metric's worst, 1 its best, whatever its direction."""
+        facts = frames.metrics.loc[self.metrics]
+        low, high = (facts[side].to_numpy(float)[:, None] for side in ("low", "high"))
+        scaled = (self.values - low) / (high - low)
+        return np.where((facts["better"] == "lower").to_numpy()[:, None], 1 - scaled, scaled)
+
+
+def cube(frames: Frames, column: str = "value", family: str | None = None) -> Cube:
+    """Arrange one column of the scores as a `Cube`; controls are left out unless `family` is 'control' or 'any'."""
+    families = frames.methods["family"]
+    wanted = {None: families != "control", "any": families == families}.get(family, families == family)
+    methods = list(frames.methods.index[wanted])
+    axes = [list(frames.models.index), methods, list(frames.metrics.index), frames.images]
+    if column not in frames.scores:
+        return Cube(np.full([len(axis) for axis in axes], np.nan), *axes)
+    rows = frames.scores[frames.scores["method"].isin(methods)]
+    values = np.full([len(axis) for axis in axes], np.nan)
+    places = [pd.Index(axis).get_indexer(rows[name]) for axis, name in zip(axes, AXES, strict=True)]
+    values[tuple(places)] = rows[column].to_numpy(float)
+    return Cube(values, *axes)
+
+
+AXES = ("model", "method", "metric", "image")
+
+
+def read_frames(results_dir: str | Path) -> Frames:
+    """Read the collected tables of a study from its results folder (relative to here or to the repository)."""
+    folder = find_folder(results_dir)
+    tables = {name: _read(folder / f"{name}.parquet") for name in ("scores", "predictions", "accuracy")}
+    skipped = folder / "skipped.csv"
+    tables["skipped"] = pd.read_csv(skipped) if skipped.exists() and skipped.stat().st_size > 1 else pd.DataFrame()
+    present = {name: list(dict.fromkeys(tables["scores"][name])) for name in ("model", "method", "metric")}
+    return Frames(
+        **tables,
+        models=model_facts(present["model"]),
+        methods=method_facts(present["method"]),
+        metrics=metric_facts(present["metric"]),
+    )
+
+
+def find_folder(results_dir: str | Path) -> Path:
+    """Return the study's results folder, looked up here first and then in the repository's root."""
+    from xailib.params import ROOT
+
+    for folder in (Path(results_dir), ROOT / results_dir):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{results_dir}: no such results folder; run the study first (snakemake)")
+
+
+def model_facts(models: list[str]) -> pd.DataFrame:
+    """Return label, architecture and training algorithm of models, from their parameter files."""
+    from xailib.params import load_params
+
+    rows = [{"model": model, **load_params("models", model)} for model in models]
+    table = pd.DataFrame(rows, columns=["model", "label", "architecture", "training_algorithm"]).set_index("model")
+    order = {"vanilla": 0, "advprop": 1, "robust": 2}
+    ranks = table.assign(_kind=table["training_algorithm"].map(order).fillna(3))
+    return ranks.sort_values(["architecture", "_kind"], kind="stable").drop(columns="_kind")
+
+
+def method_facts(methods: list[str]) -> pd.DataFrame:
+    """Return label and family of methods, in registry order: gradient, CAM, perturbation, control."""
+    import xailib.attribution  # fills the registry
+
+    rows = [{"method": name, "label": entry.label, "family": entry.family} for name, entry in _entries("method", methods)]
+    table = pd.DataFrame(rows, columns=["method", "label", "family"]).set_index("method")
+    order = {"gradient": 0, "cam": 1, "perturbation": 2, "control": 3}
+    return table.loc[table["family"].map(order).fillna(4).sort_values(kind="stable").index]
+
+
+def metric_facts(metrics: list[str]) -> pd.DataFrame:
+    """Return label, direction and range of metrics, in registry order."""
+    import xailib.metrics  # fills the registry
+
+    rows = [
+        {"metric": name, "label": entry.label, "better": entry.better, "low": entry.range[0], "high": entry.range[1]}
+        for name, entry in _entries("metric", metrics)
+    ]
+    return pd.DataFrame(rows, columns=["metric", "label", "better", "low", "high"]).set_index("metric")
+
+
+def _entries(kind: str, names: list[str]) -> list[tuple[str, registry.Entry]]:
+    book = getattr(registry, kind)
+    entries = {name: book.get(name) for name in names}
+    return [(name, entries[name]) for name in book.names() if name in entries]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such table; run the study's collect step (snakemake)") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a complete Parquet table ({error}); delete it and run snakemake again") from None
+    categories = frame.select_dtypes("category").columns
+    return frame.astype({name: str for name in categories})
