@@ -1,0 +1,112 @@
+"""Result files: maps, tables and records, written whole or not at all."""
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xailib.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the disk is read-only",
+         errno.EACCES: "the folder cannot be written to", errno.EFBIG: "the file would be too large"}  # fmt: skip
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give the block a temporary path beside `path`; take its place when the block ends well, vanish when it does not.
+
+    A full or read-only disk is an `InputError` that names the file.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise InputError(f"{path}: cannot be written because {_FULL[error.errno]}; make room and run again") from None
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def write_maps(path: str | Path, maps: Tensor, ids: Sequence[str], targets: Tensor) -> Path:
+    """Write maps `(n, h, w)` as float16 and a scale for each image, with image ids and targets."""
+    if not (len(maps) == len(ids) == len(targets)):
+        raise ValueError(f"{len(maps)} maps need as many ids and targets, not {len(ids)} and {len(targets)}")
+    values = maps.detach().float().cpu()
+    if not torch.isfinite(values).all():
+        raise InputError(f"{path}: the maps hold NaN or infinity; check the method's options and the model's weights")
+    # Values of 1e-9 or 1e6 would be lost in float16, so each map is stored with a peak of 1 beside its true peak.
+    peaks = values.abs().amax(dim=(1, 2))
+    scaled = values / torch.where(peaks > 0, peaks, 1.0)[:, None, None]
+    with atomic(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(
+            file,
+            maps=scaled.numpy().astype(np.float16),
+            peaks=peaks.numpy(),
+            ids=np.array(list(ids), dtype=np.str_),
+            targets=targets.cpu().numpy().astype(np.int64),
+        )
+    return Path(path)
+
+
+def read_maps(path: str | Path) -> dict[str, Any]:
+    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {key: data[key] for key in ("maps", "peaks", "ids", "targets")}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such maps; run the attribute slice first") from None
+    except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged archive
+        raise InputError(f"{path}: not a complete file of maps ({error}); delete it and run again") from None
+    return {
+        "maps": torch.from_numpy(arrays["maps"].astype(np.float32) * arrays["peaks"][:, None, None]),
+        "ids": arrays["ids"].tolist(),
+        "targets": torch.from_numpy(arrays["targets"]),
+    }
+
+
+def write_table(path: str | Path, frame: "pd.DataFrame") -> Path:
+    """Write a tidy table as Parquet, or as CSV when the name ends so."""
+    with atomic(path) as partial:
+        if Path(path).suffix == ".csv":
+            frame.to_csv(partial, index=False)
+        else:
+            frame.to_parquet(partial, index=False)
+    return Path(path)
+
+
+def read_table(path: str | Path) -> "pd.DataFrame":
+    """Read what `write_table` wrote; a missing or damaged file is an `InputError` that names it."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such table; run the slice that makes it first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a complete table ({error}); delete it and run again") from None
+
+
+def write_json(path: str | Path, record: Any) -> Path:
+    """Write a record as indented JSON; paths and NumPy scalars become text and numbers."""
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(record, indent=2, default=_plain) + "\n")
+    return Path(path)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic | Tensor) else str(value)
