@@ -86,7 +86,7 @@ def attribute(
     if tuple(maps.shape) != expected:
         raise RuntimeError(f"method '{name}' returned maps of shape {tuple(maps.shape)} where {expected} is right")
     if not torch.isfinite(maps).all():
-        raise InputError(f"method '{name}' gave NaN or infinity for model '{model.id}'; check its weights and the options")
+        raise InputError(f"method '{name}' gave NaN or infinity for model '{model.id}'; check weights and options")
     return maps
 
 
@@ -106,7 +106,8 @@ def _checked(model: Model, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tens
         raise InputError(f"labels: one whole number an image is needed, a tensor of shape ({len(pixels)},)")
     classes = len(model.class_names)
     if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"labels: model '{model.id}' knows classes 0 to {classes - 1}, found {labels.min()} to {labels.max()}")
+        found = f"{labels.min()} to {labels.max()}"
+        raise InputError(f"labels: model '{model.id}' knows classes 0 to {classes - 1}, found {found}")
     return pixels.float(), labels.long()
 
 

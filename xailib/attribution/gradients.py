@@ -94,7 +94,7 @@ def integrated_gradients(
     total = torch.zeros_like(pixels)
     for _ in range(trials if reference == "random" else 1):
         if reference == "random":
-            start = torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams]).to(pixels.device)
+            start = torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams]).to(pixels)
         else:
             start = model.mean_colour.expand_as(pixels) if reference == "mean" else torch.zeros_like(pixels)
         total += _path_gradients(model, pixels, targets, start, alphas, weights, output) * (pixels - start)
@@ -118,7 +118,7 @@ def _path_gradients(
     return sums.total
 
 
-@method("shap", family="gradient", label="SHAP", paper="Lundberg & Lee 2017; expected gradients: Erion et al. 2021, eq. 2")
+@method("shap", family="gradient", label="SHAP", paper="Lundberg & Lee 2017; Erion et al. 2021, eq. 2")
 def shap(
     model: Model,
     pixels: Tensor,

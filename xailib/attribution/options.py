@@ -58,4 +58,5 @@ def _mismatch(value: Any, hint: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    return repr(value) if isinstance(value, str | int | float | bool | list | tuple | type(None)) else type(value).__name__
+    plain = isinstance(value, str | int | float | bool | list | tuple | type(None))
+    return repr(value) if plain else type(value).__name__

@@ -1,9 +1,11 @@
-"""Random streams that belong to an image, not to its place in a batch."""
+"""Random streams of the methods: each belongs to an image, not to its place in a batch."""
 
 import hashlib
 
 import torch
 from torch import Tensor
+
+from xailib.seeding import generator
 
 
 def digest(image: Tensor) -> bytes:
@@ -22,14 +24,9 @@ def generators(pixels: Tensor, seed: int, stream: str = "") -> list[torch.Genera
         seed: the study's seed.
         stream: a name that keeps two uses of one image's seed apart, such as the method's.
     """
-    result = []
-    for image in pixels:
-        key = hashlib.blake2b(f"{seed}:{stream}:".encode() + digest(image), digest_size=8).digest()
-        result.append(torch.Generator().manual_seed(int.from_bytes(key, "little") >> 1))
-    return result
+    return [generator(seed, stream, digest(image)) for image in pixels]
 
 
 def shared_generator(seed: int, stream: str = "") -> torch.Generator:
     """Return a CPU generator seeded by (seed, stream) alone, for draws that all images share."""
-    key = hashlib.blake2b(f"{seed}:{stream}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(key, "little") >> 1)
+    return generator(seed, stream)

@@ -1,0 +1,81 @@
+"""LIME: a linear model of the network over superpixels, fitted around the image."""
+
+import torch
+from torch import Tensor
+
+from xailib import engine
+from xailib.attribution.seeding import generators
+from xailib.attribution.superpixels import Coalitions, Hidden, Spread, counts, hide, paint, stack_padded, superpixels
+from xailib.errors import InputError
+from xailib.models.model import Model
+from xailib.registry import method
+
+
+@method("lime", family="perturbation", label="LIME", paper="Ribeiro et al. 2016, algorithm 1")
+def lime(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    samples: int = 1000,
+    segments: int = 50,
+    kernel_width: float = 0.25,
+    alpha: float = 1.0,
+    hidden: Hidden = "mean",
+    output: engine.Output = "probability",
+    spread: Spread = "whole",
+    compactness: float = 30.0,
+    sigma: float = 3.0,
+) -> Tensor:
+    """Coefficients of a ridge regression from shown superpixels to the target's output; signed.
+
+    Each superpixel is shown with probability 1/2; the first sample shows all. Samples are weighted by
+    exp(-d^2 / (2 kernel_width^2)), d the cosine distance between the coalition and the full one, as in the authors'
+    package.
+
+    Options:
+        samples: coalitions an image, one pass each.
+        segments, compactness, sigma: of SLIC; sigma in pixels of a 224 px side.
+        kernel_width, alpha: of the sample weights; strength of the ridge (intercept free).
+        hidden: what a hidden superpixel shows: the model's `mean` colour, as in Deletion and RISE; its own
+            `segment_mean`, the package's default, which leaves evenly coloured objects in sight; or `black`.
+        output: `probability` (the package) or `logit`.
+        spread: `whole`, each pixel carries its superpixel's coefficient (do not sum such a map), or `shared` by area.
+    """
+    for key, value in {"samples": samples, "kernel_width": kernel_width, "alpha": alpha}.items():
+        if value <= 0:
+            raise InputError(f"method 'lime': option {key} must be above 0, not {value}")
+    labels = superpixels(pixels, segments, compactness, sigma)
+    shown = []
+    for count, stream in zip(counts(labels), generators(pixels, seed, "lime"), strict=True):
+        coalition = torch.rand(samples, count, generator=stream) < 0.5
+        coalition[0] = True
+        shown.append(coalition)
+    coalitions = Coalitions(pixels, hide(model, pixels, labels, hidden), labels, stack_padded(shown).to(pixels.device))
+    scores = coalitions.scores(model, targets, output, "lime")
+    totals = torch.tensor(counts(labels), device=pixels.device)
+    weights = _weights(coalitions.shown, totals, kernel_width)
+    parts = torch.arange(len(pixels)).split(64)  # float64 coalitions of 64 images at a time
+    fitted = [ridge(coalitions.shown[part].double(), scores[part], weights[part], alpha) for part in parts]
+    return paint(torch.cat(fitted), labels, spread)
+
+
+def _weights(shown: Tensor, totals: Tensor, kernel_width: float) -> Tensor:
+    """Kernel weights `(n, samples)`: the cosine between a coalition of k of s and the full one is sqrt(k / s)."""
+    distance = 1 - (shown.sum(2).double() / totals[:, None]).sqrt()
+    return torch.exp(-(distance**2) / (2 * kernel_width**2))
+
+
+def ridge(features: Tensor, values: Tensor, weights: Tensor, alpha: float) -> Tensor:
+    """Weighted ridge regressions with a free intercept, one an image; returns coefficients `(n, s)`.
+
+    Args:
+        features: float64 `(n, samples, s)`. values, weights: float64 `(n, samples)`.
+    """
+    share = (weights / weights.sum(1, keepdim=True))[:, :, None]
+    features = features - (share * features).sum(1, keepdim=True)
+    values = values[:, :, None] - (share * values[:, :, None]).sum(1, keepdim=True)
+    weighted = (weights[:, :, None] * features).mT
+    penalty = alpha * torch.eye(features.shape[2], dtype=features.dtype, device=features.device)
+    return torch.linalg.solve(weighted @ features + penalty, weighted @ values).squeeze(2)
