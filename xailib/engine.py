@@ -35,6 +35,12 @@ class Cost:
     backward: int = 0
     seconds: float = 0.0
 
+    def add(self, other: "Cost") -> None:
+        """Count what `other` cost too."""
+        self.forward += other.forward
+        self.backward += other.backward
+        self.seconds += other.seconds
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -51,8 +57,12 @@ _settings: ContextVar[Settings] = ContextVar("xailib_engine_settings", default=S
 
 @contextlib.contextmanager
 def using(**changes: Any) -> Iterator[Settings]:
-    """Run the block with other settings, and a fresh `cost` that the block can read afterwards."""
-    settings = replace(_settings.get(), **{"cost": Cost(), **{k: v for k, v in changes.items() if v is not None}})
+    """Run the block with other settings, and a fresh `cost` that the block can read afterwards.
+
+    What a block inside this one costs counts here too, so `with engine.using() as run: attribute(...)` measures it.
+    """
+    outer = _settings.get()
+    settings = replace(outer, **{"cost": Cost(), **{k: v for k, v in changes.items() if v is not None}})
     if settings.batch_size < 1:
         raise InputError(f"batch_size: {settings.batch_size} is not a positive number of images")
     if settings.precision not in ("fp32", "bf16"):
@@ -62,6 +72,7 @@ def using(**changes: Any) -> Iterator[Settings]:
         yield settings
     finally:
         _settings.reset(token)
+        outer.cost.add(settings.cost)
 
 
 def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, description: str = "") -> list[Any]:
