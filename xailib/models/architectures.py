@@ -68,10 +68,10 @@ def mini_googlenet(classes: int) -> FeaturesHead:
 
 @architecture("mini_resnet", cam_layer="features", offers=GAP_LINEAR, label="ResNet")
 def mini_resnet(classes: int) -> FeaturesHead:
-    """ResNet (He 2016): three stages of two basic blocks, 32-64-128 channels. 0.7 M parameters."""
-    stem = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
-    stages = [_stage(32, 32, 1), _stage(32, 64, 2), _stage(64, 128, 2)]
-    return FeaturesHead(nn.Sequential(*stem, *stages), pooled_linear(128, classes))
+    """ResNet (He 2016): three stages of two basic blocks, 24-48-96 channels. 0.4 M parameters."""
+    stem = [nn.Conv2d(3, 24, 3, 2, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU()]
+    stages = [_stage(24, 24, 1), _stage(24, 48, 2), _stage(48, 96, 2)]
+    return FeaturesHead(nn.Sequential(*stem, *stages), pooled_linear(96, classes))
 
 
 def _stage(before: int, after: int, stride: int) -> nn.Sequential:
@@ -83,9 +83,9 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
 
 @architecture("mini_densenet", cam_layer="features", offers=GAP_LINEAR, label="DenseNet")
 def mini_densenet(classes: int) -> FeaturesHead:
-    """DenseNet (Huang 2017): torchvision's, growth 16, three blocks of four layers, no pooling in the stem."""
-    network = DenseNet(growth_rate=16, block_config=(4, 4, 4), num_init_features=32, bn_size=2, num_classes=classes)
-    network.features.conv0 = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
+    """DenseNet (Huang 2017): torchvision's, growth 12, three blocks of four layers, no pooling in the stem."""
+    network = DenseNet(growth_rate=12, block_config=(4, 4, 4), num_init_features=24, bn_size=2, num_classes=classes)
+    network.features.conv0 = nn.Conv2d(3, 24, 3, 2, 1, bias=False)
     network.features.pool0 = nn.Identity()
     # torchvision applies the last ReLU in forward(); here it closes the features.
     return FeaturesHead(
