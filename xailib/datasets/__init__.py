@@ -26,6 +26,7 @@ def load_images(
     limit: int | None = None,
     seed: int = 0,
     root: str | Path | None = None,
+    side: int | None = None,
     shift: str | None = None,
     **options: Any,
 ) -> ImageBatch:
@@ -40,26 +41,33 @@ def load_images(
         limit: how many images at most; None for all.
         seed: chooses and orders the images, and seeds the shift's noise.
         root: folder of the data, for the data sets that are read from one.
+        side: side of the square images in pixels: give the model's `input_size`. A data set that is rendered at one
+            size only refuses another one; by default each gives its own.
         shift: one of `list_shifts(name)`, such as "silhouette" or "gaussian_noise_2".
-        options: what the data set's own function takes, such as `side=224`.
+        options: what the data set's own function takes, such as `crop="centre"`.
 
     Raises:
         InputError: an unknown data set, split, shift or option, a limit below 1, or data that cannot be read.
     """
     entry = dataset.get(name)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InputError(f"limit: {limit!r} is not a number of images; give a whole number of at least 1, or none for all")
+        raise InputError(f"limit: {limit!r} is not a number of images; give a whole number from 1, or null for all")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise InputError(f"seed: {seed!r} is not a whole number")
     given = {"split": split, "root": root, **options}
     arguments = {key: value for key, value in given.items() if value is not None}
+    if side is not None and "side" in _parameters(entry):
+        arguments["side"] = side
     corruption = _check_shift(name, shift)
     if shift is not None and not corruption:
         arguments["shift"] = shift
     _check_options(entry, arguments)
     images = entry.function(**{"split": "test", **_defaults(entry), **arguments, "limit": limit, "seed": seed})
+    if side is not None and images.pixels.shape[-1] != side:
+        own = images.pixels.shape[-1]
+        raise InputError(f"side: images of '{name}' have {own} pixels, not {side}; use a model of that input size")
     if limit is not None and len(images) < limit:
-        warnings.warn(f"data set '{name}' holds {len(images)} images; a limit of {limit} gives all of them", stacklevel=2)
+        warnings.warn(f"data set '{name}' holds {len(images)} images; limit {limit} gives all of them", stacklevel=2)
     if corruption:
         from xailib.datasets.shifts import corrupt
 
@@ -73,7 +81,7 @@ def list_datasets(pattern: str = "*") -> list[str]:
 
 
 def class_names(name: str, **options: Any) -> list[str]:
-    """Return the class names of a data set, in the order of its labels; `options` such as `root` where it needs them."""
+    """Return the class names of a data set, in label order; `options` such as `root` where it needs them."""
     entry = dataset.get(name)
     if entry.class_names is None:
         raise InputError(f"data set '{name}' declares no class names")

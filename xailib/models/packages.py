@@ -8,7 +8,7 @@ import importlib.metadata
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ def package_file(package: str, path: str) -> Path:
         raise InputError(f"the package '{package}' is not installed; run: pip install \"xailib[photos]\"") from None
     found = next((Path(str(file.locate())) for file in files if str(file) == path), None)
     if found is None or not found.is_file():
-        raise InputError(f"the package '{package}' holds no file '{path}'; reinstall it: pip install \"xailib[photos]\"")
+        raise InputError(f"the package '{package}' holds no file '{path}'; reinstall: pip install \"xailib[photos]\"")
     return found
 
 
@@ -70,7 +70,7 @@ def read_torch(path: Path) -> State:
 class _ArraysOnly(pickle.Unpickler):
     """Unpickles NumPy arrays in plain containers; any other name in the file is refused before it is looked up."""
 
-    _ALLOWED = {
+    _ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
         ("numpy._core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
         ("numpy", "ndarray"): np.ndarray,
@@ -134,10 +134,11 @@ def convert_squeezenet(table: dict[str, list[np.ndarray]]) -> State:
     places = {"conv1": "features.0", "conv10": "classifier.1"}
     # torchvision's `features` holds ReLU and pooling too, so the fires 2-9 do not lie side by side.
     for fire, place in zip(range(2, 10), (3, 4, 6, 7, 9, 10, 11, 12), strict=True):
-        places |= {f"fire{fire}/{part}": f"features.{place}.{part}" for part in ("squeeze1x1", "expand1x1", "expand3x3")}
+        for part, module in (("squeeze1x1", "squeeze"), ("expand1x1", "expand1x1"), ("expand3x3", "expand3x3")):
+            places[f"fire{fire}/{part}"] = f"features.{place}.{module}"
     state = {}
     for name, (kernel, bias) in table.items():
-        place = places[name].replace("squeeze1x1", "squeeze")
+        place = places[name]
         weight = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float32)).permute(3, 2, 0, 1).contiguous()
         state[f"{place}.weight"] = weight.flip(1) if name == "conv1" else weight
         state[f"{place}.bias"] = torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32))

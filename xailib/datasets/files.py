@@ -1,0 +1,112 @@
+"""What the data sets made of image files share: which files come, how they are fitted to the input, and their boxes."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from xailib.errors import InputError, nearest
+from xailib.images import ImageBatch, box_masks, read_image, to_pixels
+
+Crop = Literal["resize", "centre"]
+Box = tuple[float, float, float, float]
+SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+# The centre crop keeps 87.5 % of the short side, as in 256 -> 224.
+CENTRE_SHARE = 0.875
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image file with its truth; boxes are x1, y1, x2, y2 as fractions of width and height."""
+
+    id: str
+    path: Path
+    label: int
+    boxes: list[Box] = field(default_factory=list)
+
+
+def shuffled(ids: Iterable[str], seed: int) -> list[str]:
+    """Return the ids in a random order that depends on (id, seed) alone.
+
+    Every id draws its own place, so taking ids away leaves the order of the others as it was.
+    """
+    return sorted(ids, key=lambda id: hashlib.blake2b(f"{seed}/{id}".encode(), digest_size=16).digest())
+
+
+def image_files(folder: Path, recursive: bool = False) -> list[Path]:
+    """Return the image files of a folder, sorted; a folder without any gives none."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+
+
+def look(folder: Path) -> str:
+    """Say in a few words what a folder holds, for messages."""
+    if not folder.is_dir():
+        return "there is no such folder" if not folder.exists() else "it is not a folder"
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"it holds {', '.join(names[:4])}{more}" if names else "it is empty"
+
+
+def check_split(name: str, split: str, known: Iterable[str]) -> None:
+    """Refuse a split that a data set does not have."""
+    if split not in (known := list(known)):
+        raise InputError(f"unknown split '{split}' of {name}{nearest(split, known)}")
+
+
+def load(items: list[Item], side: int, crop: Crop) -> ImageBatch:
+    """Read the files and fit them to `side` x `side` pixels, boxes and masks alike.
+
+    Raises:
+        InputError: a file that cannot be read, an unknown crop, a side below 8, or more images than memory holds.
+    """
+    if crop not in ("resize", "centre"):
+        raise InputError(f"crop: '{crop}' is not known; use 'resize' or 'centre'")
+    if isinstance(side, bool) or not isinstance(side, int) or side < 8:
+        raise InputError(f"side: {side!r} is not a number of pixels; give the model's input size, at least 8")
+    _check_memory(len(items), side)
+    pixels = torch.empty(len(items), 3, side, side)
+    boxes = []
+    for i, item in enumerate(items):
+        image, left = fit(read_image(item.path), side, crop)
+        pixels[i] = to_pixels(image)
+        boxes.append(_fit_boxes(item.boxes, *left, side))
+    labels = torch.tensor([item.label for item in items], dtype=torch.int64)
+    return ImageBatch(pixels, labels, boxes, box_masks(boxes, side, side), [item.id for item in items])
+
+
+def fit(image: Image.Image, side: int, crop: Crop) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """Return the image at `side` x `side`, and where its whole lies in it: left, top, width, height in pixels.
+
+    `resize` squeezes the whole image into the square; `centre` scales the short side to side / 0.875 and cuts the
+    middle out.
+    """
+    width = height = side
+    if crop == "centre":
+        scale = round(side / CENTRE_SHARE) / min(image.size)
+        width, height = round(image.width * scale), round(image.height * scale)
+    left, top = (width - side) // 2, (height - side) // 2
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return image.crop((left, top, left + side, top + side)), (-left, -top, width, height)
+
+
+def _fit_boxes(boxes: list[Box], left: float, top: float, width: float, height: float, side: int) -> Tensor:
+    """Boxes `(k, 4)` in pixels of the fitted image, clipped to it; those that the crop cut away are dropped."""
+    fitted = torch.tensor(boxes, dtype=torch.float32).view(-1, 4) * torch.tensor([width, height, width, height])
+    fitted = (fitted + torch.tensor([left, top, left, top])).clamp(0, side)
+    return fitted[((fitted[:, 2:] - fitted[:, :2]) > 0).all(dim=1)]
+
+
+def _check_memory(count: int, side: int) -> None:
+    needed = count * side * side * (3 * 4 + 1)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory / 2:
+        fit = max(1, int(memory / 2 / (needed / count)))
+        raise InputError(f"limit: {count} images of {side} pixels need {needed / 1e9:.1f} GB; give at most {fit}")
