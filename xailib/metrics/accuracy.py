@@ -1,0 +1,106 @@
+"""What a network predicts, how often it is right, on clean and on shifted images."""
+
+from collections.abc import Mapping
+from math import nan, sqrt
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from xailib import engine
+from xailib.errors import InputError
+from xailib.images import ImageBatch
+from xailib.metrics.checks import checked_images, evaluation_mode
+from xailib.metrics.confidence import expected_calibration_error
+from xailib.models.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predictions(
+    model: Model,
+    images: ImageBatch,
+    *,
+    batch_size: int | None = None,
+    precision: str | None = None,
+    progress: bool | None = None,
+) -> "pd.DataFrame":
+    """What the model says of every image.
+
+    Returns:
+        One row an image, in their order: `image` (id), `label`, `predicted` (class indices), `confidence` (largest
+        softmax probability), `label_probability`, `correct`.
+
+    Raises:
+        InputError: no images, repeated ids, a label that the model does not know, a model that answers NaN.
+    """
+    import pandas as pd
+
+    checked_images(images, model)
+    with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
+        probabilities = engine.logits(model, images.pixels).double().softmax(dim=1)
+    confidence, predicted = probabilities.max(dim=1)
+    labels = images.labels.cpu()
+    return pd.DataFrame(
+        {
+            "image": images.ids,
+            "label": labels.numpy(),
+            "predicted": predicted.numpy(),
+            "confidence": confidence.numpy(),
+            "label_probability": probabilities.gather(1, labels[:, None]).squeeze(1).numpy(),
+            "correct": (predicted == labels).numpy(),
+        }
+    )
+
+
+def accuracy_table(
+    model: Model,
+    images_by_shift: Mapping[str, ImageBatch],
+    *,
+    batch_size: int | None = None,
+    precision: str | None = None,
+    progress: bool | None = None,
+) -> "pd.DataFrame":
+    """Accuracy and confidence on each set of images.
+
+    Args:
+        model: the network.
+        images_by_shift: images by the name of their shift; `clean` for none.
+        batch_size, precision, progress: see `engine.using`.
+
+    Returns:
+        One row a shift: `model`, `shift`, `n`, `accuracy` (top-1), `mean_confidence`, `ece`, and the 95 % Wilson
+        interval `accuracy_low`, `accuracy_high`.
+    """
+    import pandas as pd
+
+    if not images_by_shift:
+        raise InputError("images_by_shift: nothing to measure; give at least {'clean': images}")
+    rows = []
+    for shift, images in images_by_shift.items():
+        table = predictions(model, images, batch_size=batch_size, precision=precision, progress=progress)
+        rows.append({"model": model.id, "shift": shift, **summary(table)})
+    return pd.DataFrame(rows)
+
+
+def summary(table: "pd.DataFrame") -> dict[str, float]:
+    """Summarise a table of predictions: `n`, `accuracy`, `mean_confidence`, `ece`, `accuracy_low`, `accuracy_high`."""
+    low, high = wilson_interval(int(table["correct"].sum()), len(table))
+    return {
+        "n": len(table),
+        "accuracy": float(table["correct"].mean()),
+        "mean_confidence": float(table["confidence"].mean()),
+        "ece": expected_calibration_error(table["confidence"], table["correct"]),
+        "accuracy_low": low,
+        "accuracy_high": high,
+    }
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) for a share: stays within [0, 1] and is honest near its ends. NaN for `n` = 0."""
+    if n == 0:
+        return nan, nan
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, pull = successes / n, z * z / n
+    middle = (share + pull / 2) / (1 + pull)
+    half = z * sqrt(share * (1 - share) / n + pull / (4 * n)) / (1 + pull)
+    return max(0.0, middle - half), min(1.0, middle + half)

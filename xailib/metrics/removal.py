@@ -1,0 +1,198 @@
+"""Deletion and insertion (Petsiuk et al. 2018, RISE, section 4.1): how fast the target's probability falls or rises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from xailib import engine
+from xailib.errors import InputError
+from xailib.images import ImageBatch
+from xailib.models.model import Model
+from xailib.registry import metric
+from xailib.seeding import generator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Substrate = Literal["mean", "blur"]
+Border = Literal["mean", "reflect"]
+Ties = Literal["random", "stable"]
+COLUMNS = ("value_normalised", "value_peak_normalised", "full_score")
+NAN = "the normalised values where the score they divide by is 0"
+PAPER = "Petsiuk et al. 2018, RISE, arXiv 1806.07421, section 4.1"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """The named conventions of deletion and insertion.
+
+    Attributes:
+        steps: intervals; a curve has `steps + 1` points. The reference changes 1,792 pixels at a time: 28 at 224 px.
+        substrate: what stands for an absent pixel: the `mean` colour, which the network normalises to zero, or `blur`.
+        kernel, sigma: side (odd) and standard deviation of the blur in pixels, whatever the image's side.
+        border: what the blur sees outside the image: `mean` colour (the reference pads normalised pixels with zeros,
+            so borders drift to the mean colour) or the image `reflect`ed.
+        ties: equal values go at `random`, so that a constant map scores at chance, or in reading order (`stable`).
+        seed: of the random order, a stream that belongs to (seed, image).
+    """
+
+    steps: int = 28
+    substrate: Substrate = "mean"
+    kernel: int = 11
+    sigma: float = 5.0
+    border: Border = "mean"
+    ties: Ties = "random"
+    seed: int = 0
+
+
+@metric("deletion", better="lower", range=(0, 1), label="Deletion", columns=COLUMNS, nan=NAN, paper=PAPER)
+def deletion(
+    maps: Tensor,
+    model: Model,
+    images: ImageBatch,
+    *,
+    steps: int = 28,
+    substrate: Substrate = "mean",
+    kernel: int = 11,
+    sigma: float = 5.0,
+    border: Border = "mean",
+    ties: Ties = "random",
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """Area under the target's softmax probability while pixels are replaced, the most important first; lower is better.
+
+    Options: see `Removal`. Columns: `value`, the area by trapezoids over `steps + 1` points in [0, 1];
+    `value_normalised`, divided by the full image's probability (`full_score`); `value_peak_normalised`, divided by the
+    curve's maximum. The target is the image's label.
+    """
+    how = Removal(steps, substrate, kernel, sigma, border, ties, seed)
+    return _table(deletion_curves(maps, model, images, how), maps[0].numel(), full=0)
+
+
+@metric("insertion", better="higher", range=(0, 1), label="Insertion", columns=COLUMNS, nan=NAN, paper=PAPER)
+def insertion(
+    maps: Tensor,
+    model: Model,
+    images: ImageBatch,
+    *,
+    steps: int = 28,
+    substrate: Substrate = "blur",
+    kernel: int = 11,
+    sigma: float = 5.0,
+    border: Border = "mean",
+    ties: Ties = "random",
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """Area under the target's probability while pixels are put back, the most important first; higher is better.
+
+    Options and columns as in `deletion`.
+    """
+    how = Removal(steps, substrate, kernel, sigma, border, ties, seed)
+    return _table(insertion_curves(maps, model, images, how), maps[0].numel(), full=-1)
+
+
+def deletion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
+    """Target's probability `(n, steps + 1)`: the full image first, the substrate last."""
+    full, between, blank = _scores(maps, model, images, how, lambda ranks, removed: ranks >= removed, "deletion")
+    return torch.cat([full, between, blank], dim=1)
+
+
+def insertion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
+    """Target's probability `(n, steps + 1)`: the substrate first, the full image last."""
+    full, between, blank = _scores(maps, model, images, how, lambda ranks, shown: ranks < shown, "insertion")
+    return torch.cat([blank, between, full], dim=1)
+
+
+CURVES: dict[str, Callable[[Tensor, Model, ImageBatch, Removal], Tensor]] = {
+    "deletion": deletion_curves,
+    "insertion": insertion_curves,
+}
+
+
+def counts(steps: int, pixels: int) -> Tensor:
+    """Pixels changed at each of the `steps + 1` points, int64, from 0 to all of them, as even as whole pixels allow."""
+    if not 2 <= steps <= pixels:
+        raise InputError(f"steps: {steps} is not a whole number from 2 to the image's {pixels} pixels")
+    return torch.linspace(0, pixels, steps + 1, dtype=torch.float64).round().long()
+
+
+def ranked(maps: Tensor, images: ImageBatch, ties: Ties, seed: int) -> Tensor:
+    """Place of every pixel `(n, h * w)` int64 in the order from most (0) to least important."""
+    values = -maps.flatten(1).numpy()
+    size = values.shape[1]
+    if ties == "random":
+        streams = [generator(seed, "ties", image.contiguous().numpy().tobytes()) for image in images.pixels.cpu()]
+        second = np.stack([torch.randperm(size, generator=stream).numpy() for stream in streams])
+    else:
+        second = np.broadcast_to(np.arange(size), values.shape)
+    return torch.from_numpy(np.lexsort((second, values), axis=1)).argsort(dim=1)
+
+
+def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Border) -> Tensor:
+    """Blur pixels `(n, 3, h, w)` with a `kernel` x `kernel` Gaussian.
+
+    The reference makes its kernel by smoothing a delta on a `kernel`-wide grid with reflecting edges, which folds
+    the tails back in: a little flatter than a cut Gaussian, and of sum 1. Padding normalised pixels with zeros is
+    padding pixels with the mean colour.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    if kernel < 1 or kernel % 2 == 0 or not sigma > 0:
+        raise InputError(f"kernel, sigma: {kernel} and {sigma} are no blur; use an odd number and a positive one")
+    weights = torch.from_numpy(gaussian_filter1d(np.eye(1, kernel, kernel // 2)[0], sigma)).to(pixels)
+    padding = [kernel // 2] * 4
+    centred = pixels - model.mean_colour
+    if border == "reflect" and kernel // 2 >= min(pixels.shape[2:]):
+        raise InputError(f"kernel: {kernel} is too wide to reflect images of {tuple(pixels.shape[2:])} pixels")
+    padded = F.pad(centred, padding, mode="reflect" if border == "reflect" else "constant")
+    rows = F.conv2d(padded, weights.view(1, 1, -1, 1).repeat(3, 1, 1, 1), groups=3)
+    return F.conv2d(rows, weights.view(1, 1, 1, -1).repeat(3, 1, 1, 1), groups=3) + model.mean_colour
+
+
+def _scores(
+    maps: Tensor, model: Model, images: ImageBatch, how: Removal, keep: Callable[[Tensor, Tensor], Tensor], name: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Target's probability, float32 on the CPU: full image `(n, 1)`, in between `(n, steps - 1)`, substrate `(n, 1)`.
+
+    `keep(ranks (b, h * w), count (b, 1))` says which pixels are the image's own when `count` pixels are changed.
+    """
+    n, _, height, width = images.pixels.shape
+    changed = counts(how.steps, height * width)[1:-1].to(model.device)
+    pixels = images.pixels.to(model.device)
+    ranks = ranked(maps, images, how.ties, how.seed).to(model.device, torch.int32)
+    # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
+    mean = model.mean_colour.to(pixels.dtype).expand(1, 3, height, width)
+    substrate = mean if how.substrate == "mean" else blurred(pixels, model, how.kernel, how.sigma, how.border)
+
+    def perturbed(image: Tensor, sample: Tensor) -> Tensor:
+        own = keep(ranks[image], changed[sample, None]).view(-1, 1, height, width)
+        return torch.where(own, pixels[image], substrate if len(substrate) == 1 else substrate[image])
+
+    def probability(inputs: Tensor) -> Tensor:
+        return engine.logits(model, inputs).softmax(dim=1).expand(n, -1).gather(1, images.labels.cpu()[:, None])
+
+    full, blank = probability(pixels), probability(substrate)
+    between = engine.scores(model, images.labels, how.steps - 1, perturbed, description=f"{model.id} {name}").cpu()
+    return full, between, blank
+
+
+def _table(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":
+    """Areas under curves `(n, steps + 1)`; `full` is the column of the full image."""
+    import pandas as pd
+
+    curves = curves.double()
+    steps = curves.shape[1] - 1
+    value = torch.trapezoid(curves, counts(steps, pixels).double() / pixels, dim=1)
+    score, peak = curves[:, full], curves.amax(dim=1)
+    columns = (value, _ratio(value, score), _ratio(value, peak), score)
+    return pd.DataFrame({name: column.numpy() for name, column in zip(("value", *COLUMNS), columns, strict=True)})
+
+
+def _ratio(value: Tensor, by: Tensor) -> Tensor:
+    """`value / by`, NaN where `by` is 0."""
+    return torch.where(by > 0, value / by, torch.nan)
