@@ -80,7 +80,8 @@ def attribute(
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):
         pixels = pixels.detach().to(model.device, copy=True)
-        maps = entry.function(model, pixels, labels.to(model.device), seed=seed, **options)
+        labels = labels.to(model.device, copy=True)
+        maps = entry.function(model, pixels, labels, seed=seed, **options)
         maps = maps.detach().to("cpu", torch.float32)
     expected = (len(pixels), *pixels.shape[-2:])
     if tuple(maps.shape) != expected:
