@@ -1,0 +1,149 @@
+"""Extremal Perturbation: the mask of a given area that keeps the class score highest when all else is blurred.
+
+Fong, Patrick, Vedaldi: Understanding Deep Networks via Extremal Perturbations and Smooth Masks, ICCV 2019; the numbers
+are those of TorchRay, the authors' code. Lengths are given at 224 pixels a side and scale with the image.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xailib import engine
+from xailib.attribution.blur import blur
+from xailib.attribution.smooth_max import SmoothMax
+from xailib.errors import InputError
+from xailib.models.model import Model
+from xailib.registry import method
+
+AREA_WEIGHT = 300.0  # lambda at the first step
+AREA_WEIGHT_GROWTH = 1.0035**800  # from the first step to the last
+MOMENTUM = 0.9
+
+
+class BlurPyramid:
+    """Images blurred to `levels` strengths, read at a fractional level that differs from pixel to pixel.
+
+    Mask value 1 shows the image, 0 its strongest blur (standard deviation `max_blur` pixels); the standard deviation
+    falls linearly and neighbouring levels are mixed linearly (equation 5). Outside the image lies the `ground` colour.
+    """
+
+    def __init__(self, images: Tensor, ground: Tensor, max_blur: float, levels: int) -> None:
+        steps = torch.linspace(1, 0, levels).tolist()
+        pyramid = torch.stack([ground + blur(images - ground, step * max_blur) for step in steps], dim=1)
+        # (n, levels - 1, 3, h, w) twice -> one row of six numbers for every (image, level, pixel)
+        table = torch.cat([pyramid[:, :-1], pyramid[:, 1:] - pyramid[:, :-1]], dim=2).permute(0, 1, 3, 4, 2)
+        self.table, self.levels = table.reshape(-1, 6).contiguous(), levels
+        n, self.height, self.width = len(images), *images.shape[-2:]
+        size = self.height * self.width
+        self.offsets = torch.arange(size, device=images.device) + size * (levels - 1) * torch.arange(
+            n, device=images.device
+        ).view(n, 1, 1)  # (n, 1, pixels)
+
+    def __call__(self, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return, for masks `(n, areas, h, w)`, the mixed images and d image / d mask, both `(n * areas, 3, h, w)`."""
+        level = masks.flatten(2) * (self.levels - 1)
+        lower = level.floor().clamp(0, self.levels - 2)
+        rows = F.embedding(lower.long() * (self.height * self.width) + self.offsets, self.table)
+        base, slope = rows[..., :3], rows[..., 3:]
+        mixed = base + (level - lower)[..., None] * slope
+        shape = (-1, self.height, self.width, 3)
+        return mixed.view(shape).permute(0, 3, 1, 2), (slope * (self.levels - 1)).reshape(shape).permute(0, 3, 1, 2)
+
+
+@method("extremal_perturbation", family="perturbation", label="Extremal Perturbation", paper="Fong et al. 2019")
+def extremal_perturbation(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    areas: Sequence[float] | float = (0.05, 0.1, 0.2),
+    steps: int = 800,
+    lr: float = 0.01,
+    step: float = 7.0,
+    sigma: float = 21.0,
+    max_blur: float = 20.0,
+    levels: int = 8,
+    jitter: bool = True,
+    smooth: float = 0.09,
+    output: engine.Output = "logit",
+) -> Tensor:
+    """Return Extremal Perturbation maps `(n, h, w)`: the sum of one mask an area, smoothed.
+
+    Plays the preservation game. Nothing is random (`seed` is not used): the jitter flips every other step.
+    All images and areas are optimised in one batch; their losses are separate, so each mask is its own.
+
+    Args:
+        areas: shares of the image that the masks keep.
+        steps: optimisation steps. The weight of the area term grows from 300 by 1.0035 a step in the paper's 800; with
+            fewer steps it grows faster, so that it ends at the same weight.
+        lr: learning rate of the descent (momentum and dampening 0.9).
+        step: pixels between mask parameters, at 224 pixels.
+        sigma: width of the masks' smooth kernel in pixels, at 224 pixels; keeps its ratio to `step` when that is rounded.
+        max_blur: standard deviation of the strongest blur in pixels, at 224 pixels.
+        levels: levels of the blur pyramid.
+        jitter: flip the masked image left to right in every other step.
+        smooth: standard deviation of a final blur of the summed masks, as a share of the shorter side; 0 for none.
+        output: what is preserved, the "logit" (as in TorchRay) or the softmax "probability".
+    """
+    areas = list(areas) if isinstance(areas, Sequence) else [areas]
+    _check(areas, steps, levels)
+    height, width = pixels.shape[-2:]
+    scale = min(height, width) / 224
+    pitch = max(1, round(step * scale))
+    layer = SmoothMax(height, width, pitch, pitch * sigma / step, pixels.device)
+    size = layer.shape[0] * layer.shape[1]
+    kept = [size - int(size * (1 - area)) for area in areas]  # mask pixels of each area, at least one
+    growth = AREA_WEIGHT_GROWTH ** (1 / steps)
+
+    def optimise(part: slice) -> Tensor:
+        images, n = pixels[part], part.stop - part.start
+        pyramid = BlurPyramid(images, model.mean_colour, max_blur * scale, levels)
+        labels = targets[part].repeat_interleave(len(areas))
+        ones = torch.tensor(kept, device=pixels.device).repeat(n)
+        parameters = torch.ones(layer.grid[0] * layer.grid[1], n * len(areas), device=pixels.device)
+        velocity, weight = None, AREA_WEIGHT
+        for t in range(steps):
+            masks = layer(parameters)
+            mixed, slope = pyramid(layer.crop(masks, height, width).reshape(n, len(areas), height, width))
+            with torch.enable_grad():
+                inputs = (mixed.flip(3) if jitter and t % 2 == 0 else mixed).requires_grad_()
+                score = engine.target_output(model, inputs, labels, output, check=t == 0)
+                (gradient,) = engine.backward(score, inputs)
+            gradient = gradient.flip(3) if jitter and t % 2 == 0 else gradient
+            down = area_slope(masks, ones, max(kept)).mul_(weight)
+            layer.crop(down, height, width).sub_((gradient.float() * slope).sum(1))
+            down = layer.gradient(down)
+            velocity = down if velocity is None else velocity.mul_(MOMENTUM).add_(down, alpha=1 - MOMENTUM)
+            parameters = (parameters - lr * velocity).clamp_(0, 1)
+            weight *= growth
+        return layer.crop(masks, height, width).reshape(n, len(areas), height, width).sum(1)
+
+    maps = torch.cat(engine.chunked(len(pixels), optimise, weight=len(areas), description="Extremal Perturbation"))
+    return blur(maps, smooth * min(height, width))
+
+
+def area_slope(masks: Tensor, ones: Tensor, most: int) -> Tensor:
+    """Return d/d mask of mean((sorted mask - ideal)^2) (equation 7) for masks `(pixels, k)`.
+
+    The ideal has `ones` `(k,)` ones, of which there are `most` at most, for the largest values and zeros for the
+    rest, so each pixel is pulled to 1 or to 0. Pixels that tie at the border value share the remaining ones, where a
+    sort would favour the bottom of the image.
+    """
+    border = masks.T.contiguous().topk(most, dim=1).values.gather(1, ones[:, None] - 1).T
+    above, tied = masks > border, masks == border
+    share = (ones - above.sum(0)) / tied.sum(0)
+    return (2 / len(masks)) * (masks - above.to(masks.dtype) - share * tied)
+
+
+def _check(areas: Sequence[float], steps: int, levels: int) -> None:
+    """Raise `InputError` for an option out of range."""
+    name = "method 'extremal_perturbation': option"
+    if not areas or not all(0 < area < 1 for area in areas):
+        raise InputError(f"{name} areas must be shares of the image between 0 and 1, not {areas}")
+    if steps < 1:
+        raise InputError(f"{name} steps must be at least 1, not {steps}")
+    if levels < 2:
+        raise InputError(f"{name} levels must be at least 2, not {levels}")

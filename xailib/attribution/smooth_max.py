@@ -1,0 +1,102 @@
+"""Masks of Extremal Perturbation: a coarse grid of parameters, spread by a kernel, joined by a smooth maximum.
+
+Fong, Patrick, Vedaldi: Understanding Deep Networks via Extremal Perturbations and Smooth Masks, ICCV 2019, section 3.2.
+"""
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+COLDNESS = 20.0
+
+
+class SmoothMax:
+    """The map from parameters `(rows * columns, k)` to masks `(height * width, k)`, all in [0, 1], k masks at once.
+
+    mask(u) = sum_i z_i exp(20 z_i) / sum_i exp(20 z_i),  z_i = kernel(|u - u_i| / sigma) p_i,
+    kernel(d) = exp(-2 max(d - 1/2, 0)^2), over the grid points u_i in a window of about sigma around pixel u; points
+    outside the grid count as p = 0 (TorchRay's `MaskGenerator`). The mask has a margin of sigma around the image, so
+    that an object at the border does not cost less area.
+
+    The grid is regular, so few distances occur: parameters times distances give all exponentials, and a sparse 0/1
+    matrix adds those that belong to a pixel. That needs far fewer exponentials, and far less memory, than windows.
+
+    Attributes:
+        grid: rows and columns of the parameter grid.
+        shape: height and width of the mask with its margin.
+        margin: pixels of margin on the top and the left.
+    """
+
+    def __init__(self, height: int, width: int, step: int, sigma: float, device: torch.device | str = "cpu") -> None:
+        radius = 1 + math.ceil(sigma / step)
+        padding = 1 + math.ceil(2 * sigma / step)
+        self.grid = tuple(math.ceil(side / step) for side in (height, width))
+        self.margin = round(sigma)
+        self.shape = tuple(
+            max(step * (cells + 2 * padding - 2 * radius - 1) + 1, side + self.margin)
+            for cells, side in zip(self.grid, (height, width), strict=True)
+        )
+
+        axes = [_axis(size, cells, step, sigma, radius, padding) for size, cells in zip(self.shape, self.grid, strict=True)]
+        (row_cell, row_distance), (column_cell, column_distance) = axes
+        taps = 2 * radius + 1
+        window = (self.shape[0], self.shape[1], taps, taps)
+        distance = torch.sqrt(row_distance[:, None, :, None] ** 2 + column_distance[None, :, None, :] ** 2).expand(window)
+        kernel = torch.exp(-2 * (distance / sigma - 0.5).clamp(min=0) ** 2)
+        row, column = row_cell[:, None, :, None].expand(window), column_cell[None, :, None, :].expand(window)
+        inside = (row >= 0) & (row < self.grid[0]) & (column >= 0) & (column < self.grid[1])
+
+        weights, which = torch.unique((kernel * 1e6).round(), return_inverse=True)
+        self.weights = (weights / 1e6).float().to(device)  # (d,), the distinct kernel values
+        pixel = torch.arange(self.shape[0] * self.shape[1]).view(*self.shape, 1, 1).expand(window)
+        cells = self.grid[0] * self.grid[1]
+        entry = torch.stack([pixel[inside], (which * cells + row * self.grid[1] + column)[inside]])
+        size = (self.shape[0] * self.shape[1], len(weights) * cells)
+        ones = torch.ones(entry.shape[1])
+        self._add = _sparse(entry, ones, size, device)  # pixels <- sum of exponentials
+        self._weigh = _sparse(entry, kernel[inside].float(), size, device)  # the same, times the kernel
+        self._spread = _sparse(entry.flip(0), ones, size[::-1], device)  # exponentials <- pixels
+        self._outside = (~inside).flatten(2).sum(2).float().view(-1, 1).to(device)  # exp(0) for each point off the grid
+
+    def __call__(self, parameters: Tensor) -> Tensor:
+        """Return masks `(pixels, k)` for parameters `(cells, k)`; keeps what `gradient` needs."""
+        self._parameters = parameters
+        self._e = ((COLDNESS * self.weights)[:, None, None] * parameters).exp_()
+        self._total = self._add @ self._e.flatten(0, 1) + self._outside
+        self._mask = (self._weigh @ (self._e * parameters).flatten(0, 1)) / self._total
+        return self._mask
+
+    def gradient(self, slope: Tensor) -> Tensor:
+        """Return d loss / d parameters `(cells, k)` of the last call, given d loss / d mask `(pixels, k)`.
+
+        With e_i = exp(20 w_i p), the numerator is sum w_i p e_i and the total sum e_i, so that
+        d / dp = sum_i w_i e_i (s_i (1 + 20 w_i p) - 20 t_i), s and t the slopes of the numerator and of -total.
+        """
+        share = slope / self._total
+        direct = (self._spread @ share).view_as(self._e).mul_(self._e).flatten(1)
+        total = (self._spread @ share.mul_(self._mask)).view_as(self._e).mul_(self._e).flatten(1)
+        once, twice = (torch.stack([self.weights, self.weights**2]) @ direct).view(2, *self._parameters.shape)
+        return once + COLDNESS * (self._parameters * twice - (self.weights @ total).view_as(once))
+
+    def crop(self, masks: Tensor, height: int, width: int) -> Tensor:
+        """Return the image part `(k, height, width)` of masks `(pixels, k)`, as a view."""
+        m = self.margin
+        return masks.T.reshape(-1, *self.shape)[:, m : m + height, m : m + width]
+
+
+def _axis(size: int, cells: int, step: int, sigma: float, radius: int, padding: int) -> tuple[Tensor, Tensor]:
+    """Grid index and signed distance in pixels `(size, taps)` of the grid points in each pixel's window, on one axis."""
+    pixel = torch.arange(size)
+    cell = (pixel // step)[:, None] + torch.arange(2 * radius + 1)[None, :] - padding
+    return cell, pixel[:, None] - (sigma + step * cell.double())
+
+
+def _sparse(entry: Tensor, values: Tensor, size: tuple[int, ...], device: torch.device | str) -> Tensor:
+    """A 0/1 matrix for products with dense ones; compressed rows where this build of torch can multiply them."""
+    fast = torch.device(device).type != "cpu" or torch.backends.mkl.is_available()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")  # "in beta", and a note on checks
+        matrix = torch.sparse_coo_tensor(entry, values, size, check_invariants=False).coalesce()
+        return (matrix.to_sparse_csr() if fast else matrix).to(device)
