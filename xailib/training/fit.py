@@ -62,7 +62,7 @@ def fit(
     last saved. A loss that is not finite ends the training with an `InputError`.
     """
     torch.manual_seed(recipe.seed)
-    network = (split(network) if advprop else network).to(memory_format=torch.channels_last)
+    network = (split(network) if advprop else network).to(memory_format=torch.channels_last).requires_grad_(True)
     optimiser, schedule = _optimiser(network, recipe)
     start = _resume(checkpoint, network, optimiser, schedule)
     began, running = time.perf_counter(), 0.0

@@ -1,0 +1,74 @@
+"""The renderer is a pure function, its masks and boxes are exact, and no split sees another's photographs."""
+
+import numpy as np
+import pytest
+import torch
+
+import xailib as xai
+from xailib.datasets.photographs import SPLITS, photographs
+from xailib.datasets.renderer import CLASS_NAMES, render
+from xailib.errors import InputError
+
+
+def test_same_seed_and_index_give_the_same_picture_in_any_order() -> None:
+    forward = [render(3, "test", i).pixels for i in range(6)]
+    backward = [render(3, "test", i).pixels for i in reversed(range(6))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
+    assert not np.array_equal(forward[0], render(4, "test", 0).pixels)
+    assert not np.array_equal(forward[0], render(3, "train", 0).pixels)
+
+
+def test_batch_has_the_promised_shapes_and_ranges() -> None:
+    images = xai.load_images("pictograms", split="test", limit=24)
+    assert images.pixels.shape == (24, 3, 64, 64) and images.pixels.dtype == torch.float32
+    assert 0 <= images.pixels.min() and images.pixels.max() <= 1
+    assert images.labels.tolist() == [i % 12 for i in range(24)]
+    assert len(set(images.ids)) == 24 and len(CLASS_NAMES) == 12
+
+
+def test_a_smaller_limit_is_a_prefix() -> None:
+    few, many = (xai.load_images("pictograms", limit=n) for n in (3, 7))
+    assert torch.equal(few.pixels, many.pixels[:3]) and few.ids == many.ids[:3]
+
+
+def test_boxes_are_tight_around_the_masks() -> None:
+    images = xai.load_images("pictograms", limit=12)
+    for mask, boxes in zip(images.masks, images.boxes, strict=True):
+        x1, y1, x2, y2 = boxes[0].int().tolist()
+        assert mask[y1:y2, x1:x2].sum() == mask.sum()
+        assert mask[y1, x1:x2].any() and mask[y2 - 1, x1:x2].any()
+        assert mask[y1:y2, x1].any() and mask[y1:y2, x2 - 1].any()
+
+
+def test_silhouette_shows_exactly_the_mask() -> None:
+    images = xai.load_images("pictograms", limit=12, shift="silhouette")
+    dark = images.pixels.mean(dim=1) < 0.5
+    assert (dark == images.masks).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("shift", ["silhouette", "outline", "unseen_photographs", "texture_swap"])
+def test_drawn_shifts_keep_object_and_label_but_change_pixels(shift: str) -> None:
+    clean, shifted = xai.load_images("pictograms", limit=6), xai.load_images("pictograms", limit=6, shift=shift)
+    assert torch.equal(clean.masks, shifted.masks) and torch.equal(clean.labels, shifted.labels)
+    assert (clean.pixels - shifted.pixels).abs().mean() > 0.05
+
+
+def test_object_stands_out_from_what_lies_behind_it() -> None:
+    images = xai.load_images("pictograms", limit=48)
+    luma = (images.pixels * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1)
+    inside = torch.stack([value[mask].mean() for value, mask in zip(luma, images.masks, strict=True)])
+    outside = torch.stack([value[~mask].mean() for value, mask in zip(luma, images.masks, strict=True)])
+    assert (inside - outside).abs().mean() > 0.2
+
+
+def test_no_photograph_serves_two_splits() -> None:
+    names = [name for group in SPLITS.values() for name in group]
+    assert len(names) == len(set(names))
+    arrays = {split: photographs(split) for split in SPLITS}
+    test, train = arrays["test"], arrays["train"]
+    assert all(a.shape != b.shape or not np.array_equal(a, b) for a in test for b in train)
+
+
+def test_unknown_split_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'test'"):
+        xai.load_images("pictograms", split="tests")
