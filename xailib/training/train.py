@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xailib.errors import InputError, nearest
 from xailib.models import build_network, wrap
-from xailib.models.checkpoints import lay_in, load_file_weights, save_weights
+from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
 from xailib.params import ROOT, load_params
 from xailib.training.fit import Recipe, fit
 
@@ -29,32 +29,46 @@ def recipe_of(record: dict[str, Any]) -> Recipe:
     return Recipe(**record["training"])
 
 
-def train(id: str, *, report: Callable[[str], None] = print) -> dict[str, Any]:
-    """Train the model `id` from its recipe, write its weights where its record says, and return what it cost.
+def train(
+    id: str,
+    *,
+    path: Path | None = None,
+    initial_path: Path | None = None,
+    steps: int = 0,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Train the model `id` from its recipe, write its weights as fp16 safetensors, and return what it cost.
 
     A killed training resumes from its last checkpoint in `resources/`, to the same weights.
+
+    Args:
+        id: a model whose parameter file has a `training` block.
+        path: where the weights go; by default where the model's record says.
+        initial_path: weights of the recipe's `initial` model; by default that model's own file.
+        steps: how many steps, when other than the recipe's.
+        report: called with a progress line every 100 steps.
     """
     record = load_params("models", id)
     recipe = recipe_of(record)
+    recipe = replace(recipe, steps=steps or recipe.steps)
+    path = path or ROOT / record["weights"]["path"]
     pixels, labels = training_set(record["model_dataset"], recipe.images)
     torch.manual_seed(recipe.seed)
     network = build_network(record)
     if recipe.initial:
-        initial = {key: value for key, value in load_params("models", recipe.initial).items()}
-        initial["weights"] = {**initial["weights"], "sha256": None}
-        lay_in(network, load_file_weights(initial), recipe.initial)
-    checkpoint = ROOT / "resources" / "training" / f"{id}.pt"
+        initial = load_params("models", recipe.initial)
+        lay_in(network, read_state(initial_path) if initial_path else load_file_weights(initial), recipe.initial)
+    checkpoint = ROOT / "resources" / "training" / f"{id}_{recipe.steps}.pt"
     model = wrap(network, record)
     began = time.perf_counter()
     network = fit(
         network, model.normalise, pixels, labels, recipe,
         advprop=record["training_algorithm"] == "advprop", checkpoint=checkpoint, report=report,
     )  # fmt: skip
-    path = ROOT / record["weights"]["path"]
     sha256 = save_weights(network, path)
     checkpoint.unlink(missing_ok=True)
     seconds = round(time.perf_counter() - began, 1)
-    report(f"{id}: wrote {record['weights']['path']} ({path.stat().st_size / 1e6:.2f} MB) after {seconds} s")
+    report(f"{id}: wrote {path} ({path.stat().st_size / 1e6:.2f} MB) after {seconds} s")
     return {"model": id, "sha256": sha256, "seconds": seconds, "steps": recipe.steps, "bytes": path.stat().st_size}
 
 
