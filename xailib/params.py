@@ -35,7 +35,7 @@ def load_params(kind: str, id: str) -> dict[str, Any]:
         raise InputError(f"unknown {_kind(kind)} '{id}'{nearest(id, ids(kind))}")
     path = ROOT / "params" / kind / f"{id}.yaml"
     values, faults = read(path, kind)
-    _refuse(faults)
+    refuse(faults)
     return values
 
 
@@ -64,7 +64,7 @@ def load_study(path: str | Path) -> dict[str, Any]:
             continue
         study[key] = found[0] if kind == "datasets" else found
         faults += [fault for id in found for fault in read(ROOT / "params" / kind / f"{id}.yaml", kind)[1]]
-    _refuse(faults)
+    refuse(faults)
     return study
 
 
@@ -134,7 +134,7 @@ def _faults(values: dict[str, Any], word: str) -> list[str]:
     known = facts["properties"]
     faults = [f"{key}: unknown key{nearest(key, known)}" for key in values if key not in known]
     text = {key for key, number in _texts(values, known)}
-    faults += [f"{key}: '{number}' is text, not a number; write {_spelling(number)}" for key, number in _texts(values, known)]
+    faults += [f"{key}: '{number}' is text, not a number; write {spelling(number)}" for key, number in _texts(values, known)]
     for error in sorted(_validator(word).iter_errors(values), key=lambda error: list(map(str, error.absolute_path))):
         key = ".".join(map(str, error.absolute_path))
         if error.validator == "additionalProperties" and not error.absolute_path or key in text:
@@ -170,10 +170,15 @@ def _texts(value: Any, known: dict[str, Any], path: str = "") -> list[tuple[str,
     if isinstance(value, list):
         return [pair for i, item in enumerate(value) for pair in _texts(item, known, f"{path}.{i}")]
     free = "." not in path and known.get(path, {}).get("type") == "string"
-    return [(path, value)] if isinstance(value, str) and _NUMBER.fullmatch(value) and not free else []
+    return [(path, value)] if text_number(value) and not free else []
 
 
-def _spelling(number: str) -> str:
+def text_number(value: Any) -> str | None:
+    """Return a string that reads as a number, else None."""
+    return value if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def spelling(number: str) -> str:
     """How YAML wants a number written: `1e-5` is text to it, `1.0e-5` is a number."""
     mantissa, mark, exponent = number.lower().partition("e")
     if not mark:
@@ -192,7 +197,8 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_absolute() and path.is_relative_to(ROOT) else str(path)
 
 
-def _refuse(faults: list[str]) -> None:
+def refuse(faults: list[str]) -> None:
+    """Raise one `InputError` that tells every fault, if there are any."""
     if faults:
         faults = list(dict.fromkeys(faults))
         raise InputError(faults[0] if len(faults) == 1 else f"{len(faults)} faults in parameter files: " + " | ".join(faults))

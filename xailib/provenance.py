@@ -63,6 +63,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def device(device: Any) -> str:
+    """Return a device by the name a reader knows: `cpu`, or `cuda:0 NVIDIA A100`."""
+    torch = sys.modules["torch"]
+    return f"{device} {torch.cuda.get_device_name(device)}" if str(device).startswith("cuda") else str(device)
+
+
 def peak_memory() -> dict[str, float]:
     """Return the process's peak resident memory, and the GPU's where one was used, in MiB."""
     unit = 1 if sys.platform == "darwin" else 1024

@@ -63,8 +63,11 @@ def write_maps(path: str | Path, maps: Tensor, ids: Sequence[str], targets: Tens
     return Path(path)
 
 
-def read_maps(path: str | Path) -> dict[str, Any]:
-    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`."""
+def read_maps(path: str | Path, *, ids: Sequence[str] | None = None) -> dict[str, Any]:
+    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`.
+
+    With `ids`, maps of other images than these, in this order, are refused.
+    """
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in ("maps", "peaks", "ids", "targets")}
@@ -72,6 +75,8 @@ def read_maps(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such maps; run the attribute slice first") from None
     except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged archive
         raise InputError(f"{path}: not a complete file of maps ({error}); delete it and run again") from None
+    if ids is not None and arrays["ids"].tolist() != list(ids):
+        raise InputError(f"{path}: the maps belong to other images than the study's; run the attribute slice again")
     return {
         "maps": torch.from_numpy(arrays["maps"].astype(np.float32) * arrays["peaks"][:, None, None]),
         "ids": arrays["ids"].tolist(),

@@ -1,0 +1,269 @@
+"""Execute one slice: a notebook, its parameter files, its outputs. `python -m xailib.run --help`.
+
+What this adds to plain `papermill`: parameter files are checked, unknown parameters refused, kernels talk over files
+instead of ports (ports collide when notebooks run in parallel), and results are all there or not at all: the notebook is
+executed into a log folder and copied to its place on success only, while outputs of a failed slice are removed.
+"""
+
+import argparse
+import contextlib
+import errno
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xailib.errors import InputError, nearest
+
+SOCKET_PATH_LIMIT = 80  # Linux allows 107 bytes; jupyter_client appends "-ipc-N" to the connection file's stem
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for a user's error, 1 for any other, 130 when interrupted."""
+    words = sys.argv[1:] if words is None else words
+    arguments = _parser().parse_args(words)
+    if arguments.warm:
+        from xailib import warm
+
+        status = warm.execute([word for word in words if word != "--warm"])
+        if status is not None:
+            return status
+    try:
+        execute(
+            arguments.notebook,
+            arguments.log,
+            final=arguments.final,
+            files=arguments.file,
+            parameters={key: _value(text) for key, text in arguments.parameter},
+            outputs=dict(arguments.output),
+            timeout=arguments.timeout,
+        )
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except SliceError as error:
+        print(f"{error.traceback}\nerror: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; finished slices are kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+class SliceError(Exception):
+    """A notebook failed for a reason that is not the user's; `traceback` is the kernel's."""
+
+    def __init__(self, message: str, traceback: str) -> None:
+        super().__init__(message)
+        self.traceback = traceback
+
+
+def execute(
+    notebook: Path,
+    log: Path,
+    *,
+    final: Path | None = None,
+    files: list[Path] = (),
+    parameters: dict[str, Any] | None = None,
+    outputs: dict[str, Path] | None = None,
+    timeout: int = 300,
+) -> None:
+    """Execute `notebook` into `log`, and copy it to `final` when it succeeds.
+
+    Args:
+        notebook: a notebook with a cell tagged `parameters`.
+        log: where the executed notebook is kept, also when it fails.
+        final: its place among the results.
+        files: parameter files, merged left to right; a notebook gets those of their keys that it declares.
+        parameters: further values by name; each must be declared by the notebook.
+        outputs: files the notebook writes, by the name of the parameter that takes the path: removed before the run and
+            after a failure, and missed if they are not there in the end.
+        timeout: seconds that a kernel may take to start.
+
+    Raises:
+        InputError: a faulty parameter file or value, or one that the notebook raised; a full disk.
+        SliceError: anything else that failed in the notebook.
+    """
+    paths = {key: Path(path) for key, path in (outputs or {}).items()}
+    values = {**merge(files), **(parameters or {}), **{key: str(path) for key, path in paths.items()}}
+    strict = {*(parameters or {}), *paths}
+    values = declared(notebook, values, strict)
+    written = [*paths.values(), *([final] if final else [])]
+    try:
+        with _removed_unless_done(written):
+            _prepare(log, *written)
+            _papermill(notebook, log, values, timeout)
+            missing = [str(path) for path in paths.values() if not path.exists()]
+            if missing:
+                raise SliceError(f"{notebook} ended well but did not write {', '.join(missing)}", "")
+            if final:
+                partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+                shutil.copyfile(log, partial)
+                os.replace(partial, final)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise InputError(f"{error.filename or log}: cannot be written ({error.strerror}); make room and run again") from None
+        raise
+
+
+def merge(files: list[Path]) -> dict[str, Any]:
+    """Return the values of several parameter files; all their faults, and keys with two values, are one `InputError`."""
+    from xailib import params
+
+    merged: dict[str, Any] = {}
+    origin: dict[str, Path] = {}
+    faults: list[str] = []
+    for path in files:
+        values, found = params.read(path)
+        faults += found
+        for key, value in values.items():
+            if key in merged and merged[key] != value:
+                faults.append(f"{path}: {key}: {origin[key]} gives this key another value; a key belongs to one kind of file")
+            merged[key], origin[key] = value, path
+    params.refuse(faults)
+    return merged
+
+
+def declared(notebook: Path, values: dict[str, Any], strict: set[str]) -> dict[str, Any]:
+    """Return those values that the notebook's parameters cell declares; a `strict` key that it lacks is refused."""
+    import logging
+
+    import papermill
+
+    logging.getLogger("papermill.translators").setLevel(logging.ERROR)
+    if not Path(notebook).is_file():
+        raise InputError(f"{notebook}: no such notebook")
+    try:
+        known = papermill.inspect_notebook(notebook)
+    except Exception as error:  # a damaged file: JSON and nbformat raise many kinds
+        raise InputError(f"{notebook}: cannot be read as a notebook ({str(error).splitlines()[0]})") from None
+    unknown = sorted(strict - set(known))
+    if unknown:
+        raise InputError(f"{notebook} has no parameter '{unknown[0]}'{nearest(unknown[0], known)}")
+    return {key: value for key, value in values.items() if key in known}
+
+
+def _papermill(notebook: Path, log: Path, values: dict[str, Any], timeout: int) -> None:
+    """Run papermill with an IPC kernel; its errors become `InputError` or `SliceError`."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    # cuBLAS reads this when it starts; without it, GPU results differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.environ.get("PYTHONPATH", "")
+    if root not in path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, path]))
+    for attempt in (1, 2):
+        with _socket_folder() as folder:
+            try:
+                papermill.execute_notebook(
+                    notebook, log, values, kernel_name="python3", progress_bar=False, start_timeout=timeout,
+                    kernel_manager_class=_kernel_manager(folder), extra_arguments=["--HistoryManager.enabled=False"],
+                )  # fmt: skip
+                return
+            except PapermillExecutionError as error:
+                if error.ename == "InputError":
+                    raise InputError(error.evalue) from None
+                if error.ename == "KeyboardInterrupt":
+                    raise KeyboardInterrupt from None
+                traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+                raise SliceError(
+                    f"{notebook} failed in cell {error.cell_index} with {error.ename}: {error.evalue} (open {log})", traceback
+                ) from None
+            except RuntimeError as error:
+                # Two kernels can be given the same port; over IPC this cannot happen, so a second try is for TCP only.
+                if folder is None and attempt == 1 and "died" in str(error):
+                    continue
+                name = type(error).__name__
+                raise SliceError(f"{notebook}: {name}: {error} (out of memory, or killed? open {log})", "") from None
+
+
+def _kernel_manager(folder: Path | None) -> type:
+    """A kernel manager whose sockets are files in `folder`, or TCP ports where no path is short enough."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            if folder is not None:
+                self.transport = "ipc"
+                self.connection_file = str(folder / "k.json")
+
+    return Manager
+
+
+@contextlib.contextmanager
+def _socket_folder() -> Iterator[Path | None]:
+    """A private folder whose path is short enough for sockets, or None."""
+    for parent in (tempfile.gettempdir(), "/tmp"):
+        with contextlib.suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix="xai-", dir=parent))
+            try:
+                if len(str(folder)) <= SOCKET_PATH_LIMIT:
+                    yield folder
+                    return
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    yield None
+
+
+@contextlib.contextmanager
+def _removed_unless_done(paths: list[Path]) -> Iterator[None]:
+    """Remove stale files first, and whatever the block left when it fails; SIGTERM counts as a failure."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(ValueError):  # only the main thread may set it
+        signal.signal(signal.SIGTERM, stop)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _prepare(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _value(text: str) -> Any:
+    """Read a value of the command line as YAML does: 3 is a number, [a, b] a list; `1e-5` is refused as in files."""
+    import yaml
+
+    from xailib import params
+
+    value = yaml.safe_load(text)
+    fault = params.text_number(value)
+    if fault:
+        raise InputError(f"'{fault}' is text, not a number; write {params.spelling(fault)}")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m xailib.run", description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("log", type=Path, help="where the executed notebook is kept, also when it fails")
+    parser.add_argument("--final", type=Path, help="its place among the results, written on success only")
+    parser.add_argument("-f", "--file", type=Path, action="append", default=[], help="a parameter file; later ones win")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
+    parser.add_argument("-o", "--output", nargs=2, action="append", default=[], metavar=("KEY", "PATH"),
+                        help="a file the notebook writes, and the parameter that takes its path")  # fmt: skip
+    parser.add_argument("--timeout", type=int, default=300, help="seconds a kernel may take to start")
+    parser.add_argument("--warm", action="store_true", help="fork from a Python that has torch loaded already")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

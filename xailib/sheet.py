@@ -1,0 +1,27 @@
+"""A contact sheet of images and maps, drawn without pyplot so that a slice pays nothing for it."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:
+    """Return images `(n, 3, h, w)` in [0, 1] in a row, their maps `(n, h, w)` below, each tile `side` pixels wide.
+
+    A map is drawn on its own scale: unsigned ones from dark to yellow, signed ones blue (against) to red (for).
+    """
+    from matplotlib import colormaps
+
+    maps = maps.detach().float().cpu()
+    peaks = maps.abs().amax(dim=(1, 2), keepdim=True)
+    scaled = maps / torch.where(peaks > 0, peaks, 1.0)
+    signed = bool((scaled < 0).any())
+    shown = scaled / 2 + 0.5 if signed else scaled
+    coloured = colormaps["RdBu_r" if signed else "viridis"](shown.numpy())[..., :3]
+    height = round(side * pixels.shape[-2] / pixels.shape[-1])
+    rows = [pixels.detach().float().cpu(), torch.from_numpy(coloured).permute(0, 3, 1, 2).float()]
+    tiles = [interpolate(row, size=(height, side), mode="bilinear", antialias=True) for row in rows]
+    sheet = np.concatenate([np.concatenate(list(row.permute(0, 2, 3, 1).numpy()), axis=1) for row in tiles], axis=0)
+    return Image.fromarray((sheet.clip(0, 1) * 255).round().astype(np.uint8))
