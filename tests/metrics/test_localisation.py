@@ -70,7 +70,7 @@ def test_wsolevaluation_multimodal_example():
         [[0.4, 0.0, 0.2, 0.2, 0.2], [0.4, 0.4, 0.0, 0.4, 0.0], [0.0, 0.0, 0.0, 0.4, 0.0], [1.0, 0.6, 0.8, 0.2, 0.2]],
         np.float32,
     )
-    grid = np.arange(5, dtype=np.float32) / np.float32(5)
+    grid = np.arange(5) / 5
     boxes, _ = boxes_by_threshold(map_, grid, BoxRule(largest_by="contour"))
     expected = [[0, 0, 4, 3], [0, 0, 2, 2], [0, 3, 3, 3], [2, 3, 3, 3], [0, 3, 1, 3]]
     assert np.minimum(boxes, [4, 3, 4, 3]).tolist() == expected
@@ -82,7 +82,7 @@ def test_wsolevaluation_unimodal_example():
     map_ = np.array(
         [[0, 0, 0, 0, 0], [0, 0.4, 0.4, 0.4, 0.6], [0, 0.4, 1, 0.8, 0.6], [0, 0.4, 0.4, 0.4, 0.6]], np.float32
     )
-    grid = np.arange(5, dtype=np.float32) / np.float32(5)
+    grid = np.arange(5) / 5
     for rule in (BoxRule(), BoxRule(largest_by="contour"), BoxRule(box="extent")):
         boxes, _ = boxes_by_threshold(map_, grid, rule)
         assert np.minimum(boxes, [4, 3, 4, 3]).tolist() == [
@@ -104,7 +104,7 @@ def test_agrees_with_one_labelling_per_threshold(connectivity):
     """Every rule against a plain loop with skimage's labels, on smooth and on noisy maps."""
     measure = pytest.importorskip("skimage.measure")
     rng = np.random.default_rng(0)
-    grid = np.arange(20, dtype=np.float32) / np.float32(20)
+    grid = np.arange(20) / 20
     truth = np.array([BOX, [0.0, 0.0, 9.5, 7.0]])
     noise = rng.normal(size=(2, SIDE, SIDE))
     maps = [noise[0], ndimage.gaussian_filter(noise[1], 2), rng.integers(0, 4, (SIDE, SIDE))]

@@ -36,7 +36,7 @@ def ious_by_threshold(maps: np.ndarray, truth: list[np.ndarray], grid: np.ndarra
     Args:
         maps: float32 `(n, h, w)`; each is scaled to [0, 1] by its own minimum and maximum.
         truth: `n` arrays `(k, 4)`: x1, y1, x2, y2 in pixels, x2 and y2 exclusive.
-        grid: float32 thresholds in [0, 1); pixels strictly above one belong to components.
+        grid: thresholds in [0, 1); pixels strictly above one belong to components.
         rule: which component, and what the largest is.
     """
     result = np.full((len(maps), len(grid)), np.nan)
@@ -60,7 +60,8 @@ def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> t
     """
     from scipy import ndimage
 
-    above = scaled[None] > grid[:, None, None]
+    # In the map's own precision, so that a value of 0.2 is not above a threshold of 0.2.
+    above = scaled[None] > grid.astype(scaled.dtype)[:, None, None]
     if rule.box == "extent":
         return _extents(above), np.arange(len(grid))
     neighbours = np.zeros((3, 3, 3), dtype=bool)

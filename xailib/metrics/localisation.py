@@ -113,9 +113,10 @@ def localisation(
     import pandas as pd
 
     _check(thresholds, threshold, min_iou)
-    grid = np.arange(thresholds, dtype=np.float32) / np.float32(thresholds)
+    grid = np.arange(thresholds) / thresholds
     rule = BoxRule(box, largest_by, connectivity)
-    ious = ious_by_threshold(maps.numpy(), [boxes.cpu().numpy() for boxes in images.boxes], grid, rule)
+    truth = [boxes.cpu().numpy() for boxes in images.boxes]
+    ious = ious_by_threshold(maps.numpy(), truth, grid, rule)
     usable = ~np.isnan(ious[:, 0])
     best = _best(ious[usable], min_iou)
     max_box_acc = np.where(usable, ious[:, 0 if best is None else best] >= min_iou, np.nan)
@@ -125,10 +126,9 @@ def localisation(
         column = np.array([-1 if chosen[fold] is None else chosen[fold] for fold in half])
         scored = usable & (column >= 0)
         iou = np.where(scored, ious[np.arange(len(ious)), column], np.nan)
-        used = np.where(scored, grid[column].astype(float), np.nan)
+        used = np.where(scored, grid[column], np.nan)
     else:
-        fixed = np.array([threshold], dtype=np.float32)
-        iou = ious_by_threshold(maps.numpy(), [boxes.cpu().numpy() for boxes in images.boxes], fixed, rule)[:, 0]
+        iou = ious_by_threshold(maps.numpy(), truth, np.array([threshold]), rule)[:, 0]
         scored, used = usable, np.where(usable, threshold, np.nan)
     value = np.where(scored, iou >= min_iou, np.nan)
     return pd.DataFrame({"value": value, "iou": iou, "threshold": used, "max_box_acc": max_box_acc})

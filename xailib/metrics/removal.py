@@ -122,15 +122,14 @@ def counts(steps: int, pixels: int) -> Tensor:
 
 
 def ranked(maps: Tensor, images: ImageBatch, ties: Ties, seed: int) -> Tensor:
-    """Place of every pixel `(n, h * w)` int64 in the order from most (0) to least important."""
-    values = -maps.flatten(1).numpy()
-    size = values.shape[1]
-    if ties == "random":
-        streams = [generator(seed, "ties", image.contiguous().numpy().tobytes()) for image in images.pixels.cpu()]
-        second = np.stack([torch.randperm(size, generator=stream).numpy() for stream in streams])
-    else:
-        second = np.broadcast_to(np.arange(size), values.shape)
-    return torch.from_numpy(np.lexsort((second, values), axis=1)).argsort(dim=1)
+    """Place of every pixel `(n, h * w)` int32 in the order from most (0) to least important."""
+    ranks = torch.empty(len(maps), maps[0].numel(), dtype=torch.int32)
+    places = torch.arange(ranks.shape[1], dtype=torch.int32)
+    for row, values, image in zip(ranks, -maps.flatten(1), images.pixels.cpu(), strict=True):
+        stream = generator(seed, "ties", image.contiguous().numpy().tobytes())
+        second = torch.randperm(len(places), generator=stream) if ties == "random" else places
+        row[np.lexsort((second.numpy(), values.numpy()))] = places
+    return ranks
 
 
 def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Border) -> Tensor:
@@ -164,7 +163,7 @@ def _scores(
     n, _, height, width = images.pixels.shape
     changed = counts(how.steps, height * width)[1:-1].to(model.device)
     pixels = images.pixels.to(model.device)
-    ranks = ranked(maps, images, how.ties, how.seed).to(model.device, torch.int32)
+    ranks = ranked(maps, images, how.ties, how.seed).to(model.device)
     # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
     mean = model.mean_colour.to(pixels.dtype).expand(1, 3, height, width)
     substrate = mean if how.substrate == "mean" else blurred(pixels, model, how.kernel, how.sigma, how.border)
