@@ -3,16 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from xailib import registry
-from xailib.errors import InputError, nearest
+from xailib.errors import InputError
+from xailib.results import read_table
 
-FILTERS = ("correct_by_all", "all")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one study, one identity: what is computed from it can be kept
 class Frames:
     """What the slices of a study measured.
 
@@ -40,15 +38,13 @@ class Frames:
         """Ids of the images that have scores, in order of appearance."""
         return list(dict.fromkeys(self.scores["image"]))
 
-    def with_images(self, label_filter: str) -> "Frames":
-        """Keep the scores of the images that every model classifies correctly, or of all images.
+    def only_correct(self, only: bool = True) -> "Frames":
+        """Keep the scores of the images that every model classifies correctly; with `only` False keep all.
 
-        `correct_by_all` is the default of every table: what a network gets wrong differs between networks and could
-        by itself make one of them look more explainable.
+        What a network gets wrong differs between networks and could by itself make one of them look more explainable,
+        so this is the default of every table.
         """
-        if label_filter not in FILTERS:
-            raise InputError(f"label_filter: '{label_filter}' is not known{nearest(label_filter, FILTERS)}")
-        if label_filter == "all":
+        if not only:
             return self
         kept = self.scores["image"].isin(correct_by_all(self))
         return replace(self, scores=self.scores[kept].reset_index(drop=True))
@@ -62,46 +58,10 @@ def correct_by_all(frames: Frames) -> list[str]:
     return [image for image in frames.images if every.get(image, False)]
 
 
-@dataclass(frozen=True)
-class Cube:
-    """Scores as one array `(models, methods, metrics, images)`, NaN where there is none."""
-
-    values: np.ndarray
-    models: list[str]
-    methods: list[str]
-    metrics: list[str]
-    images: list[str]
-
-    def goodness(self, frames: Frames) -> np.ndarray:
-        """Return the scores on one scale: 0 the metric's worst, 1 its best, whatever its direction."""
-        facts = frames.metrics.loc[self.metrics]
-        low, high = (facts[side].to_numpy(float)[:, None] for side in ("low", "high"))
-        scaled = (self.values - low) / (high - low)
-        return np.where((facts["better"] == "lower").to_numpy()[:, None], 1 - scaled, scaled)
-
-
-def cube(frames: Frames, column: str = "value", family: str | None = None) -> Cube:
-    """Arrange one column of the scores as a `Cube`; controls are left out unless `family` is 'control' or 'any'."""
-    families = frames.methods["family"]
-    wanted = {None: families != "control", "any": families == families}.get(family, families == family)
-    methods = list(frames.methods.index[wanted])
-    axes = [list(frames.models.index), methods, list(frames.metrics.index), frames.images]
-    if column not in frames.scores:
-        return Cube(np.full([len(axis) for axis in axes], np.nan), *axes)
-    rows = frames.scores[frames.scores["method"].isin(methods)]
-    values = np.full([len(axis) for axis in axes], np.nan)
-    places = [pd.Index(axis).get_indexer(rows[name]) for axis, name in zip(axes, AXES, strict=True)]
-    values[tuple(places)] = rows[column].to_numpy(float)
-    return Cube(values, *axes)
-
-
-AXES = ("model", "method", "metric", "image")
-
-
 def read_frames(results_dir: str | Path) -> Frames:
     """Read the collected tables of a study from its results folder (relative to here or to the repository)."""
     folder = find_folder(results_dir)
-    tables = {name: _read(folder / f"{name}.parquet") for name in ("scores", "predictions", "accuracy")}
+    tables = {name: _plain(folder / f"{name}.parquet") for name in ("scores", "predictions", "accuracy")}
     skipped = folder / "skipped.csv"
     tables["skipped"] = pd.read_csv(skipped) if skipped.exists() and skipped.stat().st_size > 1 else pd.DataFrame()
     present = {name: list(dict.fromkeys(tables["scores"][name])) for name in ("model", "method", "metric")}
@@ -161,12 +121,7 @@ def _entries(kind: str, names: list[str]) -> list[tuple[str, registry.Entry]]:
     return [(name, entries[name]) for name in book.names() if name in entries]
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such table; run the study's collect step (snakemake)") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a complete Parquet table ({error}); delete it and run snakemake again") from None
-    categories = frame.select_dtypes("category").columns
-    return frame.astype({name: str for name in categories})
+def _plain(path: Path) -> pd.DataFrame:
+    """Read a table; categories become text, so that groups which do not occur are not counted."""
+    frame = read_table(path)
+    return frame.astype({name: str for name in frame.select_dtypes("category").columns})

@@ -1,0 +1,82 @@
+"""The findings F1 to F6 of "How explainable are adversarially-robust CNNs?" (arXiv 2205.13042), tested as directions.
+
+The paper's own numbers are not public, so nothing is compared with them: each claim is a function of a study's frames
+that returns what was measured, how sure it is, and the verdict.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from xailib.analysis import verdicts
+from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
+from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
+from xailib.analysis.frames import Frames
+from xailib.analysis.tables import Table
+from xailib.results import write_table
+
+TESTS = (f1_robust_gradients, f2_advprop, f3_best_methods, f4_confidence, f5_no_best_network, f6_resnet)
+
+
+def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Test all findings on a study: a headline row a finding, followed by a row for each part (`verdicts.table`).
+
+    Args:
+        frames: the study, with the images that count (`Frames.only_correct`).
+        bootstrap: copies behind each interval.
+        seed: of the copies.
+    """
+    return verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
+
+
+def save(found: pd.DataFrame, path: str | Path) -> Path:
+    """Write the findings as CSV."""
+    return write_table(path, found)
+
+
+def headlines(found: pd.DataFrame) -> Table:
+    """Return one row a finding: claim, verdict, number with interval, n, and how the verdict was reached."""
+    rows = found[found["part"] == "headline"]
+    table = pd.DataFrame(
+        {
+            "Claim": rows["claim"],
+            "Verdict": rows["verdict"],
+            "What was found": rows["sentence"],
+            "Statistic": [_with_interval(row) for row in rows.itertuples()],
+            "n": [_count(row) for row in rows.itertuples()],
+            "Rule": rows["rule"],
+        }
+    ).set_index(rows["finding"])
+    return Table(table, "The paper's findings, tested on this study (95 % bootstrap intervals)", best=table.isin([verdicts.SUPPORTED, verdicts.CONTRADICTED]))
+
+
+def parts(found: pd.DataFrame) -> Table:
+    """Return the numbers behind the verdicts, one row each."""
+    rows = found[found["part"] != "headline"]
+    table = pd.DataFrame(
+        {
+            "Part": rows["part"],
+            "Value": [_value(row.value) for row in rows.itertuples()],
+            "95 % interval": [f"{row.low:+.3f} to {row.high:+.3f}" if pd.notna(row.low) else "-" for row in rows.itertuples()],
+            "p": ["-" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p"]],
+            "n": [_count(row) for row in rows.itertuples()],
+            "Verdict": rows["verdict"],
+            "Statistic": rows["statistic"],
+        }
+    ).set_index(rows["finding"])
+    return Table(table, "The numbers behind the verdicts")
+
+
+def _with_interval(row: object) -> str:
+    if pd.isna(row.value):
+        return "-"
+    interval = f" ({row.low:+.3f} to {row.high:+.3f})" if pd.notna(row.low) else ""
+    return f"{_value(row.value)}{interval}: {row.statistic}"
+
+
+def _value(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:+.3f}"
+
+
+def _count(row: object) -> str:
+    return f"{int(row.n)} {row.unit}" if row.n else "-"

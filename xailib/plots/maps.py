@@ -1,0 +1,116 @@
+"""Pictures of maps: over images, in grids, and the curves of deletion and insertion."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from xailib.plots.style import empty, styled, subplots
+
+if TYPE_CHECKING:
+    from xailib.analysis.gallery import MapGrid
+
+SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
+
+
+def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any) -> None:
+    """Draw one map `(h, w)`: zero-centred red and blue when it is signed, from zero up in cividis when it is not.
+
+    The scale ends at the 99.5th percentile of the magnitude, as a few pixels of a gradient map would hide the rest.
+    """
+    values = np.asarray(map, float)
+    signed = bool((values < 0).any()) if signed is None else signed
+    top = max(np.quantile(np.abs(values), 0.995), np.abs(values).max() * 1e-3) or 1.0
+    limits = {"cmap": DIVERGING, "vmin": -top, "vmax": top} if signed else {"cmap": SEQUENTIAL, "vmin": min(values.min(), 0), "vmax": top}
+    axes.imshow(values, **{**limits, **options})
+
+
+def draw_image(axes: Axes, pixels: Any) -> None:
+    """Draw pixels `(3, h, w)` in [0, 1]."""
+    axes.imshow(np.asarray(pixels).transpose(1, 2, 0).clip(0, 1))
+
+
+def bare(axes: Axes) -> None:
+    """Take ticks and frame away, but keep room for labels."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+@styled
+def show_maps(images: Any, maps: Any, titles: Sequence[str] = (), *, signed: bool | None = None) -> Figure:
+    """Draw images `(n, 3, h, w)` in the upper row and their maps `(n, h, w)` in the lower one."""
+    n = len(images)
+    figure, grid = subplots(2, n, figsize=(1.9 * n + 0.3, 4.3))
+    for i in range(n):
+        draw_image(grid[0, i], images[i])
+        draw_map(grid[1, i], maps[i], signed=signed)
+        bare(grid[0, i])
+        bare(grid[1, i])
+        if i < len(titles):
+            grid[0, i].set_title(titles[i], fontsize=12)
+    return figure
+
+
+@styled
+def overlay(image: Any, map: Any, title: str = "", *, signed: bool | None = None, alpha: float = 0.6) -> Figure:
+    """Draw an image `(3, h, w)`, its map `(h, w)`, and the map over the greyed image, side by side."""
+    figure, (row,) = subplots(1, 3, figsize=(9, 3.3))
+    draw_image(row[0], image)
+    draw_map(row[1], map, signed=signed)
+    grey = np.asarray(image).mean(axis=0, keepdims=True).repeat(3, axis=0)
+    draw_image(row[2], grey)
+    draw_map(row[2], map, signed=signed, alpha=alpha)
+    for axes, name in zip(row, ("Image", "Map", "Overlay"), strict=True):
+        bare(axes)
+        axes.set_title(name)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+@styled
+def curves(fractions: Any, scores: dict[str, Any], title: str = "") -> Figure:
+    """Draw score curves `(k,)` over the fraction of pixels changed; the area under each curve is in its legend.
+
+    Args:
+        fractions: `(k,)` in [0, 1].
+        scores: label -> target's probability at each fraction, such as {"Deletion": ..., "Insertion": ...}.
+        title: of the figure.
+    """
+    figure, ((axes,),) = subplots(figsize=(6.5, 4.2))
+    x = np.asarray(fractions, float)
+    for (label, values), colour, style in zip(scores.items(), ("#D55E00", "#0072B2", "#009E73", "#CC79A7"), ("-", "--", ":", "-."), strict=False):
+        y = np.asarray(values, float)
+        axes.plot(x, y, style, color=colour, linewidth=2.5, label=f"{label}: area {np.trapezoid(y, x):.2f}")
+        axes.fill_between(x, y, color=colour, alpha=0.12)
+    axes.set(xlabel="Fraction of pixels changed", ylabel="Probability of the target", xlim=(0, 1), ylim=(0, 1.02), title=title)
+    axes.grid()
+    axes.legend()
+    return figure
+
+
+@styled
+def map_grid(grid: "MapGrid") -> Figure:
+    """Draw rows of (image, maps of every method); a method that does not apply leaves its cell empty."""
+    if not grid.rows:
+        return empty(grid.caption)
+    rows, columns = len(grid.rows), len(grid.columns) + 1
+    figure, cells = subplots(rows, columns, figsize=(1.45 * columns + 0.9, 1.45 * rows + 0.9))
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    for y, row in enumerate(grid.rows):
+        draw_image(cells[y, 0], row.pixels)
+        cells[y, 0].set_ylabel(row.label, fontsize=12, rotation=0, ha="right", va="center")
+        for x, method in enumerate(grid.columns, start=1):
+            if row.maps.get(method) is None:
+                cells[y, x].text(0.5, 0.5, "-", ha="center", va="center", color="#777777")
+                cells[y, x].set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
+            else:
+                draw_map(cells[y, x], row.maps[method], signed=method in grid.signed)
+        for axes in cells[y]:
+            bare(axes)
+    for axes, title in zip(cells[0], ["Image", *grid.columns.values()], strict=True):
+        axes.set_title(title.replace(" ", "\n", 1), fontsize=12)
+    figure.suptitle(grid.caption, fontsize=13)
+    return figure

@@ -1,0 +1,83 @@
+"""What all figures share: palette, type sizes, saving a figure with the numbers behind it."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from xailib.results import atomic, write_table
+
+# Okabe and Ito (2008): distinct under every common kind of colour blindness.
+ALGORITHMS = {"vanilla": "#0072B2", "advprop": "#009E73", "robust": "#D55E00"}
+FAMILIES = {"gradient": "#CC79A7", "cam": "#0072B2", "perturbation": "#E69F00", "control": "#7F7F7F"}
+FAMILY_LABELS = {"gradient": "Gradient", "cam": "CAM", "perturbation": "Perturbation", "control": "Control"}
+ALGORITHM_LABELS = {"vanilla": "Vanilla", "advprop": "AdvProp", "robust": "Robust"}
+MARKERS = "osD^vPX*<>"
+GREY = "#555555"
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.labelsize": 14,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.8,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "savefig.bbox": "tight",
+    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Decorate a drawing function: everything it draws is in the house style, and no figure is shown twice."""
+
+    @functools.wraps(draw)
+    def wrapped(*args: Any, **options: Any) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*args, **options)
+            plt.close(figure)  # leaves pyplot's list, so that a notebook shows it only as a cell's value
+            return figure
+
+    return wrapped
+
+
+def subplots(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """Return a figure that lays itself out, and its axes `(rows, columns)`."""
+    return plt.subplots(rows, columns, layout="constrained", squeeze=False, **options)
+
+
+def save(figure: Figure, out_dir: str | Path, name: str, data: pd.DataFrame) -> Figure:
+    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure to be shown once."""
+    out_dir = Path(out_dir)
+    with plt.rc_context(STYLE):
+        for ending, facts in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+            with atomic(out_dir / f"{name}.{ending}") as partial:
+                figure.savefig(partial, format=ending, metadata=facts)
+    write_table(out_dir / f"{name}.csv", data)
+    return figure
+
+
+@styled
+def empty(message: str) -> Figure:
+    """Return a small figure that says why there is nothing to draw."""
+    figure, axes = subplots(figsize=(8, 1.5))
+    axes[0, 0].axis("off")
+    axes[0, 0].text(0.5, 0.5, message, ha="center", va="center", fontsize=14, color=GREY)
+    return figure
+
+
+def list_files(*paths: str | Path) -> str:
+    """Return a Markdown list of the files in folders, and of single files, with sizes in kB."""
+    files = [file for path in map(Path, paths) for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()]
+    return "\n".join(f"- `{file}` ({file.stat().st_size / 1000:.0f} kB)" for file in files)
