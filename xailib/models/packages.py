@@ -18,6 +18,9 @@ from xailib.errors import InputError, nearest
 
 State = dict[str, Tensor]
 
+# What reading bytes that are no pickle, half a pickle or a forbidden one can raise.
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+
 
 def load_package_weights(record: dict[str, Any]) -> State:
     """Return the state dict of a model record whose `weights.source` is `package`.
@@ -60,8 +63,8 @@ def read_torch(path: Path) -> State:
     """Read a `torch.save` file that holds nothing but tensors."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(f"{path}: not a state dict of tensors ({str(error).splitlines()[0]})") from None
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: not a state dict of tensors ({_first_line(error)})") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: not a state dict of tensors")
     return state
@@ -89,13 +92,18 @@ def read_arrays(path: Path) -> dict[str, list[np.ndarray]]:
     try:
         with path.open("rb") as file:
             table = _ArraysOnly(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise InputError(f"{path}: not a table of plain arrays ({error})") from None
-    if not isinstance(table, dict) or not all(
-        isinstance(array, np.ndarray) and array.dtype.kind == "f" for arrays in table.values() for array in arrays
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: not a table of plain arrays ({_first_line(error)})") from None
+    lists = list(table.values()) if isinstance(table, dict) else [None]
+    if not all(isinstance(arrays, list | tuple) for arrays in lists) or not all(
+        isinstance(array, np.ndarray) and array.dtype.kind == "f" for arrays in lists for array in arrays
     ):
         raise InputError(f"{path}: not a table of float arrays")
     return table
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["it ends too early"])[0]
 
 
 def convert_efficientnet_lite(state: State) -> State:

@@ -1,0 +1,108 @@
+"""`load_images`: what every data set shares."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import xailib as xai
+from xailib.datasets import class_names, list_datasets
+from xailib.datasets.files import fit, load, shuffled
+from xailib.errors import InputError
+from xailib.images import read_image
+
+
+def test_every_data_set_is_registered() -> None:
+    assert {"pictograms", "photos", "imagenet", "folder"} <= set(list_datasets())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "pictogramms"}, "unknown data set 'pictogramms'; did you mean 'pictograms'?"),
+        ({"name": "pictograms", "split": "tset"}, "unknown split 'tset' of pictograms; did you mean 'test'?"),
+        ({"name": "pictograms", "limit": 0}, "limit: 0 is not a number of images"),
+        ({"name": "pictograms", "limit": "8"}, "limit: '8' is not a number of images"),
+        ({"name": "pictograms", "limit": True}, "limit: True is not a number of images"),
+        ({"name": "pictograms", "seed": 1.5}, "seed: 1.5 is not a whole number"),
+        ({"name": "pictograms", "limit": 1, "colour": 3}, "data set 'pictograms' takes no 'colour'"),
+        ({"name": "pictograms", "limit": 1, "root": "data"}, "data set 'pictograms' takes no 'root'"),
+        ({"name": "pictograms", "limit": 1, "side": 224}, "side: images of 'pictograms' have 64 pixels, not 224"),
+        ({"name": "pictograms", "shift": "silhouete"}, "unknown shift 'silhouete' .* did you mean 'silhouette'"),
+        ({"name": "folder", "root": ".", "shift": "silhouette"}, "unknown shift 'silhouette' for data set 'folder'"),
+        ({"name": "imagenet"}, "data set 'imagenet' needs 'root'"),
+        ({"name": "imagenet", "root": "nowhere", "splitt": 1}, "takes no 'splitt'; did you mean 'split'"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(arguments: dict, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        xai.load_images(**arguments)
+
+
+def test_shifts_keep_the_truth() -> None:
+    clean = xai.load_images("pictograms", limit=3)
+    for shift in ("silhouette", "gaussian_noise_2", "jpeg_3"):
+        shifted = xai.load_images("pictograms", limit=3, shift=shift)
+        assert not torch.equal(shifted.pixels, clean.pixels)
+        assert torch.equal(shifted.labels, clean.labels)
+        assert torch.equal(shifted.masks, clean.masks)
+
+
+def test_class_names() -> None:
+    assert len(class_names("pictograms")) == 12
+    names = class_names("imagenet")
+    assert len(set(names)) == 1000
+    assert (names[22], names[949]) == ("bald eagle", "strawberry")
+    assert class_names("photos") == names
+
+
+def test_order_belongs_to_seed_and_id() -> None:
+    ids = [f"image-{i}" for i in range(50)]
+    order = shuffled(ids, 0)
+    assert sorted(order) == sorted(ids) and order != ids
+    assert shuffled(reversed(ids), 0) == order
+    assert shuffled(ids, 1) != order
+    kept = ids[::3]
+    assert shuffled(kept, 0) == [id for id in order if id in kept]
+
+
+@pytest.mark.parametrize("crop", ["resize", "centre"])
+def test_boxes_follow_the_pixels(crop: str) -> None:
+    """A bright rectangle and its box must land on the same pixels."""
+    array = np.zeros((300, 500, 3), dtype=np.uint8)
+    array[100:200, 200:340] = 255
+    image, (left, top, width, height) = fit(Image.fromarray(array), 64, crop)
+    x1, x2 = (left + x / 500 * width for x in (200, 340))
+    y1, y2 = (top + y / 300 * height for y in (100, 200))
+    bright = np.argwhere(np.asarray(image)[..., 0] > 127)
+    found = (*bright.min(0)[::-1], *(bright.max(0)[::-1] + 1))
+    assert np.abs(np.array(found) - (x1, y1, x2, y2)).max() <= 1
+    assert image.size == (64, 64)
+
+
+def test_too_many_images_for_memory_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda name: 1000)
+    with pytest.raises(InputError, match="limit: 9 images of 224 pixels need"):
+        load([None] * 9, 224, "resize")  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("side", [0, 4, 2.5, "224", True])
+def test_wrong_side(side: object) -> None:
+    with pytest.raises(InputError, match=r"side: .* is not a number of pixels"):
+        load([], side, "resize")  # type: ignore[arg-type]
+
+
+def test_odd_image_files_become_rgb(tmp_path: Path) -> None:
+    """Greyscale, 16-bit, CMYK, palette and transparent files keep their brightness."""
+    grey = np.full((10, 10), 100, dtype=np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(np.stack([grey] * 3, 2)).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    Image.fromarray(np.stack([grey] * 3, 2)).quantize().save(tmp_path / "palette.png")
+    Image.fromarray(np.stack([grey] * 3 + [np.full_like(grey, 255)], 2)).save(tmp_path / "alpha.png")
+    for path in tmp_path.iterdir():
+        image = read_image(path)
+        assert image.mode == "RGB"
+        assert np.abs(np.asarray(image).astype(int) - 100).max() <= 2, path.name
