@@ -97,3 +97,27 @@ def make_model():
 def make_cnn():
     """`small_cnn`, for tests that change it."""
     return small_cnn
+
+
+@pytest.fixture
+def explain_by_package():
+    """The lime package's coefficients `(s,)` for one image, and the coalitions `(samples, s)` that it drew."""
+    import numpy as np
+    from lime.lime_image import LimeImageExplainer
+
+    def explain(model, image, target, labels, colour, samples):
+        def classify(images):
+            with torch.no_grad():
+                return model(torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float()).softmax(1).numpy()
+
+        found = LimeImageExplainer(random_state=0).explain_instance(
+            image.permute(1, 2, 0).double().numpy(), classify, labels=(target,), top_labels=None, hide_color=colour,
+            num_samples=samples, batch_size=50, segmentation_fn=lambda _: labels.numpy(), random_seed=0,
+        )  # fmt: skip
+        count = int(labels.max()) + 1
+        shown = np.random.RandomState(0).randint(0, 2, samples * count).reshape(samples, count) == 1
+        shown[0] = True
+        weights = dict(found.local_exp[target])
+        return torch.tensor([weights[s] for s in range(count)]), torch.from_numpy(shown)
+
+    return explain

@@ -91,7 +91,7 @@ def test_parity_of_shap_with_captum_on_the_same_draws(cnn, pixels, targets):
     handle.remove()
     points = torch.cat(seen).view(4, 8, *pixels.shape[1:])
     alphas = ((points - reference).flatten(2).sum(2)) / (pixels - reference).flatten(1).sum(1)[:, None]
-    assert 0 <= alphas.min() and alphas.max() <= 1
+    assert alphas.min() >= 0 and alphas.max() <= 1
     chosen = torch.zeros(4, 8, dtype=torch.long)
     assert_close(expected_gradients(cnn, pixels, targets, reference, chosen, alphas), peer, atol=1e-5, rtol=1e-3)
 

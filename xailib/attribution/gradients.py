@@ -135,7 +135,8 @@ def shap(
 
     An estimate of the Shapley values of the pixels for a model that is linear between x and a reference r drawn from
     a background distribution; equals Integrated Gradients averaged over references as the samples grow. The places on
-    the line are stratified; no noise is added to x (as in captum's default). With signed pooling the map sums to output(x) - mean output(r) in expectation.
+    the line are stratified; no noise is added to x (as in captum's default). With signed pooling the map sums to
+    output(x) - mean output(r) in expectation.
 
     Options:
         samples: random points (reference and place on the line) an image, one pass forward and back each.

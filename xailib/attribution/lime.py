@@ -53,12 +53,27 @@ def lime(
         coalition[0] = True
         shown.append(coalition)
     coalitions = Coalitions(pixels, hide(model, pixels, labels, hidden), labels, stack_padded(shown).to(pixels.device))
+    return paint(surrogates(model, targets, coalitions, counts(labels), output, kernel_width, alpha), labels, spread)
+
+
+def surrogates(
+    model: Model,
+    targets: Tensor,
+    coalitions: Coalitions,
+    totals: list[int],
+    output: engine.Output,
+    kernel_width: float,
+    alpha: float,
+) -> Tensor:
+    """Fit the linear models; returns coefficients float64 `(n, s)`, 0 where an image has no such superpixel.
+
+    Args:
+        totals: how many superpixels each image has.
+    """
     scores = coalitions.scores(model, targets, output, "lime")
-    totals = torch.tensor(counts(labels), device=pixels.device)
-    weights = _weights(coalitions.shown, totals, kernel_width)
-    parts = torch.arange(len(pixels)).split(64)  # float64 coalitions of 64 images at a time
-    fitted = [ridge(coalitions.shown[part].double(), scores[part], weights[part], alpha) for part in parts]
-    return paint(torch.cat(fitted), labels, spread)
+    weights = _weights(coalitions.shown, torch.tensor(totals, device=scores.device), kernel_width)
+    parts = torch.arange(len(scores)).split(64)  # float64 coalitions of 64 images at a time
+    return torch.cat([ridge(coalitions.shown[part].double(), scores[part], weights[part], alpha) for part in parts])
 
 
 def _weights(shown: Tensor, totals: Tensor, kernel_width: float) -> Tensor:
