@@ -22,7 +22,7 @@ CLASSES: dict[str, str] = {
     "anchor": "\u2693",
     "heart": "\u2665",
     "scissors": "\u2702",
-    "recycling": "\u267b",
+    "flag": "\u2691",
     "club": "\u2663",
     "trefoil": "\u2622",
     "gear": "\u2699",

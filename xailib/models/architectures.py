@@ -44,10 +44,14 @@ def mini_alexnet(classes: int) -> FeaturesHead:
         *conv(64, 96, 3), *conv(96, 96, 3), *conv(96, 64, 3),
     )  # fmt: skip
     head = nn.Sequential(
-        nn.Flatten(), nn.Dropout(0.2), nn.Linear(64 * 8 * 8, 96), nn.ReLU(),
-        nn.Dropout(0.2), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, classes),
+        nn.Flatten(), nn.Dropout(0.1), nn.Linear(64 * 8 * 8, 96), nn.ReLU(),
+        nn.Dropout(0.1), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, classes),
     )  # fmt: skip
-    return FeaturesHead(features, head)
+    network = FeaturesHead(features, head)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):  # without normalisation, torch's default start shrinks signals
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return network
 
 
 @architecture("mini_googlenet", cam_layer="features", offers=GAP_LINEAR, label="GoogLeNet")
