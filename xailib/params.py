@@ -1,20 +1,18 @@
 """Parameter files: flat YAML, one thing a file, checked against `params/schema/` before anything runs.
 
-Every fault of every file a study touches is told in one message, because a run of hours should not find them one by one.
+Every fault of every file a study touches is told in one message, because a run of hours should not find
+them one by one.
 """
 
 import copy
 import fnmatch
-import json
-import re
-import sys
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from xailib import schema
 from xailib.errors import InputError, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Folder of params/ -> its schema. Notebooks merge the files in this order; later ones may not repeat a key.
 KINDS = {"studies": "study", "datasets": "dataset", "models": "model", "methods": "method", "metrics": "metric"}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def load_params(kind: str, id: str) -> dict[str, Any]:
@@ -88,7 +85,9 @@ def select(wanted: str | Iterable[str], known: list[str], noun: str) -> list[str
 def ids(kind: str, pattern: str = "*") -> list[str]:
     """Return the ids of one kind (studies, datasets, models, methods, metrics): its file names, sorted."""
     _kind(kind)
-    return sorted(path.stem for path in (ROOT / "params" / kind).glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern))
+    return sorted(
+        path.stem for path in (ROOT / "params" / kind).glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern)
+    )
 
 
 def options(values: dict[str, Any], kind: str, scale: str = "full") -> dict[str, Any]:
@@ -112,78 +111,14 @@ def read(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], lis
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         return {}, [f"{_name(path)}: must be a list of 'key: value' lines"]
     kind = kind or next((folder for folder, word in KINDS.items() if word in values), "studies")
-    faults = [f"{_name(path)}: {fault}" for fault in _faults(values, KINDS[kind])]
+    faults = [f"{_name(path)}: {fault}" for fault in schema.faults(values, KINDS[kind])]
     word = KINDS[kind]
     if path.parent == ROOT / "params" / kind and values.get(word, path.stem) != path.stem:
         faults.append(f"{_name(path)}: {word}: '{values[word]}' is not the file's name; write '{word}: {path.stem}'")
-    for key, facts in schema(word)["properties"].items():
+    for key, facts in schema.load(word)["properties"].items():
         if "default" in facts:
             values.setdefault(key, copy.deepcopy(facts["default"]))
     return values, faults
-
-
-@lru_cache
-def schema(word: str) -> dict[str, Any]:
-    """Return the JSON schema of one kind: study, dataset, model, method or metric."""
-    return json.loads((ROOT / "params" / "schema" / f"{word}.json").read_text())
-
-
-def _faults(values: dict[str, Any], word: str) -> list[str]:
-    """One sentence for everything that the schema does not allow, and for every number that is written as text."""
-    facts = schema(word)
-    known = facts["properties"]
-    faults = [f"{key}: unknown key{nearest(key, known)}" for key in values if key not in known]
-    text = {key for key, number in _texts(values, known)}
-    faults += [f"{key}: '{number}' is text, not a number; write {spelling(number)}" for key, number in _texts(values, known)]
-    for error in sorted(_validator(word).iter_errors(values), key=lambda error: list(map(str, error.absolute_path))):
-        key = ".".join(map(str, error.absolute_path))
-        if error.validator == "additionalProperties" and not error.absolute_path or key in text:
-            continue
-        if error.validator == "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
-            faults += [f"{'.'.join(filter(None, [key, name]))}: missing" for name in missing if error.message.startswith(f"'{name}'")]
-        else:
-            faults.append(f"{key}: {_sentence(error)}")
-    return faults
-
-
-def _sentence(error: Any) -> str:
-    """What is wrong with one value, and what would be right."""
-    nouns = {"integer": "a whole number", "number": "a number", "string": "text", "null": "null", "boolean": "true or false",
-             "array": "a list", "object": "a group of 'key: value' lines"}  # fmt: skip
-    value = error.instance
-    if error.validator == "type":
-        wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-        return f"{value!r} is not {' or '.join(nouns[name] for name in wanted)}"
-    if error.validator == "enum":
-        wanted = [str(item) for item in error.validator_value]
-        return f"{value!r} is not one of {', '.join(wanted)}{nearest(str(value), wanted) if isinstance(value, str) else ''}"
-    if error.validator == "anyOf":
-        return f"{value!r} is neither text nor a list of different words"
-    return error.message
-
-
-def _texts(value: Any, known: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
-    """(key, text) of every string that reads as a number, where no free text is expected."""
-    if isinstance(value, dict):
-        return [pair for key, item in value.items() for pair in _texts(item, known, f"{path}.{key}" if path else str(key))]
-    if isinstance(value, list):
-        return [pair for i, item in enumerate(value) for pair in _texts(item, known, f"{path}.{i}")]
-    free = "." not in path and known.get(path, {}).get("type") == "string"
-    return [(path, value)] if text_number(value) and not free else []
-
-
-def text_number(value: Any) -> str | None:
-    """Return a string that reads as a number, else None."""
-    return value if isinstance(value, str) and _NUMBER.fullmatch(value) else None
-
-
-def spelling(number: str) -> str:
-    """How YAML wants a number written: `1e-5` is text to it, `1.0e-5` is a number."""
-    mantissa, mark, exponent = number.lower().partition("e")
-    if not mark:
-        return f"{number} without quotes"
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent if exponent[0] in '+-' else '+' + exponent}"
 
 
 def _kind(kind: str) -> str:
@@ -201,22 +136,9 @@ def refuse(faults: list[str]) -> None:
     """Raise one `InputError` that tells every fault, if there are any."""
     if faults:
         faults = list(dict.fromkeys(faults))
-        raise InputError(faults[0] if len(faults) == 1 else f"{len(faults)} faults in parameter files: " + " | ".join(faults))
-
-
-@lru_cache
-def _validator(word: str) -> Any:
-    # jsonschema loads a URI grammar that takes a second to build and that no schema of ours uses.
-    missing = object()
-    before = sys.modules.get("rfc3987_syntax", missing)
-    if before is missing:
-        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    try:
-        from jsonschema import Draft202012Validator
-    finally:
-        if before is missing:
-            del sys.modules["rfc3987_syntax"]
-    return Draft202012Validator(schema(word))
+        raise InputError(
+            faults[0] if len(faults) == 1 else f"{len(faults)} faults in parameter files: " + " | ".join(faults)
+        )
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

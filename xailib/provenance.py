@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "torchvision", "captum", "numpy", "pandas", "scikit-image", "papermill", "snakemake")
 
 
-def record(parameters: dict[str, Any], *, cost: "Cost | None" = None, began: float | None = None, **extra: Any) -> dict[str, Any]:
+def record(
+    parameters: dict[str, Any], *, cost: "Cost | None" = None, began: float | None = None, **extra: Any
+) -> dict[str, Any]:
     """Return what a reader needs to repeat a slice.
 
     Args:
@@ -34,7 +36,9 @@ def record(parameters: dict[str, Any], *, cost: "Cost | None" = None, began: flo
         "packages": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": None if began is None else round(time.perf_counter() - began, 3),
-        "passes": None if cost is None else {"forward": cost.forward, "backward": cost.backward, "seconds": round(cost.seconds, 3)},
+        "passes": None
+        if cost is None
+        else {"forward": cost.forward, "backward": cost.backward, "seconds": round(cost.seconds, 3)},
         "peak_memory_mib": peak_memory(),
         **extra,
     }
@@ -44,10 +48,15 @@ def git_state() -> dict[str, Any]:
     """Return the commit and whether tracked files differ from it; both None outside a git checkout."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "changed": None}
 

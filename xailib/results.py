@@ -17,8 +17,13 @@ from xailib.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the disk is read-only",
-         errno.EACCES: "the folder cannot be written to", errno.EFBIG: "the file would be too large"}  # fmt: skip
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "the folder is not open for writing",
+    errno.EFBIG: "the file would be too large",
+}
 
 
 @contextlib.contextmanager
@@ -35,7 +40,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
     except OSError as error:
         if error.errno in _FULL:
-            raise InputError(f"{path}: cannot be written because {_FULL[error.errno]}; make room and run again") from None
+            raise InputError(
+                f"{path}: cannot be written because {_FULL[error.errno]}; make room and run again"
+            ) from None
         raise
     finally:
         with contextlib.suppress(OSError):

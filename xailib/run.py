@@ -1,8 +1,8 @@
 """Execute one slice: a notebook, its parameter files, its outputs. `python -m xailib.run --help`.
 
 What this adds to plain `papermill`: parameter files are checked, unknown parameters refused, kernels talk over files
-instead of ports (ports collide when notebooks run in parallel), and results are all there or not at all: the notebook is
-executed into a log folder and copied to its place on success only, while outputs of a failed slice are removed.
+instead of ports (ports collide when notebooks run in parallel), and results are all there or not at all: the notebook
+is executed into a log folder and copied to its place on success only, while outputs of a failed slice are removed.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SOCKET_PATH_LIMIT = 80  # Linux allows 107 bytes; jupyter_client appends "-ipc-N
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for a user's error, 1 for any other, 130 when interrupted."""
+    """Run the command line and return its exit status: 0, 2 for a user's error, 1 for others, 130 if interrupted."""
     words = sys.argv[1:] if words is None else words
     arguments = _parser().parse_args(words)
     if arguments.warm:
@@ -107,12 +107,14 @@ def execute(
                 os.replace(partial, final)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise InputError(f"{error.filename or log}: cannot be written ({error.strerror}); make room and run again") from None
+            raise InputError(
+                f"{error.filename or log}: cannot be written ({error.strerror}); make room and run again"
+            ) from None
         raise
 
 
 def merge(files: list[Path]) -> dict[str, Any]:
-    """Return the values of several parameter files; all their faults, and keys with two values, are one `InputError`."""
+    """Return the values of several files; all their faults, and keys with two values, are one `InputError`."""
     from xailib import params
 
     merged: dict[str, Any] = {}
@@ -123,7 +125,9 @@ def merge(files: list[Path]) -> dict[str, Any]:
         faults += found
         for key, value in values.items():
             if key in merged and merged[key] != value:
-                faults.append(f"{path}: {key}: {origin[key]} gives this key another value; a key belongs to one kind of file")
+                faults.append(
+                    f"{path}: {key}: {origin[key]} gives this key another value; a key belongs to one kind of file"
+                )
             merged[key], origin[key] = value, path
     params.refuse(faults)
     return merged
@@ -174,7 +178,8 @@ def _papermill(notebook: Path, log: Path, values: dict[str, Any], timeout: int) 
                     raise KeyboardInterrupt from None
                 traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
                 raise SliceError(
-                    f"{notebook} failed in cell {error.cell_index} with {error.ename}: {error.evalue} (open {log})", traceback
+                    f"{notebook} failed in cell {error.cell_index} with {error.ename}: {error.evalue} (open {log})",
+                    traceback,
                 ) from None
             except RuntimeError as error:
                 # Two kernels can be given the same port; over IPC this cannot happen, so a second try is for TCP only.
@@ -242,12 +247,12 @@ def _value(text: str) -> Any:
     """Read a value of the command line as YAML does: 3 is a number, [a, b] a list; `1e-5` is refused as in files."""
     import yaml
 
-    from xailib import params
+    from xailib import schema
 
     value = yaml.safe_load(text)
-    fault = params.text_number(value)
+    fault = schema.text_number(value)
     if fault:
-        raise InputError(f"'{fault}' is text, not a number; write {params.spelling(fault)}")
+        raise InputError(f"'{fault}' is text, not a number; write {schema.spelling(fault)}")
     return value
 
 

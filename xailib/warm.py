@@ -7,7 +7,6 @@ cgroup); everywhere else, and whenever anything is wrong with the server, the sl
 """
 
 import array
-import atexit
 import contextlib
 import fcntl
 import gc
@@ -22,16 +21,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 import time
 from pathlib import Path
-from typing import Any
 
 # What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
 PRELOAD = (
-    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "jsonschema", "yaml",
-    "papermill", "nbclient", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot",
-    "captum.attr", "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
+    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "jsonschema",
+    "papermill", "nbclient", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "captum.attr",
+    "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
 )  # fmt: skip
 IDLE_SECONDS = 60
 
@@ -63,7 +60,10 @@ def execute(words: list[str]) -> int | None:
                 pass
             return 130
     if not answer:
-        print("error: the slice's process was killed (out of memory?); see its notebook in the log folder", file=sys.stderr)
+        print(
+            "error: the slice's process was killed (out of memory?); see its notebook in the log folder",
+            file=sys.stderr,
+        )
         return 1
     return int(answer)
 
@@ -90,11 +90,16 @@ def _connect() -> socket.socket | None:
         connection = _try(address)
         if connection is not None:
             return connection
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        environment = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": "1",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        }
         environment.pop("OMP_NUM_THREADS", None)  # each slice sets its own number of threads
+        root = Path(__file__).resolve().parent.parent
         server = subprocess.Popen(
-            [sys.executable, "-m", "xailib.warm", str(address)], cwd=Path(__file__).resolve().parent.parent, env=environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            [sys.executable, "-m", "xailib.warm", str(address)], cwd=root, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 120
         while server.poll() is None and time.monotonic() < deadline:
@@ -151,9 +156,9 @@ def _become_slice(connection: socket.socket) -> None:
     try:
         for name in [name for name in sys.modules if name == "xailib" or name.startswith("xailib.")]:
             del sys.modules[name]
-        from xailib import warm
+        from xailib import forked
 
-        status = warm.run_slice(connection)
+        status = forked.run_slice(connection)
     except BaseException:
         import traceback
 
@@ -164,143 +169,6 @@ def _become_slice(connection: socket.socket) -> None:
             sys.stderr.flush()
             connection.sendall(str(status).encode())
         os._exit(0)
-
-
-def run_slice(connection: socket.socket) -> int:
-    """Run one slice in this fork, its kernel in a second one; both end when the asker goes away."""
-    head, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(3 * 4))
-    for _, _, data in ancillary:
-        for target, source in enumerate(array.array("i", data)):
-            os.dup2(source, target)
-            os.close(source)
-    length, body = int.from_bytes(head, "big"), b""
-    while len(body) < length:
-        body += connection.recv(length - len(body))
-    request = json.loads(body)
-    os.setsid()
-    os.chdir(request["cwd"])
-    os.environ.clear()
-    os.environ.update(request["env"])
-    # Forked before papermill starts an event loop and sockets, which a fork must not share.
-    ForkedKernel.waiting = ForkedKernel(connection)
-    from jupyter_client.provisioning import KernelProvisionerFactory
-
-    provisioners = KernelProvisionerFactory.instance()
-    provisioners.provisioners["forked"] = importlib.metadata.EntryPoint("forked", "xailib.warm:provisioner", "")
-    provisioners.default_provisioner_name = "forked"
-    threading.Thread(target=_end_with_asker, args=(connection,), daemon=True).start()
-    from xailib import run
-
-    status = run.main(request["words"])
-    atexit._run_exitfuncs()
-    return status
-
-
-def _end_with_asker(connection: socket.socket) -> None:
-    """Interrupt the slice when the asker hangs up; end it for good ten seconds later."""
-    with contextlib.suppress(OSError):
-        connection.recv(1)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(10)
-    if ForkedKernel.waiting is not None:
-        ForkedKernel.waiting.kill()
-    os._exit(1)
-
-
-class ForkedKernel:
-    """A process that waits to become a kernel; to jupyter_client it looks like a `subprocess.Popen`."""
-
-    waiting: "ForkedKernel | None" = None
-    stdin = stdout = stderr = None
-
-    def __init__(self, connection: socket.socket) -> None:
-        parent = os.getpid()
-        reader, writer = os.pipe()
-        self.returncode: int | None = None
-        self.launched = False
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(writer)
-            connection.close()
-            os.setsid()
-            _become_kernel(reader, parent)
-        os.close(reader)
-        self._writer = writer
-
-    def launch(self, words: list[str], environment: dict[str, str], folder: str) -> None:
-        """Let the process become a kernel with this command line, environment and folder."""
-        self.launched = True
-        with os.fdopen(self._writer, "w") as file:
-            json.dump({"words": words, "env": environment, "cwd": folder}, file)
-
-    def poll(self) -> int | None:
-        """Return the exit status, or None while it runs."""
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-    def wait(self) -> int:
-        """Wait for the end and return the exit status."""
-        while self.poll() is None:
-            time.sleep(0.01)
-        return self.returncode or 0
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal, if it still runs."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self.send_signal(signal.SIGTERM)
-
-
-def _become_kernel(reader: int, parent: int) -> None:
-    """In the second fork: wait for the word, then be an IPython kernel until it is shut down."""
-    try:
-        with os.fdopen(reader) as file:
-            text = file.read()
-        if not text:
-            os._exit(0)  # the slice ended before it wanted a kernel
-        request = json.loads(text)
-        os.environ.update(request["env"])
-        os.chdir(request["cwd"])
-        words = [*request["words"], f"--IPKernelApp.parent_handle={parent}"]  # a kernel ends with its slice
-        sys.argv = ["ipykernel_launcher", *words]
-        import torch
-        from ipykernel.kernelapp import IPKernelApp
-
-        if os.environ.get("OMP_NUM_THREADS", "").isdigit():
-            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        IPKernelApp.launch_instance(argv=words)
-    finally:
-        os._exit(0)
-
-
-def __getattr__(name: str) -> Any:
-    if name != "provisioner":
-        raise AttributeError(name)
-    from jupyter_client.provisioning import LocalProvisioner
-
-    class ForkedProvisioner(LocalProvisioner):
-        """Hands the kernel's command line to the process that waits for it."""
-
-        async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
-            kernel = ForkedKernel.waiting
-            if kernel is None or kernel.launched:
-                return await super().launch_kernel(cmd, **options)
-            words = cmd[cmd.index("ipykernel_launcher") + 1 :]
-            kernel.launch(words, dict(options.get("env") or os.environ), str(options.get("cwd") or os.getcwd()))
-            self.process, self.pid, self.pgid, self.cwd = kernel, kernel.pid, kernel.pid, options.get("cwd")
-            return self.connection_info
-
-    return ForkedProvisioner
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A contact sheet of images and maps, drawn without pyplot so that a slice pays nothing for it."""
+"""What the slice notebooks share: where their images come from, and a look at maps."""
+
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -6,11 +9,29 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+if TYPE_CHECKING:
+    from xailib.models.model import Model
+
+
+def image_source(dataset: str, model: "Model", **options: Any) -> dict[str, Any]:
+    """Return the arguments of `load_images` for images that fit the network.
+
+    Data sets read from files take any `side`; unless the options give one, it is the network's. None is left out.
+    """
+    import xailib.datasets  # noqa: F401  (fills the registry)
+    from xailib import registry
+
+    source = {key: value for key, value in options.items() if value is not None}
+    if "side" in inspect.signature(registry.dataset.get(dataset).function).parameters:
+        source.setdefault("side", model.input_size)
+    return source
+
 
 def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:
     """Return images `(n, 3, h, w)` in [0, 1] in a row, their maps `(n, h, w)` below, each tile `side` pixels wide.
 
-    A map is drawn on its own scale: unsigned ones from dark to yellow, signed ones blue (against) to red (for).
+    Drawn without pyplot, so that a slice pays nothing for it. A map is drawn on its own scale: unsigned ones from dark
+    to yellow, signed ones blue (against) to red (for).
     """
     from matplotlib import colormaps
 

@@ -1,0 +1,252 @@
+"""The study as a graph of slices: one executed notebook for every network, and every (network, method).
+
+    snakemake                          the default study; profiles/default says how
+    snakemake --config study=smoke     another file of params/studies/, or a path to one
+    snakemake -n                       what would run, and why
+    snakemake weights                  train the small networks again
+
+A slice's parameter files are its inputs, so editing one method's file re-runs that method only. Two digests in `params`
+stand for what Snakemake does not see: a notebook's code without its outputs, and the sources of xailib behind a stage.
+A failed slice leaves its executed notebook in logs/ and the others go on.
+"""
+
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
+
+from xailib.errors import InputError
+from xailib.workflow import gpus, initial_weights, lib_code, nb_code, open_study, use_this_python
+
+use_this_python()
+
+try:
+    STUDY = open_study(config.get("study", "pictograms"))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+if STUDY.skipped:
+    logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
+
+# A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
+GPU = int(config.get("gpu", gpus(STUDY)))
+
+
+pathvars:
+    results=f"results/{STUDY.name}",
+    logs=f"logs/{STUDY.name}",
+
+
+resource_scopes:
+    gpu="local",
+
+
+wildcard_constraints:
+    model="[a-z0-9_]+",
+    method="[a-z0-9_]+",
+    notebook="explainability|correlation|gallery",
+
+
+localrules:
+    all,
+    collect,
+    report,
+
+
+rule all:
+    """Everything, up to the report."""
+    input:
+        "<results>/report.html",
+
+
+rule predict:
+    """What one network says, and how often it is right: clean, shifted, attacked."""
+    input:
+        notebook=ancient("notebooks/predict.ipynb"),
+        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        model="params/models/{model}.yaml",
+    output:
+        predictions="<results>/{model}/predictions.parquet",
+        accuracy="<results>/{model}/accuracy.parquet",
+        record="<results>/{model}/predict.json",
+        notebook="<results>/{model}/predict.ipynb",
+    log:
+        text="<logs>/{model}/predict.log",
+        notebook="<logs>/{model}/predict.ipynb",
+    conda:
+        "environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        file=STUDY.path,
+        study=STUDY.needs("predict"),
+        code=nb_code("notebooks/predict.ipynb"),
+        lib=lib_code("predict"),
+    shell:
+        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook}"
+        " -f {params.file} -f {input.dataset} -f {input.model} -o predictions_path {output.predictions}"
+        " -o accuracy_path {output.accuracy} -o record_path {output.record} > {log.text} 2>&1"
+
+
+rule attribute:
+    """The maps of one method on one network."""
+    input:
+        notebook=ancient("notebooks/attribute.ipynb"),
+        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        model="params/models/{model}.yaml",
+        method="params/methods/{method}.yaml",
+    output:
+        maps="<results>/{model}/{method}/maps.npz",
+        record="<results>/{model}/{method}/attribute.json",
+        notebook="<results>/{model}/{method}/attribute.ipynb",
+    log:
+        text="<logs>/{model}/{method}/attribute.log",
+        notebook="<logs>/{model}/{method}/attribute.ipynb",
+    conda:
+        "environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        file=STUDY.path,
+        study=STUDY.needs("attribute"),
+        code=nb_code("notebooks/attribute.ipynb"),
+        lib=lib_code("attribute"),
+    shell:
+        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook}"
+        " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method}"
+        " -o maps_path {output.maps} -o record_path {output.record} > {log.text} 2>&1"
+
+
+rule evaluate:
+    """The scores of one method on one network, by every metric."""
+    input:
+        notebook=ancient("notebooks/evaluate.ipynb"),
+        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        model="params/models/{model}.yaml",
+        method="params/methods/{method}.yaml",
+        metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
+        maps="<results>/{model}/{method}/maps.npz",
+    output:
+        scores="<results>/{model}/{method}/scores.parquet",
+        record="<results>/{model}/{method}/evaluate.json",
+        notebook="<results>/{model}/{method}/evaluate.ipynb",
+    log:
+        text="<logs>/{model}/{method}/evaluate.log",
+        notebook="<logs>/{model}/{method}/evaluate.ipynb",
+    conda:
+        "environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        file=STUDY.path,
+        study=STUDY.needs("evaluate"),
+        code=nb_code("notebooks/evaluate.ipynb"),
+        lib=lib_code("evaluate"),
+    shell:
+        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook}"
+        " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"
+        " -o scores_path {output.scores} -o record_path {output.record} > {log.text} 2>&1"
+
+
+rule collect:
+    """The slices' tables in one: all that the final notebooks read, maps apart."""
+    input:
+        scores=[f"<results>/{model}/{method}/scores.parquet" for model, method in STUDY.pairs],
+        predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
+    output:
+        scores="<results>/scores.parquet",
+        predictions="<results>/predictions.parquet",
+        accuracy="<results>/accuracy.parquet",
+        skipped="<results>/skipped.csv",
+    log:
+        "<logs>/collect.log",
+    conda:
+        "environment.yml"
+    params:
+        file=STUDY.path,
+        folder="<results>",
+        skipped=str(STUDY.skipped),
+    shell:
+        "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
+
+
+rule final:
+    """A final notebook: tables, figures and findings of the whole study."""
+    input:
+        notebook=ancient("notebooks/{notebook}.ipynb"),
+        tables=rules.collect.output,
+    output:
+        notebook="<results>/{notebook}.ipynb",
+    log:
+        text="<logs>/{notebook}.log",
+        notebook="<logs>/{notebook}.ipynb",
+    conda:
+        "environment.yml"
+    params:
+        file=STUDY.path,
+        folder="<results>",
+        study=STUDY.needs("analysis"),
+        code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
+        lib=lib_code("analysis"),
+    shell:
+        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook} -f {params.file}"
+        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log.text} 2>&1"
+
+
+rule report:
+    """One HTML file that needs no network: findings, figures, and every slice's notebook by link."""
+    input:
+        expand("<results>/{notebook}.ipynb", notebook=["explainability", "correlation", "gallery"]),
+    output:
+        "<results>/report.html",
+    log:
+        "<logs>/report.log",
+    conda:
+        "environment.yml"
+    params:
+        folder="<results>",
+        lib=lib_code("analysis"),
+    shell:
+        "python -m xailib.analysis.report {params.folder} {output} > {log} 2>&1"
+
+
+rule train:
+    """One small network, from the recipe in its parameter file."""
+    input:
+        notebook=ancient("notebooks/train.ipynb"),
+        model="params/models/{model}.yaml",
+        initial=lambda wildcards: expand(
+            "results/weights/{id}/weights.safetensors", id=initial_weights(wildcards.model)
+        ),
+    output:
+        weights="results/weights/{model}/weights.safetensors",
+        record="results/weights/{model}/train.json",
+        notebook="results/weights/{model}/train.ipynb",
+    log:
+        text="logs/weights/{model}/train.log",
+        notebook="logs/weights/{model}/train.ipynb",
+    conda:
+        "environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
+    shell:
+        "python -m xailib.run {input.notebook} {log.notebook} --final {output.notebook} -f {input.model} -p steps 0"
+        " {params.initial} -o weights_path {output.weights} -o record_path {output.record} > {log.text} 2>&1"
+
+
+rule weights:
+    """Ship the trained networks: weights, their sha256, and the model card."""
+    input:
+        expand("results/weights/{model}/weights.safetensors", model=STUDY.models),
+    log:
+        "logs/weights/card.log",
+    conda:
+        "environment.yml"
+    shell:
+        "python -m xailib.training.card results/weights 2>&1 | tee {log}"

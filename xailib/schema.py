@@ -1,0 +1,106 @@
+"""Checks parameter files against the JSON schemas of `params/schema/`, in sentences that say what would be right."""
+
+import json
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from xailib.errors import nearest
+
+_FOLDER = Path(__file__).resolve().parent.parent / "params" / "schema"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NOUNS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "null": "null",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a group of 'key: value' lines",
+}
+
+
+@lru_cache
+def load(word: str) -> dict[str, Any]:
+    """Return the JSON schema of one kind: study, dataset, model, method or metric."""
+    return json.loads((_FOLDER / f"{word}.json").read_text())
+
+
+def faults(values: dict[str, Any], word: str) -> list[str]:
+    """One sentence for everything that the schema does not allow, and for every number that is written as text."""
+    facts = load(word)
+    known = facts["properties"]
+    found = [f"{key}: unknown key{nearest(key, known)}" for key in values if key not in known]
+    texts = dict(_texts(values, known))
+    found += [f"{key}: '{number}' is text, not a number; write {spelling(number)}" for key, number in texts.items()]
+    for error in sorted(_validator(word).iter_errors(values), key=lambda error: list(map(str, error.absolute_path))):
+        key = ".".join(map(str, error.absolute_path))
+        if key in texts or (error.validator == "additionalProperties" and not error.absolute_path):
+            continue
+        if error.validator == "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            found += [
+                f"{'.'.join(filter(None, [key, name]))}: missing"
+                for name in missing
+                if error.message.startswith(f"'{name}'")
+            ]
+        else:
+            found.append(f"{key}: {_sentence(error)}")
+    return found
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong with one value, and what would be right."""
+    value = error.instance
+    if error.validator == "type":
+        wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+        return f"{value!r} is not {' or '.join(_NOUNS[name] for name in wanted)}"
+    if error.validator == "enum":
+        wanted = [str(item) for item in error.validator_value]
+        hint = nearest(value, wanted) if isinstance(value, str) else ""
+        return f"{value!r} is not one of {', '.join(wanted)}{hint if 'did you mean' in hint else ''}"
+    if error.validator == "anyOf":
+        return f"{value!r} is neither text nor a list of different words"
+    return error.message
+
+
+def _texts(value: Any, known: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
+    """(key, text) of every string that reads as a number, where no free text is expected."""
+    if isinstance(value, dict):
+        return [
+            pair for key, item in value.items() for pair in _texts(item, known, f"{path}.{key}" if path else str(key))
+        ]
+    if isinstance(value, list):
+        return [pair for i, item in enumerate(value) for pair in _texts(item, known, f"{path}.{i}")]
+    free = "." not in path and known.get(path, {}).get("type") == "string"
+    return [(path, value)] if text_number(value) and not free else []
+
+
+def text_number(value: Any) -> str | None:
+    """Return a string that reads as a number, else None."""
+    return value if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def spelling(number: str) -> str:
+    """How YAML wants a number written: `1e-5` is text to it, `1.0e-5` is a number."""
+    mantissa, mark, exponent = number.lower().partition("e")
+    if not mark:
+        return f"{number} without quotes"
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent if exponent[0] in '+-' else '+' + exponent}"
+
+
+@lru_cache
+def _validator(word: str) -> Any:
+    # jsonschema loads a URI grammar that takes a second to build and that no schema of ours uses.
+    missing = object()
+    before = sys.modules.get("rfc3987_syntax", missing)
+    if before is missing:
+        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    try:
+        from jsonschema import Draft202012Validator
+    finally:
+        if before is missing:
+            del sys.modules["rfc3987_syntax"]
+    return Draft202012Validator(load(word))

@@ -1,0 +1,238 @@
+"""What the Snakefile asks: which slices a study has, what a slice depends on, and collecting their tables.
+
+`python -m xailib.workflow collect STUDY RESULTS` is the `collect` rule.
+"""
+
+import argparse
+import hashlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xailib import params
+from xailib.errors import InputError, nearest
+from xailib.params import ROOT
+
+# The study's values that a stage's results depend on. Others (which models, how large a batch) re-run no slice.
+_IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
+STAGES = {
+    "predict": (*_IMAGES, "shifts", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
+    "attribute": (*_IMAGES, "scale", "target"),
+    "evaluate": (*_IMAGES, "scale", "metrics"),
+    "analysis": ("study", "description", "only_correct", "bootstrap"),
+}
+# The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so.
+_SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+SOURCES = {
+    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
+    "attribute": (*_SHARED, "attribution/*.py"),
+    "evaluate": (*_SHARED, "metrics/*.py"),
+    "analysis": ("analysis/*.py", "plots.py"),
+    "train": (*_SHARED, "training/*.py"),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as the Snakefile sees it.
+
+    Attributes:
+        name, path, values: its id, its YAML file, and what is in it.
+        models, methods, metrics: ids.
+        pairs: (model, method) that are in the grid.
+        skipped: (model, method, reason) that are not.
+    """
+
+    name: str
+    path: Path
+    values: dict[str, Any]
+    models: list[str]
+    methods: list[str]
+    metrics: list[str]
+    pairs: list[tuple[str, str]]
+    skipped: list[tuple[str, str, str]]
+
+    def needs(self, stage: str) -> str:
+        """Return the values that a stage depends on as one stable line of text."""
+        return json.dumps({key: self.values[key] for key in STAGES[stage]}, sort_keys=True)
+
+
+def open_study(path: str | Path) -> Study:
+    """Read a study with every parameter file it names, check them against the code, and lay out its grid.
+
+    Raises:
+        InputError: every fault of every file, in one message.
+    """
+    path = Path(path) if Path(path).suffix else ROOT / "params" / "studies" / f"{path}.yaml"
+    values = params.load_study(path if path.exists() else path.stem)
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    kinds = {
+        kind: {id: params.load_params(kind, id) for id in values[kind]} for kind in ("models", "methods", "metrics")
+    }
+    kinds["datasets"] = {values["dataset"]: params.load_params("datasets", values["dataset"])}
+    params.refuse(
+        [fault for kind, things in kinds.items() for id, thing in things.items() for fault in faults(kind, id, thing)]
+    )
+    models, methods = values["models"], values["methods"]
+    excluded = {tuple(pair) for pair in values["exclude"]}
+    params.refuse([fault for pair in excluded for fault in _unknown_pair(pair, models, methods)])
+    reasons = {
+        (model, method): obstacle(kinds["models"][model], kinds["methods"][method])
+        for model in models
+        for method in methods
+    }
+    reasons |= dict.fromkeys(excluded, "excluded by the study")
+    return Study(
+        name=values["study"],
+        path=path,
+        values=values,
+        models=models,
+        methods=methods,
+        metrics=values["metrics"],
+        pairs=[pair for pair, reason in reasons.items() if not reason],
+        skipped=[(*pair, reason) for pair, reason in reasons.items() if reason],
+    )
+
+
+def faults(kind: str, id: str, values: dict[str, Any]) -> list[str]:
+    """What the registered function would refuse of a parameter file: an unknown function, or unknown options."""
+    registry = _registry(kind)
+    word, where = params.KINDS[kind], f"params/{kind}/{id}.yaml"
+    key = "architecture" if kind == "models" else f"{word}_function"
+    name = values.get(key, id)
+    if name not in registry.entries:
+        key = key if key in values else word
+        return [f"{where}: {key}: unknown {registry.kind} '{name}'{nearest(name, registry.names())}"]
+    known = [
+        p.name for p in inspect.signature(registry.get(name).function).parameters.values() if p.kind is p.KEYWORD_ONLY
+    ]
+    blocks = {f"{word}_options": values.get(f"{word}_options", {})}
+    blocks |= {f"{word}_scales.{scale}": options for scale, options in values.get(f"{word}_scales", {}).items()}
+    known = known or [p for p in inspect.signature(registry.get(name).function).parameters][1:]
+    return [
+        f"{where}: {block}.{option}: unknown option{nearest(option, known)}"
+        for block, options in blocks.items()
+        for option in options
+        if option not in known or option == "seed"
+    ]
+
+
+def obstacle(model: dict[str, Any], method: dict[str, Any]) -> str:
+    """Return why a method cannot explain a model, or an empty string; known without loading any weights."""
+    entry = _registry("models").get(model["architecture"])
+    offers = {*entry.offers, *(["cam_layer"] if entry.cam_layer else [])}
+    needs = _registry("methods").get(method.get("method_function", method["method"])).needs
+    missing = [need for need in needs if need not in offers]
+    return (
+        f"{method['method']} needs {' and '.join(missing)}, which {model['architecture']} does not offer"
+        if missing
+        else ""
+    )
+
+
+def _registry(kind: str) -> Any:
+    """The registry of a kind, filled; a model file's functions are architectures."""
+    import importlib
+
+    from xailib import registry
+
+    homes = {"models": ["models.architectures", "models.imagenet_architectures"], "methods": ["attribution"]}
+    for home in homes.get(kind, [kind]):
+        importlib.import_module(f"xailib.{home}")
+    return {
+        "models": registry.architecture,
+        "methods": registry.method,
+        "metrics": registry.metric,
+        "datasets": registry.dataset,
+    }[kind]
+
+
+def _unknown_pair(pair: tuple[str, str], models: list[str], methods: list[str]) -> list[str]:
+    named = (("model", pair[0], models), ("method", pair[1], methods))
+    return [
+        f"exclude: unknown {noun} '{word}'{nearest(word, known)}" for noun, word, known in named if word not in known
+    ]
+
+
+def use_this_python() -> None:
+    """Let the rules' `python` be the one that runs Snakemake, whatever the caller's PATH says."""
+    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
+
+
+def gpus(study: Study) -> int:
+    """Return how many GPUs a slice asks for: 1 where there is one and the study does not say `device: cpu`."""
+    import torch
+
+    return int(study.values["device"] != "cpu" and torch.cuda.is_available())
+
+
+def initial_weights(model: str) -> list[str]:
+    """Return the model whose weights a model's training starts from, as a list of none or one."""
+    training = params.load_params("models", model).get("training") or {}
+    return [training["initial"]] if training.get("initial") else []
+
+
+def nb_code(path: str | Path) -> str:
+    """Digest of a notebook's code cells: saving it with outputs in JupyterLab changes nothing."""
+    try:
+        cells = json.loads(Path(path).read_text())["cells"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a notebook ({error})") from None
+    return _digest("".join(cell["source"]).encode() for cell in cells if cell["cell_type"] == "code")
+
+
+def lib_code(stage: str) -> str:
+    """Digest of the sources that a stage's results depend on."""
+    files = sorted({path for pattern in SOURCES[stage] for path in (ROOT / "xailib").glob(pattern)})
+    return _digest(part for path in files for part in (path.name.encode(), path.read_bytes()))
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def collect(study: Study, folder: str | Path) -> None:
+    """Concatenate the slices' tables into `scores`, `predictions` and `accuracy`, and list the skipped pairs."""
+    import pandas as pd
+
+    from xailib.results import read_table, write_table
+
+    folder = Path(folder)
+    slices = {
+        "scores": [folder / model / method / "scores.parquet" for model, method in study.pairs],
+        "predictions": [folder / model / "predictions.parquet" for model in study.models],
+        "accuracy": [folder / model / "accuracy.parquet" for model in study.models],
+    }
+    for name, paths in slices.items():
+        if not paths:
+            raise InputError(f"study '{study.name}': no method can explain any of its models, so there are no {name}")
+        table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+        for column in {"model", "method", "metric", "shift", "subset"} & set(table):
+            table[column] = table[column].astype("category")
+        print("wrote", write_table(folder / f"{name}.parquet", table), f"({len(table)} rows)")
+    skipped = pd.DataFrame(study.skipped, columns=["model", "method", "reason"])
+    print("wrote", write_table(folder / "skipped.csv", skipped), f"({len(skipped)} pairs)")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow", description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["collect"])
+    parser.add_argument("study", type=Path, help="its YAML file")
+    parser.add_argument("results", type=Path, help="its folder of results")
+    arguments = parser.parse_args(words)
+    try:
+        collect(open_study(arguments.study), arguments.results)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
