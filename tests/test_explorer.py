@@ -1,0 +1,33 @@
+"""The panel of explore.ipynb: one click gives a map, two curves and four scores, and leaves no figure open."""
+
+import time
+
+import pytest
+
+import xailib as xai
+from xailib.explorer import explain_one, explorer
+
+
+@pytest.fixture(scope="module")
+def study() -> dict:
+    return xai.load_study("pictograms")
+
+
+def test_one_image_gets_a_map_two_curves_and_four_scores(study: dict) -> None:
+    images, maps, curves, table = explain_one(study, "mini_resnet_vanilla", "gradcam", 3)
+    assert len(images) == 1 and maps.shape == (1, 64, 64)
+    assert sorted(curves) == ["Deletion", "Insertion"] and all(len(line) == 29 for line in curves.values())
+    assert len(table) == 4 and table["value"].notna().all()
+    alone = xai.attribute("gradcam", xai.load_model("mini_resnet_vanilla"), images.pixels, images.labels)
+    assert (maps - alone).abs().max() < 1e-6
+
+
+def test_panel_lists_the_study_and_answers_a_choice(study: dict) -> None:
+    panel = explorer("pictograms", method="gradient")
+    network, method, image = panel.children[0].children
+    assert len(network.options) == 12 and image.max == study["limit"] - 1
+    method.value = "cam"
+    network.value = "mini_alexnet_vanilla"  # an impossible pair is answered by a sentence, not a traceback
+    began = time.perf_counter()
+    method.value = "random"
+    assert time.perf_counter() - began < 60
