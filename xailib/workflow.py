@@ -5,7 +5,6 @@
 
 import argparse
 import hashlib
-import inspect
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError, nearest
+from xailib.facts import registry_facts
 from xailib.params import ROOT
 
 # The study's values that a stage's results depend on. Others (which models, how large a batch) re-run no slice.
@@ -75,14 +75,14 @@ def open_study(path: str | Path) -> Study:
         kind: {id: params.load_params(kind, id) for id in values[kind]} for kind in ("models", "methods", "metrics")
     }
     kinds["datasets"] = {values["dataset"]: params.load_params("datasets", values["dataset"])}
-    params.refuse(
-        [fault for kind, things in kinds.items() for id, thing in things.items() for fault in faults(kind, id, thing)]
-    )
+    facts = registry_facts()
+    things = [(kind, id, thing) for kind, found in kinds.items() for id, thing in found.items()]
+    params.refuse([fault for kind, id, thing in things for fault in faults(kind, id, thing, facts[kind])])
     models, methods = values["models"], values["methods"]
     excluded = {tuple(pair) for pair in values["exclude"]}
     params.refuse([fault for pair in excluded for fault in _unknown_pair(pair, models, methods)])
     reasons = {
-        (model, method): obstacle(kinds["models"][model], kinds["methods"][method])
+        (model, method): obstacle(kinds["models"][model], kinds["methods"][method], facts)
         for model in models
         for method in methods
     }
@@ -99,57 +99,30 @@ def open_study(path: str | Path) -> Study:
     )
 
 
-def faults(kind: str, id: str, values: dict[str, Any]) -> list[str]:
+def faults(kind: str, id: str, values: dict[str, Any], known: dict[str, Any]) -> list[str]:
     """What the registered function would refuse of a parameter file: an unknown function, or unknown options."""
-    registry = _registry(kind)
     word, where = params.KINDS[kind], f"params/{kind}/{id}.yaml"
-    key = "architecture" if kind == "models" else f"{word}_function"
+    noun, key = ("architecture", "architecture") if kind == "models" else (word, f"{word}_function")
     name = values.get(key, id)
-    if name not in registry.entries:
-        key = key if key in values else word
-        return [f"{where}: {key}: unknown {registry.kind} '{name}'{nearest(name, registry.names())}"]
-    known = [
-        p.name for p in inspect.signature(registry.get(name).function).parameters.values() if p.kind is p.KEYWORD_ONLY
-    ]
+    if name not in known:
+        return [f"{where}: {key if key in values else word}: unknown {noun} '{name}'{nearest(name, known)}"]
     blocks = {f"{word}_options": values.get(f"{word}_options", {})}
     blocks |= {f"{word}_scales.{scale}": options for scale, options in values.get(f"{word}_scales", {}).items()}
-    known = known or [p for p in inspect.signature(registry.get(name).function).parameters][1:]
+    options = known[name]["options"]
     return [
-        f"{where}: {block}.{option}: unknown option{nearest(option, known)}"
-        for block, options in blocks.items()
-        for option in options
-        if option not in known or option == "seed"
+        f"{where}: {block}.{option}: unknown option{nearest(option, options)}"
+        for block, given in blocks.items()
+        for option in given
+        if option not in options
     ]
 
 
-def obstacle(model: dict[str, Any], method: dict[str, Any]) -> str:
+def obstacle(model: dict[str, Any], method: dict[str, Any], facts: dict[str, Any]) -> str:
     """Return why a method cannot explain a model, or an empty string; known without loading any weights."""
-    entry = _registry("models").get(model["architecture"])
-    offers = {*entry.offers, *(["cam_layer"] if entry.cam_layer else [])}
-    needs = _registry("methods").get(method.get("method_function", method["method"])).needs
-    missing = [need for need in needs if need not in offers]
-    return (
-        f"{method['method']} needs {' and '.join(missing)}, which {model['architecture']} does not offer"
-        if missing
-        else ""
-    )
-
-
-def _registry(kind: str) -> Any:
-    """The registry of a kind, filled; a model file's functions are architectures."""
-    import importlib
-
-    from xailib import registry
-
-    homes = {"models": ["models.architectures", "models.imagenet_architectures"], "methods": ["attribution"]}
-    for home in homes.get(kind, [kind]):
-        importlib.import_module(f"xailib.{home}")
-    return {
-        "models": registry.architecture,
-        "methods": registry.method,
-        "metrics": registry.metric,
-        "datasets": registry.dataset,
-    }[kind]
+    offers = facts["models"][model["architecture"]]["offers"]
+    needs = facts["methods"][method.get("method_function", method["method"])]["needs"]
+    missing = " and ".join(need for need in needs if need not in offers)
+    return f"{method['method']} needs {missing}, which {model['architecture']} does not offer" if missing else ""
 
 
 def _unknown_pair(pair: tuple[str, str], models: list[str], methods: list[str]) -> list[str]:
@@ -166,9 +139,8 @@ def use_this_python() -> None:
 
 def gpus(study: Study) -> int:
     """Return how many GPUs a slice asks for: 1 where there is one and the study does not say `device: cpu`."""
-    import torch
-
-    return int(study.values["device"] != "cpu" and torch.cuda.is_available())
+    devices = ("/dev/nvidiactl", "/dev/kfd")  # NVIDIA's and AMD's drivers; asking torch would load it
+    return int(study.values["device"] != "cpu" and any(map(os.path.exists, devices)))
 
 
 def initial_weights(model: str) -> list[str]:

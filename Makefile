@@ -1,0 +1,42 @@
+# Needs Python 3.11 and nothing else; everything goes into .venv. `make help` lists the tasks.
+STUDY ?= pictograms
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help study test lab lint bench weights
+.DEFAULT_GOAL := help
+
+help: ## list the tasks
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, or a YAML file)
+	$(BIN)/snakemake --config study=$(STUDY)
+	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(STUDY)))/report.html"
+
+test: lint ## run the linters and the tests
+	$(BIN)/python -m pytest
+
+lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
+	$(BIN)/jupyter lab notebooks/explore.ipynb
+
+lint: .venv/installed ## check code, notebooks and Snakefile
+	$(BIN)/ruff check
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/snakemake --lint
+
+bench: .venv/installed ## race against other implementations
+	@for race in benchmarks/*.py; do echo "== $$race"; $(BIN)/python "$$race" || exit 1; done
+
+weights: .venv/installed ## train the small networks again (hours; goes on where it was stopped)
+	$(BIN)/snakemake weights
+
+# The stamp is touched last, so that a broken installation is tried again and a whole one is not.
+.venv/installed: requirements.lock
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
+	"$(PYTHON)" -m venv .venv
+	@echo "Installing into .venv: about 5 GB, most of it PyTorch; some minutes, once."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@

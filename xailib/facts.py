@@ -1,0 +1,72 @@
+"""What the registries know, as plain data, so that reading the Snakefile does not load torch every time.
+
+The facts are asked of a fresh Python once for each state of the sources, and kept in `.snakemake/`.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from xailib.params import ROOT
+
+# Kind of parameter file -> the modules that fill its registry, and its name; a model file names an architecture.
+HOMES = {
+    "methods": (("attribution",), "method"),
+    "metrics": (("metrics",), "metric"),
+    "datasets": (("datasets",), "dataset"),
+    "models": (("models.architectures", "models.imagenet_architectures"), "architecture"),
+}
+
+
+def registry_facts() -> dict[str, dict[str, Any]]:
+    """Return {kind: {name: {"options": [...], "needs": [...], "offers": [...]}}} of everything registered."""
+    sources = sorted((ROOT / "xailib").rglob("*.py"))
+    state = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    kept = ROOT / ".snakemake" / "xailib" / f"facts-{state}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(kept.read_text())
+    run = subprocess.run([sys.executable, "-m", "xailib.facts"], cwd=ROOT, capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"xailib cannot be imported:\n{run.stderr}")
+    facts = json.loads(run.stdout.splitlines()[-1])
+    with contextlib.suppress(OSError, ValueError):  # a read-only checkout asks again next time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(facts))
+        partial.replace(kept)
+    return facts
+
+
+def ask() -> dict[str, dict[str, Any]]:
+    """Import every registry and return its facts; what a function needs beside its options is not among them."""
+    from xailib import registry
+
+    facts: dict[str, dict[str, Any]] = {}
+    for kind, (modules, name) in HOMES.items():
+        for module in modules:
+            importlib.import_module(f"xailib.{module}")
+        facts[kind] = {id: describe(entry) for id, entry in getattr(registry, name).entries.items()}
+    return facts
+
+
+def describe(entry: Any) -> dict[str, list[str]]:
+    """Return one entry's options, what it needs of a model and what it offers a method."""
+    parameters = list(inspect.signature(entry.function).parameters.values())
+    options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] or [p.name for p in parameters[1:]]
+    offers = {*entry.facts.get("offers", ()), *(["cam_layer"] if entry.facts.get("cam_layer") else [])}
+    settled = {"seed", "split", "limit", "root"}  # the study's, not the parameter file's
+    return {
+        "options": [name for name in options if name not in settled],
+        "needs": list(entry.facts.get("needs", ())),
+        "offers": sorted(offers),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(ask()))
