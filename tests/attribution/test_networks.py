@@ -6,7 +6,7 @@ from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, Sal
 from torch.testing import assert_close
 
 import xailib as xai
-import xailib.models.architectures  # noqa: F401  (fills the registry)
+import xailib.models.architectures  # fills the registry
 from xailib import registry
 from xailib.attribution.lime import surrogates
 from xailib.attribution.superpixels import Coalitions, hide, superpixels

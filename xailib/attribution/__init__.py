@@ -61,6 +61,7 @@ def attribute(
         labels: int64 `(n,)`, the classes to explain.
         seed: start of every random stream; a stream belongs to (seed, image content).
         batch_size: images a network pass; None keeps the engine's setting. So for precision and progress.
+        precision: fp32, or bf16 where ranks survive it: gradients with respect to pixels are always fp32.
         options: the method's own keyword arguments (`defaults(name)` lists them).
 
     Returns:

@@ -1,6 +1,10 @@
-"""Gradient-based methods: Gradient, Integrated Gradients and SHAP as expected gradients."""
+"""Gradient-based methods: Gradient, Integrated Gradients and SHAP as expected gradients.
 
-from typing import Literal
+They run in fp32 whatever the engine's precision: bf16 shifts the ranks of pixel gradients (Spearman 0.95 to 0.99 with
+the exact ones on a robust network), which metrics are made of.
+"""
+
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +44,12 @@ class ImageSums:
         self.total[first : last + 1] += (belongs @ values.flatten(1)).view(-1, *values.shape[1:])
 
 
+def _exact_gradients(*arguments: Any) -> None:
+    """`engine.gradients` in fp32."""
+    with engine.using(precision="fp32"):
+        engine.gradients(*arguments)
+
+
 @method("gradient", family="gradient", label="Gradient", paper="Simonyan et al. 2014, section 3")
 def gradient(
     model: Model,
@@ -57,7 +67,7 @@ def gradient(
         output: what is derived, `logit` (the paper) or `probability` (after softmax).
     """
     sums = ImageSums(pixels)
-    engine.gradients(
+    _exact_gradients(
         model, targets, 1, lambda images, _: pixels[images], lambda i, _s, _x, g: sums.add(i, g), output, "gradient"
     )
     return pool_channels(sums.total, pooling)
@@ -106,7 +116,7 @@ def _path_gradients(
 ) -> Tensor:
     """Weighted mean gradient `(n, 3, h, w)` at the points `start + alpha (pixels - start)`."""
     sums = ImageSums(pixels)
-    engine.gradients(
+    _exact_gradients(
         model,
         targets,
         len(alphas),
@@ -189,7 +199,7 @@ def expected_gradients(
     def accumulate(images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
         sums.add(images, gradients * (pixels[images] - references[chosen[images, samples]]))
 
-    engine.gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
+    _exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
     return sums.total / chosen.shape[1]
 
 
