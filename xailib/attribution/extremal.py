@@ -81,7 +81,7 @@ def extremal_perturbation(
             fewer steps it grows faster, so that it ends at the same weight.
         lr: learning rate of the descent (momentum and dampening 0.9).
         step: pixels between mask parameters, at 224 pixels.
-        sigma: width of the masks' smooth kernel in pixels, at 224 pixels; keeps its ratio to `step` when that is rounded.
+        sigma: width of the masks' smooth kernel in pixels, at 224 pixels; rounded along with `step`, in ratio to it.
         max_blur: standard deviation of the strongest blur in pixels, at 224 pixels.
         levels: levels of the blur pyramid.
         jitter: flip the masked image left to right in every other step.

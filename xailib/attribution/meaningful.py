@@ -38,7 +38,7 @@ class ShiftedBlend:
         self.window = image[:, None] + (y[:, None] * self.row + x).flatten()  # (n, h * w)
 
     def __call__(self, masks: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the blends and d blend / d mask, both `(n, 3, h, w)`, for masks `(n, h, w)` and shifts `(n, 2)` >= 0."""
+        """Return blends and d blend / d mask, both `(n, 3, h, w)`, for masks `(n, h, w)` and shifts `(n, 2)` >= 0."""
         index = self.window + (shifts[:, :1] * self.row + shifts[:, 1:])
         values = F.embedding(index, self.table).view(len(masks), self.height, self.width, 6)
         below, slope = values[..., :3], values[..., 3:]
@@ -84,9 +84,9 @@ def meaningful_perturbation(
 ) -> Tensor:
     """Return Meaningful Perturbation maps `(n, h, w)` in [0, 1]: one minus the mask of the deletion game.
 
-    Minimises, image by image, l1 sum|1 - m| + tv sum|grad m|^beta + score(image blurred where m is 0) over a coarse mask
-    m, by Adam, all images in one batch. The l1 sum is scaled to a mask of 28 x 28 cells, so that its weight means the
-    same at every size.
+    Minimises, image by image, l1 sum|1 - m| + tv sum|grad m|^beta + score(image blurred where m is 0) over a coarse
+    mask m, by Adam, all images in one batch. The l1 sum is scaled to a mask of 28 x 28 cells, so that its weight means
+    the same at every size.
 
     Args:
         steps, lr: of Adam.
@@ -105,7 +105,8 @@ def meaningful_perturbation(
     scale = min(height, width) / 224
     grid = [max(4, round(mask_size * side / 224)) for side in (height, width)]
     down, across = (
-        upsampling(cells, side, mask_blur * scale, pixels.device) for cells, side in zip(grid, (height, width), strict=True)
+        upsampling(cells, side, mask_blur * scale, pixels.device)
+        for cells, side in zip(grid, (height, width), strict=True)
     )
     reach = max(1, round(jitter * scale / 2)) if jitter else 0
     area = l1 * 28 * 28 / (grid[0] * grid[1])
@@ -132,8 +133,9 @@ def meaningful_perturbation(
                 score = engine.target_output(model, inputs, labels, output, check=t == 0)
                 (gradient,) = engine.backward(score, inputs)
             rise = down.T @ (gradient.float() * slope).sum(1) @ across
-            masks = adam(masks, rise + tv * variation_slope(masks, beta) - area).clamp_(0, 1)
-        return 1 - down @ masks @ across.T
+            small = area * (masks - 1).sign()  # of |1 - m|; none at m = 1
+            masks = adam(masks, rise + small + tv * variation_slope(masks, beta)).clamp_(0, 1)
+        return (1 - down @ masks @ across.T).clamp_(0, 1)
 
     return torch.cat(engine.chunked(len(pixels), optimise, description="Meaningful Perturbation"))
 
@@ -169,7 +171,7 @@ def circles(
     radii = torch.linspace(0, 0.75, RADII, device=images.device) * side
     discs = (distance <= radii[:, None, None]).float()
     discs[0] = 0
-    masks = 1 - blur(discs, side * 10 / 224, edges="renormalise")
+    masks = (1 - blur(discs, side * 10 / 224, edges="renormalise")).clamp_(0, 1)
     masks[-1] = 0
     shown = F.interpolate(masks[:, None], size=images.shape[-2:], mode="bilinear", align_corners=False)
 

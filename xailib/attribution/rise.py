@@ -29,7 +29,9 @@ class Masks:
     The draw depends on the seed alone, so that images and networks share their masks.
     """
 
-    def __init__(self, count: int, height: int, width: int, cells: int, p: float, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, count: int, height: int, width: int, cells: int, p: float, seed: int, device: torch.device
+    ) -> None:
         generator = shared_generator(seed, "rise")
         self.bits = (torch.rand(count, cells, cells, generator=generator) < p).float().to(device)
         sides = [math.ceil(side / cells) for side in (height, width)]
@@ -47,7 +49,7 @@ class Masks:
 
 
 def stretch(cells: int, size: int) -> Tensor:
-    """Return the matrix `(size, cells)` of a bilinear stretch, half-pixel centres, mirrored about the edge cells' centres."""
+    """Return the matrix `(size, cells)` of a bilinear stretch: half-pixel centres, mirrored at the edge cells."""
     position = (torch.arange(size, dtype=torch.float64) + 0.5) * cells / size - 0.5
     last = cells - 1
     position = last - (last - position.abs()).abs()
@@ -103,7 +105,9 @@ def _check(masks: int, cells: int, p: float, fill: str, side: int) -> None:
     if masks < 1:
         raise InputError(f"method 'rise': option masks must be at least 1, not {masks}")
     if not 2 <= cells <= side:
-        raise InputError(f"method 'rise': option cells must be from 2 to the image's side of {side} pixels, not {cells}")
+        raise InputError(
+            f"method 'rise': option cells must be from 2 to the image's side of {side} pixels, not {cells}"
+        )
     if not 0 < p <= 1:
         raise InputError(f"method 'rise': option p, the share of kept cells, must be above 0 and at most 1, not {p}")
     if fill not in ("mean", "black"):

@@ -39,11 +39,15 @@ class SmoothMax:
             for cells, side in zip(self.grid, (height, width), strict=True)
         )
 
-        axes = [_axis(size, cells, step, sigma, radius, padding) for size, cells in zip(self.shape, self.grid, strict=True)]
+        axes = [
+            _axis(size, cells, step, sigma, radius, padding) for size, cells in zip(self.shape, self.grid, strict=True)
+        ]
         (row_cell, row_distance), (column_cell, column_distance) = axes
         taps = 2 * radius + 1
         window = (self.shape[0], self.shape[1], taps, taps)
-        distance = torch.sqrt(row_distance[:, None, :, None] ** 2 + column_distance[None, :, None, :] ** 2).expand(window)
+        distance = torch.sqrt(row_distance[:, None, :, None] ** 2 + column_distance[None, :, None, :] ** 2).expand(
+            window
+        )
         kernel = torch.exp(-2 * (distance / sigma - 0.5).clamp(min=0) ** 2)
         row, column = row_cell[:, None, :, None].expand(window), column_cell[None, :, None, :].expand(window)
         inside = (row >= 0) & (row < self.grid[0]) & (column >= 0) & (column < self.grid[1])
@@ -87,7 +91,7 @@ class SmoothMax:
 
 
 def _axis(size: int, cells: int, step: int, sigma: float, radius: int, padding: int) -> tuple[Tensor, Tensor]:
-    """Grid index and signed distance in pixels `(size, taps)` of the grid points in each pixel's window, on one axis."""
+    """Index and signed distance in pixels `(size, taps)` of the grid points around each pixel, on one axis."""
     pixel = torch.arange(size)
     cell = (pixel // step)[:, None] + torch.arange(2 * radius + 1)[None, :] - padding
     return cell, pixel[:, None] - (sigma + step * cell.double())
