@@ -121,6 +121,8 @@ def _become_kernel(reader: int, parent: int) -> None:
         os.chdir(request["cwd"])
         words = [*request["words"], f"--IPKernelApp.parent_handle={parent}"]  # a kernel ends with its slice
         sys.argv = ["ipykernel_launcher", *words]
+        for name in [name for name in sys.modules if name == "xailib" or name.startswith("xailib.")]:
+            del sys.modules[name]  # a kernel begins without it, as a cold one does
         import torch
         from ipykernel.kernelapp import IPKernelApp
 

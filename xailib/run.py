@@ -207,14 +207,16 @@ def _kernel_manager(folder: Path | None) -> type:
 def _socket_folder() -> Iterator[Path | None]:
     """A private folder whose path is short enough for sockets, or None."""
     for parent in (tempfile.gettempdir(), "/tmp"):
-        with contextlib.suppress(OSError):
+        try:
             folder = Path(tempfile.mkdtemp(prefix="xai-", dir=parent))
-            try:
-                if len(str(folder)) <= SOCKET_PATH_LIMIT:
-                    yield folder
-                    return
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+        try:
+            if len(str(folder)) <= SOCKET_PATH_LIMIT:
+                yield folder
+                return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     yield None
 
 

@@ -2,8 +2,9 @@
 
 `python -m xailib.run --warm` asks a server of its own user, interpreter and checkout, started on first use, to fork one
 process for papermill and one for the kernel; both import `xailib` afresh, so code edits count at once. The server
-leaves when it has been idle for a minute. Linux only, and not inside a Slurm job (a slice must stay in its job's
-cgroup); everywhere else, and whenever anything is wrong with the server, the slice starts cold and gives the same.
+leaves when it has been idle for a minute; XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job (a
+slice must stay in its job's cgroup); everywhere else, and whenever anything is wrong with the server, the slice starts
+cold and gives the same.
 """
 
 import array
@@ -122,7 +123,8 @@ def _try(address: Path) -> socket.socket | None:
 
 def serve(address: str) -> None:
     """Load what slices need, then fork for every request until a minute has passed without one."""
-    for name in PRELOAD:
+    chosen = os.environ.get("XAILIB_WARM", "").split(",")  # tests load less
+    for name in chosen if chosen[0] else PRELOAD:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     gc.collect()
@@ -133,7 +135,7 @@ def serve(address: str) -> None:
     listener.bind(address)
     listener.listen(64)
     children, idle_since = set(), time.monotonic()
-    while children or time.monotonic() - idle_since < IDLE_SECONDS:
+    while children or (time.monotonic() - idle_since < IDLE_SECONDS and os.path.exists(address)):
         if select.select([listener], [], [], 1.0)[0]:
             connection, _ = listener.accept()
             child = os.fork()

@@ -1,0 +1,28 @@
+"""Shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of this checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def short_tmp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A private TMPDIR: servers and sockets that a test starts are gone with it."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Notebooks and Snakemake inherit it: more threads than cores make every test slower."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,0 +1,78 @@
+"""pyproject.toml, environment.yml and requirements.lock name the same set."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
+
+
+def project(repository: Path) -> dict[str, str]:
+    """Name -> bounds of everything but the Slurm plugin, which only clusters need."""
+    table = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    extras = table["optional-dependencies"]
+    requirements = map(Requirement, [*table["dependencies"], *extras["photos"], *extras["dev"]])
+    return {requirement.name.lower(): str(requirement.specifier) for requirement in requirements}
+
+
+def locked(repository: Path) -> dict[str, list[Requirement]]:
+    found: dict[str, list[Requirement]] = {}
+    for line in (repository / "requirements.lock").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            found.setdefault(requirement.name.lower(), []).append(requirement)
+    return found
+
+
+def test_conda_and_pip_name_the_same_set(repository: Path) -> None:
+    lines = yaml.safe_load((repository / "environment.yml").read_text())["dependencies"]
+    pip = next(line["pip"] for line in lines if isinstance(line, dict))
+    conda = [line for line in lines if isinstance(line, str) and not re.match(r"(python|pip)\b", line)]
+    named = {CONDA_NAMES.get(r.name, r.name): str(r.specifier) for r in map(Requirement, [*conda, *pip])}
+    assert named == project(repository)
+
+
+def test_conda_environment_installs_nothing_editable(repository: Path) -> None:
+    """Snakemake copies the file before it makes the environment, so a relative path would point nowhere."""
+    assert "-e" not in [
+        word for line in (repository / "environment.yml").read_text().splitlines() for word in line[2:].split()[:1]
+    ]
+
+
+def test_the_lock_holds_one_version_of_everything(repository: Path) -> None:
+    versions = locked(repository)
+    for name, bounds in project(repository).items():
+        (requirement,) = versions[name]
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", name
+        assert Version(pin.version) in Requirement(f"{name}{bounds}").specifier, name
+    assert str(versions["torch"][0]) == "torch==2.12.1"
+    assert str(versions["torchvision"][0]) == "torchvision==0.27.1"
+
+
+def test_the_lock_is_free_of_places(repository: Path) -> None:
+    text = (repository / "requirements.lock").read_text()
+    assert not re.search(r"https?://|file:|--index-url|--hash|/", text.replace("uv pip compile", ""))
+
+
+def test_what_is_installed_meets_the_bounds(repository: Path) -> None:
+    from importlib.metadata import version
+
+    core = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["dependencies"]
+    for requirement in map(Requirement, core):
+        assert version(requirement.name) in requirement.specifier, requirement
+
+
+def test_importing_the_package_is_light(repository: Path) -> None:
+    """A notebook starts fast only if nothing heavy is imported before it is needed."""
+    import subprocess
+    import sys
+
+    heavy = ["torch", "captum", "pandas", "matplotlib", "timm", "scipy", "skimage", "sklearn", "seaborn", "papermill"]
+    code = f"import xailib, xailib.params, xailib.run, sys; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,172 @@
+"""Parameter files: every fault is told, by file and key, with what would be right."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from xailib import params, schema
+from xailib.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of params/ that tests may spoil."""
+    shutil.copytree(repository / "params", tmp_path / "params")
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    return tmp_path
+
+
+def write(root: Path, kind: str, id: str, text: str) -> Path:
+    path = root / "params" / kind / f"{id}.yaml"
+    path.write_text(text)
+    return path
+
+
+STUDY = "study: mine\ndataset: pictograms\nmodels: mini_resnet_vanilla\nmethods: all\nmetrics: all\n"
+
+
+@pytest.mark.parametrize("kind", params.KINDS)
+def test_every_shipped_file_is_without_fault(kind: str) -> None:
+    assert params.ids(kind)
+    for id in params.ids(kind):
+        assert params.load_params(kind, id)[params.KINDS[kind]] == id
+
+
+@pytest.mark.parametrize("id", params.ids("studies"))
+def test_shipped_studies_resolve(id: str) -> None:
+    study = params.load_study(id)
+    assert set(study["methods"]) <= set(params.ids("methods"))
+    assert study["seed"] == 0 and study["precision"] in ("fp32", "bf16")
+
+
+def test_a_key_belongs_to_one_kind() -> None:
+    """Files are merged for a notebook, so a key of two kinds would silently override."""
+    seen: dict[str, str] = {}
+    for kind in params.KINDS.values():
+        for key in schema.load(kind)["properties"]:
+            # A study names its data set by the key that is the data set's identity: the values are the same.
+            assert key not in seen or key == "dataset", f"{key} is a key of {seen[key]} and of {kind}"
+            seen[key] = kind
+
+
+@pytest.mark.parametrize("kind", params.KINDS.values())
+def test_schemas_refuse_unknown_keys_and_explain_each_key(kind: str) -> None:
+    facts = schema.load(kind)
+    assert facts["additionalProperties"] is False
+    assert all("description" in value for value in facts["properties"].values())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("seeed: 3", "seeed: unknown key; did you mean 'seed'?"),
+        ("attack_epsilon: 1e-5", "attack_epsilon: '1e-5' is text, not a number; write 1.0e-5"),
+        ("attack_epsilon: 2E3", "attack_epsilon: '2E3' is text, not a number; write 2.0e+3"),
+        ("limit: '32'", "limit: '32' is text, not a number; write 32 without quotes"),
+        ("limit: 0", "limit: 0 is less than the minimum of 1"),
+        ("limit: 3.5", "limit: 3.5 is not a whole number or null"),
+        ("precision: fp23", "precision: 'fp23' is not one of fp32, bf16; did you mean 'fp32'?"),
+        ("only_correct: maybe", "only_correct: 'maybe' is not true or false"),
+        ("exclude: [[mini_resnet_vanilla]]", "exclude.0"),
+        ("seed: 1\nseed: 2", "the key 'seed' is given twice"),
+        ("seed: [1", "cannot be read as YAML"),
+    ],
+)
+def test_one_fault_is_one_sentence(root: Path, line: str, said: str) -> None:
+    path = write(root, "studies", "mine", f"{STUDY}{line}\n")
+    with pytest.raises(InputError) as raised:
+        params.load_study(path)
+    assert said in str(raised.value) and "params/studies/mine.yaml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("models: mini_resnet_vanilla", "models: mini_resnet_vanila", "did you mean 'mini_resnet_vanilla'?"),
+        ("models: mini_resnet_vanilla", "models: [mini_resnet_vanilla, tiny_*]", "models: unknown model 'tiny_*'"),
+        ("methods: all", "methods: [rize]", "unknown method 'rize'; did you mean 'rise'?"),
+        ("metrics: all", "metrics: [delition]", "unknown metric 'delition'; did you mean 'deletion'?"),
+        ("dataset: pictograms", "dataset: pictogram", "unknown data set 'pictogram'; did you mean 'pictograms'?"),
+        ("methods: all\n", "", "methods: missing"),
+        ("study: mine", "study: yours", "study: 'yours' is not the file's name; write 'study: mine'"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(root: Path, old: str, new: str, said: str) -> None:
+    path = write(root, "studies", "mine", STUDY.replace(old, new))
+    with pytest.raises(InputError, match=r"params/studies/mine\.yaml") as raised:
+        params.load_study(path)
+    assert said in str(raised.value)
+
+
+def test_all_faults_of_all_files_come_in_one_message(root: Path) -> None:
+    write(root, "methods", "rise", "method: rise\nmethod_options: {masks: 1e3}\nmethod_option: {}\n")
+    write(root, "models", "mini_resnet_vanilla", "model: mini_resnet_vanilla\narchitecture: mini_resnet\n")
+    path = write(root, "studies", "mine", f"{STUDY}sede: 1\n")
+    with pytest.raises(InputError) as raised:
+        params.load_study(path)
+    for said in ("sede", "method_options.masks: '1e3'", "method_option: unknown key", "training_algorithm: missing"):
+        assert said in str(raised.value)
+
+
+def test_numbers_written_as_text_are_refused_at_any_depth(root: Path) -> None:
+    text = "method: rise\nmethod_options: {p: '0.5', deep: {x: [1, 1e5]}}\nmethod_scales: {small: {masks: 1e3}}\n"
+    faults = params.read(write(root, "methods", "rise", text), "methods")[1]
+    keys = {fault.split(": ")[1] for fault in faults}
+    assert keys == {"method_options.p", "method_options.deep.x.1", "method_scales.small.masks"}
+
+
+def test_defaults_are_filled_and_selections_resolved(root: Path) -> None:
+    text = STUDY.replace("models: mini_resnet_vanilla", 'models: ["mini_resnet_*", mini_resnet_vanilla]')
+    study = params.load_study(write(root, "studies", "mine", text))
+    assert study["limit"] == 32 and study["target"] == "label" and study["exclude"] == []
+    assert study["models"] == sorted(set(study["models"])) and "mini_resnet_advprop1" in study["models"]
+    assert study["methods"] == params.ids("methods")
+
+
+def test_defaults_are_not_shared_between_files(root: Path) -> None:
+    first = params.load_params("methods", "random")
+    first["method_options"]["x"] = 1
+    assert params.load_params("methods", "random")["method_options"] == {}
+
+
+def test_scale_overrides_options() -> None:
+    rise = {"method_options": {"masks": 8000, "p": 0.5}, "method_scales": {"small": {"masks": 1000}}}
+    assert params.options(rise, "methods", "small") == {"masks": 1000, "p": 0.5}
+    assert params.options(rise, "methods") == {"masks": 8000, "p": 0.5}
+
+
+def test_select_none_and_patterns() -> None:
+    assert params.select("none", ["a_1", "a_2", "b"], "shift") == []
+    assert params.select(["b", "a_*"], ["a_1", "a_2", "b"], "shift") == ["b", "a_1", "a_2"]
+    with pytest.raises(InputError, match="unknown shift 'c'"):
+        params.select("c", ["a_1"], "shift")
+
+
+@pytest.mark.parametrize(
+    ("kind", "id", "said"),
+    [
+        ("models", "mini_resnet_vanila", "unknown model"),
+        ("modles", "x", "did you mean 'models'"),
+        ("studies", "p", "study"),
+    ],
+)
+def test_unknown_ids_and_kinds(kind: str, id: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        params.load_params(kind, id)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text", "1: 2\n"])
+def test_files_that_are_no_mapping(root: Path, text: str) -> None:
+    assert "must be a list of 'key: value' lines" in params.read(write(root, "methods", "rise", text), "methods")[1][0]
+
+
+def test_a_missing_study_file_and_a_binary_one(root: Path) -> None:
+    with pytest.raises(InputError, match="no such parameter file"):
+        params.load_study(root / "absent.yaml")
+    with pytest.raises(InputError, match="unknown study 'pictogram'; did you mean 'pictograms'"):
+        params.load_study("pictogram")
+    binary = root / "params" / "studies" / "binary.yaml"
+    binary.write_bytes(b"\x80\x81\x00")
+    assert "cannot be read as YAML" in params.read(binary)[1][0]

@@ -1,0 +1,107 @@
+"""Results are written whole or not at all, and read back as written."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from xailib import provenance, results
+from xailib.engine import Cost
+from xailib.errors import InputError
+
+
+def test_maps_come_back_in_their_own_scale(tmp_path: Path) -> None:
+    scales = torch.tensor([1e-12, 1.0, 1e9])[:, None, None]
+    maps = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0)) * scales
+    results.write_maps(tmp_path / "a" / "maps.npz", maps, ["x", "y", "z"], torch.tensor([2, 0, 1]))
+    saved = results.read_maps(tmp_path / "a" / "maps.npz", ids=["x", "y", "z"])
+    peaks = maps.abs().amax(dim=(1, 2), keepdim=True)
+    assert ((saved["maps"] - maps).abs() / peaks).max() < 5e-4
+    assert saved["ids"] == ["x", "y", "z"] and saved["targets"].tolist() == [2, 0, 1]
+    assert saved["maps"].flatten(1).argmax(1).tolist() == maps.flatten(1).argmax(1).tolist()
+
+
+def test_constant_maps_survive(tmp_path: Path) -> None:
+    results.write_maps(tmp_path / "m.npz", torch.zeros(2, 4, 4), ["a", "b"], torch.zeros(2, dtype=torch.long))
+    assert (results.read_maps(tmp_path / "m.npz")["maps"] == 0).all()
+
+
+def test_bad_maps_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    with pytest.raises(InputError, match="NaN"):
+        results.write_maps(path, torch.full((1, 2, 2), torch.nan), ["a"], torch.tensor([0]))
+    with pytest.raises(ValueError, match="as many ids"):
+        results.write_maps(path, torch.zeros(2, 2, 2), ["a"], torch.tensor([0]))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="run the attribute slice first"):
+        results.read_maps(path)
+    results.write_maps(path, torch.ones(1, 2, 2), ["a"], torch.tensor([0]))
+    with pytest.raises(InputError, match="belong to other images"):
+        results.read_maps(path, ids=["b"])
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match="not a complete file of maps"):
+        results.read_maps(path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_tables_round_trip(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame({"model": ["a", "b"], "value": [0.25, np.nan]})
+    path = results.write_table(tmp_path / f"t.{suffix}", frame)
+    pd.testing.assert_frame_equal(results.read_table(path), frame)
+    assert [file.name for file in tmp_path.iterdir()] == [f"t.{suffix}"]
+
+
+def test_damaged_and_missing_tables(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="not a complete table"):
+        results.read_table(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="no such table"):
+        results.read_table(tmp_path / "u.parquet")
+
+
+def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    path = results.write_json(tmp_path / "a.json", {"n": 1})
+    with pytest.raises(RuntimeError), results.atomic(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert json.loads(path.read_text()) == {"n": 1} and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")])
+def test_a_full_disk_is_one_sentence(tmp_path: Path, number: int, said: str) -> None:
+    with pytest.raises(InputError, match=said), results.atomic(tmp_path / "a.json"):
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_really_full_disk() -> None:
+    """/dev/full answers every write as a full disk does."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(InputError, match="disk is full"), results.atomic("/dev/shm/x"), open("/dev/full", "w") as file:
+        file.write("x" * 100_000)
+
+
+def test_json_takes_numpy_torch_and_paths(tmp_path: Path) -> None:
+    path = results.write_json(tmp_path / "r.json", {"a": np.float32(0.5), "b": torch.tensor(3), "c": Path("x")})
+    assert json.loads(path.read_text()) == {"a": 0.5, "b": 3, "c": "x"}
+
+
+def test_a_record_says_where_a_result_comes_from() -> None:
+    record = provenance.record({"seed": 3}, cost=Cost(forward=7, backward=2, seconds=0.5), began=0.0, device="cpu")
+    assert record["parameters"] == {"seed": 3} and record["device"] == "cpu"
+    assert record["passes"] == {"forward": 7, "backward": 2, "seconds": 0.5}
+    assert record["packages"]["torch"] == torch.__version__.partition("+")[0] or record["packages"]["torch"]
+    assert record["peak_memory_mib"]["resident"] > 10
+    assert set(record["git"]) == {"commit", "changed"}
+    json.dumps(record)
+
+
+def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.git_state() == {"commit": None, "changed": None}

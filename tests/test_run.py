@@ -1,0 +1,246 @@
+"""The runner: strict about what goes in, all or nothing about what comes out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from xailib import run, warm
+from xailib.errors import InputError
+
+PARAMETERS = "x: int = 1  # a number\nout_path: str = 'out.txt'  # output"
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Callable[..., Path]:
+    """Write a notebook of a parameters cell and the given code."""
+
+    def write(*code: str, parameters: str = PARAMETERS) -> Path:
+        cell = nbformat.v4.new_code_cell
+        cells = [cell(parameters, metadata={"tags": ["parameters"]}), *map(cell, code)]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "slice.ipynb")
+        return tmp_path / "slice.ipynb"
+
+    return write
+
+
+def go(notebook: Path, *words: str) -> tuple[int, Path, Path, Path]:
+    """Run a notebook in this process: status, log, final notebook, output file."""
+    folder = notebook.parent
+    log, final, output = (
+        folder / "logs" / "slice.ipynb",
+        folder / "results" / "slice.ipynb",
+        folder / "results" / "o.txt",
+    )
+    status = run.main([str(notebook), str(log), "--final", str(final), "-o", "out_path", str(output), *words])
+    return status, log, final, output
+
+
+WRITE = "open(out_path, 'w').write(str(x));"
+
+
+def test_success_leaves_the_notebook_in_both_places(notebook: Callable[..., Path]) -> None:
+    status, log, final, output = go(notebook(WRITE), "-p", "x", "3")
+    assert (status, output.read_text()) == (0, "3")
+    assert final.read_text() == log.read_text()
+    assert sorted(path.name for path in final.parent.iterdir()) == ["o.txt", "slice.ipynb"]
+
+
+def test_failure_keeps_the_log_and_removes_stale_results(
+    notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = notebook(WRITE, "1 / 0")
+    (path.parent / "results").mkdir()
+    for name in ("o.txt", "slice.ipynb"):
+        (path.parent / "results" / name).write_text("of an earlier run")
+    status, log, final, output = go(path)
+    said = capsys.readouterr().err
+    assert status == 1 and not final.exists() and not output.exists()
+    assert said.splitlines()[-1].startswith(f"error: {path} failed in cell ") and "ZeroDivisionError" in said
+    assert "ZeroDivisionError" in log.read_text()
+    assert "\x1b" not in said
+
+
+def test_an_input_error_is_the_last_line(notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    status, log, final, _ = go(
+        notebook("from xailib.errors import InputError\nraise InputError('masks: 0 is too few')")
+    )
+    assert status == 2 and log.exists() and not final.exists()
+    assert capsys.readouterr().err.splitlines()[-1] == "error: masks: 0 is too few"
+
+
+def test_an_output_that_is_not_written_is_a_failure(
+    notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, final, _ = go(notebook("x"))
+    assert status == 1 and not final.exists()
+    assert "did not write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-p", "xx", "3"], "has no parameter 'xx'; did you mean 'x'?"),
+        (["-p", "x", "1e-5"], "'1e-5' is text, not a number; write 1.0e-5"),
+        (["-o", "ot_path", "a"], "has no parameter 'ot_path'; did you mean 'out_path'?"),
+        (["-f", "absent.yaml"], "absent.yaml: no such parameter file"),
+    ],
+)
+def test_wrong_values_are_refused_before_a_kernel_starts(
+    notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    status, log, _, _ = go(notebook(WRITE), *words)
+    assert status == 2 and not log.exists()
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"cells": 3}'])
+def test_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None) -> None:
+    path = tmp_path / "n.ipynb"
+    if content is not None:
+        path.write_text(content)
+    assert run.main([str(path), str(tmp_path / "log.ipynb")]) == 2
+    assert "n.ipynb" in capsys.readouterr().err
+
+
+def test_files_merge_and_give_a_notebook_what_it_declares(repository: Path) -> None:
+    files = [repository / "params" / kind for kind in ("studies/smoke.yaml", "models/mini_resnet_vanilla.yaml")]
+    values = run.merge(files)
+    assert values["seed"] == 0 and values["model"] == "mini_resnet_vanilla" and values["precision"] == "fp32"
+    given = run.declared(repository / "notebooks" / "attribute.ipynb", values, set())
+    assert given["limit"] == 4 and "training" not in given and "models" not in given
+
+
+def test_one_key_with_two_values_is_refused(tmp_path: Path, repository: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text((repository / "params/studies/smoke.yaml").read_text().replace("seed: 0", "seed: 1"))
+    with pytest.raises(InputError, match=r"other\.yaml: seed: .*another value"):
+        run.merge([repository / "params/studies/smoke.yaml", other])
+
+
+def test_every_slice_accepts_every_shipped_file(repository: Path) -> None:
+    folder = repository / "params"
+    for model in folder.glob("models/*.yaml"):
+        values = run.merge([folder / "studies/smoke.yaml", folder / "datasets/pictograms.yaml", model])
+        run.declared(
+            repository / "notebooks/predict.ipynb", values, {"predictions_path", "accuracy_path", "record_path"}
+        )
+    for method in folder.glob("methods/*.yaml"):
+        values = run.merge([folder / "studies/smoke.yaml", method])
+        assert run.declared(repository / "notebooks/attribute.ipynb", values, {"maps_path"})["method"] == method.stem
+
+
+def test_a_full_disk_is_one_sentence(notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    path = notebook(WRITE)
+    assert run.main([str(path), "/dev/full"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and "No space left on device" in said and "make room" in said
+
+
+def start(notebook: Path, *words: str) -> subprocess.Popen[Any]:
+    """Start a slice that announces its kernel's process in `pid` and then sleeps."""
+    folder = notebook.parent
+    command = [sys.executable, "-m", "xailib.run", str(notebook), str(folder / "log.ipynb"), "-o", "out_path"]
+    # Standard error goes to a file: a pipe would stay open as long as anything lives on.
+    return subprocess.Popen([*command, str(folder / "o.txt"), *words], stderr=open(folder / "err", "w"))
+
+
+SLEEP = "import os, pathlib, time\npathlib.Path(out_path).write_text('half')\npathlib.Path(out_path + '.pid')" \
+    ".write_text(str(os.getpid()))\ntime.sleep(60)"  # fmt: skip
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_slice_leaves_nothing_that_looks_finished(notebook: Callable[..., Path], number: int) -> None:
+    path = notebook(SLEEP)
+    process = start(path)
+    mark = path.parent / "o.txt.pid"
+    wait_for(lambda: mark.exists() and mark.read_text() != "")
+    process.send_signal(number)
+    assert process.wait(60) != 0
+    assert not (path.parent / "o.txt").exists()
+    wait_for(lambda: not alive(int(mark.read_text())))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the warm server is for Linux")
+class TestWarm:
+    """A slice that forks from a warm Python does the same as a cold one."""
+
+    @pytest.fixture(autouse=True)
+    def light(self, short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server of this test's own, which loads only what the trivial notebooks need."""
+        monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+        monkeypatch.setenv("XAILIB_WARM", "papermill,ipykernel.kernelapp,torch")
+
+    def test_same_results_and_the_callers_surroundings(
+        self, notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("MARK", "of the caller")
+        monkeypatch.chdir(tmp_path)
+        path = notebook("import os\nopen(out_path, 'w').write(f\"{x} {os.environ['MARK']} {os.getcwd()}\");")
+        status, log, final, output = go(path, "-p", "x", "3", "--warm")
+        assert status == 0 and output.read_text() == f"3 of the caller {tmp_path}"
+        assert final.read_text() == log.read_text()
+        assert [file.name for file in Path(os.environ["TMPDIR"]).iterdir() if file.name.startswith("xai-")] == []
+
+    def test_failures_come_back(self, notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+        status, _, final, output = go(notebook(WRITE, "1 / 0"), "--warm")
+        assert status == 1 and not final.exists() and not output.exists()
+        assert "ZeroDivisionError" in capfd.readouterr().err.splitlines()[-1]
+        status, *_ = go(notebook("from xailib.errors import InputError\nraise InputError('no')"), "--warm")
+        assert status == 2 and capfd.readouterr().err.splitlines()[-1] == "error: no"
+
+    def test_code_edits_count_at_once(self, notebook: Callable[..., Path]) -> None:
+        """The server never holds xailib: a fork imports it anew."""
+        code = "import sys; open(out_path, 'w').write(str([m for m in sys.modules if m.startswith('xailib')]))"
+        status, _, _, output = go(notebook(code), "--warm")
+        assert status == 0 and output.read_text() == "[]"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+    def test_it_ends_with_its_asker(self, notebook: Callable[..., Path], number: int) -> None:
+        path = notebook(SLEEP)
+        process = start(path, "--warm")
+        mark = path.parent / "o.txt.pid"
+        wait_for(lambda: mark.exists() and mark.read_text() != "")
+        process.send_signal(number)
+        assert process.wait(60) != 0
+        wait_for(lambda: not alive(int(mark.read_text())), 30)
+        wait_for(lambda: not (path.parent / "o.txt").exists(), 30)
+
+    def test_inside_slurm_and_when_told_it_starts_cold(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLURM_JOB_ID", "1")
+        assert warm.execute([]) is None
+        monkeypatch.delenv("SLURM_JOB_ID")
+        monkeypatch.setenv("XAILIB_WARM", "0")
+        assert warm.execute([]) is None
+
+    def test_a_broken_server_is_no_obstacle(
+        self, notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(warm, "_connect", lambda: None)
+        status, _, _, output = go(notebook(WRITE), "--warm")
+        assert status == 0 and output.read_text() == "1"

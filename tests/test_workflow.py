@@ -1,0 +1,270 @@
+"""A small study through real Snakemake: it finishes, resumes, and re-runs what an edit touches and nothing else.
+
+The networks are untrained: only the plumbing is tested here. The tests share one world and leave it as they found it.
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.world import SMOKE_MODELS, World
+from xailib import params, workflow
+from xailib.errors import InputError
+from xailib.facts import registry_facts
+
+METHODS = ("gradcam", "gradient", "random")
+SMOKE = "params/studies/smoke.yaml"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    root = tmp_path_factory.mktemp("s")
+    yield World(root)
+    for path in sorted((root / "t").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+@pytest.fixture(scope="module")
+def finished(world: World) -> World:
+    """The study cut off by kill -9 in the middle, and then run to its collected tables."""
+    process = world.start("--", "results/smoke/scores.parquet")
+    deadline = time.monotonic() + 400
+    while len(list(world.results.glob("*/*/maps.npz"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = {path: path.stat().st_mtime_ns for path in world.results.glob("*/*/attribute.ipynb")}
+    world.snakemake("--unlock")
+    status, said = world.snakemake("--", "results/smoke/scores.parquet")
+    assert status == 0, said
+    # What had been recorded as finished was kept; what was cut off, at most one slice a core, was done again.
+    again = [path for path, changed in done.items() if path.stat().st_mtime_ns != changed]
+    assert len(again) <= 2
+    return world
+
+
+def test_the_tables_are_whole(finished: World) -> None:
+    scores = pd.read_parquet(finished.results / "scores.parquet")
+    metrics = params.ids("metrics")
+    assert list(scores.columns[:6]) == ["model", "method", "metric", "image", "target", "value"]
+    assert len(scores) == len(SMOKE_MODELS) * len(METHODS) * len(metrics) * 4
+    assert not scores.duplicated(["model", "method", "metric", "image"]).any()
+    assert set(scores["method"]) == set(METHODS) and set(scores["metric"]) == set(metrics)
+    predictions = pd.read_parquet(finished.results / "predictions.parquet")
+    assert predictions.groupby(["model", "subset"], observed=True).size().tolist() == [24, 4, 24, 4]
+    assert {"label", "predicted", "confidence", "label_probability", "correct"} <= set(predictions)
+    accuracy = pd.read_parquet(finished.results / "accuracy.parquet")
+    assert accuracy.groupby("model", observed=True)["shift"].apply(list).iloc[0] == [
+        "clean", "silhouette", "gaussian_noise_2", "l2_pgd",
+    ]  # fmt: skip
+    targets = scores.merge(predictions[predictions["subset"] == "maps"], on=["model", "image"])
+    assert (targets["target"] == targets["label"]).all()
+
+
+def test_every_slice_says_where_it_comes_from(finished: World) -> None:
+    records = list(finished.results.rglob("*.json"))
+    assert len(records) == 2 * (1 + 2 * len(METHODS))
+    for path in records:
+        record = json.loads(path.read_text())
+        assert record["parameters"]["seed"] == 0 and record["packages"]["torch"] and record["seconds"] > 0
+        assert record["peak_memory_mib"]["resident"] < 4096 and record["passes"]["forward"] >= 0
+    gradient = json.loads((finished.results / SMOKE_MODELS[0] / "gradient" / "attribute.json").read_text())
+    assert gradient["passes"]["forward"] == 4 and gradient["passes"]["backward"] == 4
+
+
+def test_slices_leave_no_machine_paths_in_their_notebooks(finished: World) -> None:
+    for path in finished.results.rglob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        assert str(finished.root) not in json.dumps([cell for cell in cells if cell["cell_type"] == "code"])
+
+
+def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
+    assert finished.plan() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "jobs"),
+    [
+        # One method's file: that method, on both networks.
+        ("params/methods/gradient.yaml", lambda t: t + "# a remark\n", {"attribute": 2, "evaluate": 2}),
+        # One metric's file: scores, no maps.
+        ("params/metrics/deletion.yaml", lambda t: t + "# a remark\n", {"evaluate": 6}),
+        # One network's file: that network.
+        (f"params/models/{SMOKE_MODELS[0]}.yaml", lambda t: t + "# x\n", {"predict": 1, "attribute": 3, "evaluate": 3}),
+        # A third method in the study: its slices only.
+        (SMOKE, lambda t: t.replace("gradcam,", "gradcam, sobel,"), {"attribute": 2, "evaluate": 2}),
+        # How large a batch: no result depends on it.
+        (SMOKE, lambda t: t + "batch_size: 16\n", None),
+        # Other images: everything.
+        (SMOKE, lambda t: t.replace("seed: 0", "seed: 1"), {"predict": 2, "attribute": 6, "evaluate": 6}),
+        # Fewer shifts: predictions only.
+        (SMOKE, lambda t: t.replace("[silhouette, ", "["), {"predict": 2}),
+        # A notebook's prose: nothing; its code: that stage, and what reads it.
+        ("notebooks/attribute.ipynb", lambda t: t.replace("Look at the first ones", "Look"), None),
+        ("notebooks/attribute.ipynb", lambda t: t.replace("maps[:8]", "maps[:9]"), {"attribute": 6, "evaluate": 6}),
+        # Sources of a stage.
+        ("xailib/metrics/boxes.py", lambda t: t + "# a remark\n", {"evaluate": 6}),
+        ("xailib/attribution/rise.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
+        ("xailib/params.py", lambda t: t + "# a remark\n", None),
+    ],
+)  # fmt: skip
+def test_an_edit_reruns_what_it_touches(
+    finished: World, path: str, change: Callable[[str], str], jobs: dict[str, int] | None
+) -> None:
+    undo = finished.edit(path, change)
+    try:
+        assert (finished.root / path).read_text() != ""
+        assert finished.plan() == ({} if jobs is None else {**jobs, "collect": 1})
+    finally:
+        undo()
+
+
+def test_saving_a_notebook_with_its_outputs_reruns_nothing(finished: World) -> None:
+    executed = finished.results / SMOKE_MODELS[0] / "gradient" / "attribute.ipynb"
+    notebook = json.loads((finished.root / "notebooks/attribute.ipynb").read_text())
+    outputs = [cell.get("outputs") for cell in json.loads(executed.read_text())["cells"] if cell["cell_type"] == "code"]
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = outputs.pop(), 3
+    undo = finished.edit("notebooks/attribute.ipynb", lambda _: json.dumps(notebook))
+    try:
+        assert finished.plan() == {}
+    finally:
+        undo()
+
+
+def test_a_failing_slice_stops_no_other_and_keeps_its_notebook(finished: World) -> None:
+    """`sobel` joins the study, and `gradient` gets a value that only the network's slice can refuse."""
+    grow = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, sobel,"))
+    spoil = finished.edit("params/methods/gradient.yaml", lambda t: t.replace("pooling: abs_max", "pooling: abs_mox"))
+    try:
+        status, said = finished.snakemake("--", "results/smoke/scores.parquet")
+        folder = finished.results / SMOKE_MODELS[0]
+        assert status != 0 and "abs_mox" in said
+        assert (folder / "sobel" / "scores.parquet").exists()
+        assert (
+            not (folder / "gradient" / "maps.npz").exists() and not (folder / "gradient" / "attribute.ipynb").exists()
+        )
+        logs = finished.root / "logs" / "smoke" / SMOKE_MODELS[0] / "gradient"
+        assert "abs_mox" in (logs / "attribute.ipynb").read_text()
+        assert (logs / "attribute.log").read_text().splitlines()[-1].startswith("error: ")
+    finally:
+        spoil()
+        grow()
+    # Mended, only what failed is made again.
+    assert finished.plan() == {"attribute": 2, "evaluate": 2, "collect": 1}
+    status, said = finished.snakemake("--", "results/smoke/scores.parquet")
+    assert status == 0, said
+
+
+def test_final_notebooks_and_report(finished: World) -> None:
+    status, said = finished.snakemake()
+    assert status == 0, said
+    assert (finished.results / "report.html").stat().st_size > 10_000
+    assert (finished.results / "findings.csv").exists()
+
+
+def test_faults_stop_the_study_before_it_starts(finished: World) -> None:
+    undo = finished.edit(
+        "params/methods/rise.yaml", lambda t: t.replace("  masks: 8000", "  maskz: 8000").replace("p: 0.5", "p: 5e-1")
+    )
+    grow = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcan, rise,"))
+    try:
+        status, said = finished.snakemake("-n")
+        assert status != 0 and "Traceback" not in said
+        assert "unknown method 'gradcan'; did you mean 'gradcam'?" in said
+    finally:
+        grow()
+    grow = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "rise,"))
+    try:
+        status, said = finished.snakemake("-n")
+        assert status != 0 and "method_options.p: '5e-1' is text, not a number; write 5.0e-1" in said
+    finally:
+        grow()
+        undo()
+
+
+# ---- Without Snakemake
+
+
+@pytest.fixture
+def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of params/ that tests may spoil, with the registries of this checkout."""
+    import shutil
+
+    shutil.copytree(repository / "params", tmp_path / "params")
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_impossible_and_excluded_pairs_are_left_out_and_said(root: Path) -> None:
+    path = root / "params/studies/mine.yaml"
+    values = {"study": "mine", "dataset": "pictograms", "models": ["mini_alexnet_vanilla", "mini_resnet_vanilla"]}
+    values |= {"methods": ["cam", "gradcam"], "metrics": "all", "exclude": [["mini_resnet_vanilla", "gradcam"]]}
+    path.write_text(yaml.safe_dump(values))
+    study = workflow.open_study(path)
+    assert sorted(study.pairs) == [("mini_alexnet_vanilla", "gradcam"), ("mini_resnet_vanilla", "cam")]
+    reasons = {(model, method): reason for model, method, reason in study.skipped}
+    assert "gap_linear_head" in reasons["mini_alexnet_vanilla", "cam"]
+    assert reasons["mini_resnet_vanilla", "gradcam"] == "excluded by the study"
+    path.write_text(yaml.safe_dump({**values, "exclude": [["mini_resnet", "gradcam"]]}))
+    with pytest.raises(InputError, match="unknown model 'mini_resnet'"):
+        workflow.open_study(path)
+
+
+def test_options_are_checked_against_the_registered_function(root: Path) -> None:
+    file = root / "params/methods/rise.yaml"
+    file.write_text(file.read_text().replace("masks: 8000", "maskz: 8000").replace("{masks: 40}", "{seed: 40}"))
+    metric = root / "params/metrics/deletion.yaml"
+    metric.write_text(metric.read_text().replace("steps: 28", "stepz: 28"))
+    model = root / "params/models/mini_resnet_vanilla.yaml"
+    model.write_text(model.read_text().replace("architecture: mini_resnet", "architecture: mini_resnett"))
+    with pytest.raises(InputError) as raised:
+        workflow.open_study(root / "params/studies/pictograms.yaml")
+    for said in (
+        "methods/rise.yaml: method_options.maskz: unknown option; did you mean 'masks'?",
+        "methods/rise.yaml: method_scales.smoke.seed: unknown option",
+        "metrics/deletion.yaml: metric_options.stepz: unknown option; did you mean 'steps'?",
+        "unknown architecture 'mini_resnett'; did you mean 'mini_resnet'?",
+    ):
+        assert said in str(raised.value)
+
+
+def test_a_second_setting_of_a_method_is_a_file_and_nothing_else(root: Path) -> None:
+    (root / "params/methods/rise_14.yaml").write_text(
+        "method: rise_14\nmethod_function: rise\nmethod_options: {cells: 14}\n"
+    )
+    assert "rise_14" in workflow.open_study(root / "params/studies/pictograms.yaml").methods
+
+
+def test_every_file_fits_its_function_and_every_function_has_a_file() -> None:
+    facts = registry_facts()
+    for kind in ("methods", "metrics", "datasets", "models"):
+        for id in params.ids(kind):
+            assert workflow.faults(kind, id, params.load_params(kind, id), facts[kind]) == []
+    for kind in ("methods", "metrics", "datasets"):
+        assert set(facts[kind]) <= set(params.ids(kind))
+
+
+def test_what_a_stage_depends_on_is_stable_text() -> None:
+    study = workflow.open_study("pictograms")
+    assert study.needs("attribute") == workflow.open_study("pictograms").needs("attribute")
+    assert json.loads(study.needs("attribute"))["limit"] == 32 and "models" not in study.needs("evaluate")
+    assert re.fullmatch("[0-9a-f]{12}", workflow.lib_code("attribute"))
+    assert len({workflow.lib_code(stage) for stage in workflow.SOURCES}) == len(workflow.SOURCES)
+
+
+def test_every_source_pattern_matches(repository: Path) -> None:
+    """A renamed file must not silently fall out of the digests."""
+    for patterns in workflow.SOURCES.values():
+        assert all(list((repository / "xailib").glob(pattern)) for pattern in patterns)
