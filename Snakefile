@@ -168,7 +168,7 @@ rule collect:
         "environment.yml"
     params:
         file=STUDY.path,
-        folder="<results>",
+        folder=f"results/{STUDY.name}",
         skipped=str(STUDY.skipped),
     shell:
         "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
@@ -188,7 +188,7 @@ rule final:
         "environment.yml"
     params:
         file=STUDY.path,
-        folder="<results>",
+        folder=f"results/{STUDY.name}",
         study=STUDY.needs("analysis"),
         code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
         lib=lib_code("analysis"),
@@ -208,7 +208,7 @@ rule report:
     conda:
         "environment.yml"
     params:
-        folder="<results>",
+        folder=f"results/{STUDY.name}",
         lib=lib_code("analysis"),
     shell:
         "python -m xailib.analysis.report {params.folder} {output} > {log} 2>&1"

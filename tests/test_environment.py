@@ -1,6 +1,8 @@
 """pyproject.toml, environment.yml and requirements.lock name the same set."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,6 +10,14 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+# Import name -> package, where they differ.
+PACKAGES = {
+    "IPython": "ipython",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 
@@ -70,9 +80,22 @@ def test_what_is_installed_meets_the_bounds(repository: Path) -> None:
 def test_importing_the_package_is_light(repository: Path) -> None:
     """A notebook starts fast only if nothing heavy is imported before it is needed."""
     import subprocess
-    import sys
 
     heavy = ["torch", "captum", "pandas", "matplotlib", "timm", "scipy", "skimage", "sklearn", "seaborn", "papermill"]
     code = f"import xailib, xailib.params, xailib.run, sys; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_every_import_is_declared(repository: Path) -> None:
+    """What only happens to be installed with something else may be gone tomorrow."""
+    declared = {name.replace("-", "_") for name in project(repository)} | {"packaging"}
+    for folder in ("xailib", "tests", "benchmarks"):
+        known = {*declared, *sys.stdlib_module_names, "xailib", "tests"}
+        known |= {path.stem for path in (repository / folder).rglob("*.py")}
+        for path in (repository / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+                for name in {name.partition(".")[0] for name in names}:
+                    assert PACKAGES.get(name, name).replace("-", "_") in known, f"{path}: {name}"
