@@ -90,12 +90,11 @@ def test_importing_the_package_is_light(repository: Path) -> None:
 def test_every_import_is_declared(repository: Path) -> None:
     """What only happens to be installed with something else may be gone tomorrow."""
     declared = {name.replace("-", "_") for name in project(repository)} | {"packaging"}
-    for folder in ("xailib", "tests", "benchmarks"):
-        known = {*declared, *sys.stdlib_module_names, "xailib", "tests"}
-        known |= {path.stem for path in (repository / folder).rglob("*.py")}
-        for path in (repository / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-                for name in {name.partition(".")[0] for name in names}:
-                    assert PACKAGES.get(name, name).replace("-", "_") in known, f"{path}: {name}"
+    files = [path for folder in ("xailib", "tests", "benchmarks") for path in (repository / folder).rglob("*.py")]
+    known = {*declared, *sys.stdlib_module_names, "xailib", "tests", *(path.stem for path in files)}
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            for name in {name.partition(".")[0] for name in names}:
+                assert PACKAGES.get(name, name).replace("-", "_") in known, f"{path}: {name}"
