@@ -91,7 +91,8 @@ def test_every_import_is_declared(repository: Path) -> None:
     """What only happens to be installed with something else may be gone tomorrow."""
     declared = {name.replace("-", "_") for name in project(repository)} | {"packaging"}
     files = [path for folder in ("xailib", "tests", "benchmarks") for path in (repository / folder).rglob("*.py")]
-    known = {*declared, *sys.stdlib_module_names, "xailib", "tests", *(path.stem for path in files)}
+    known = {*declared, *sys.stdlib_module_names, "xailib", "tests"}
+    known |= {name for path in files for name in (path.stem, path.parent.name)}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
