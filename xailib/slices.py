@@ -27,6 +27,15 @@ def image_source(dataset: str, model: "Model", **options: Any) -> dict[str, Any]
     return source
 
 
+def background(function: str, dataset: str, split: str | None, source: dict[str, Any], count: int = 50) -> dict[str, Any]:
+    """Return `{"references": pixels}` for a method that takes background images, from `split` of the data set; else {}."""
+    from xailib import attribution, datasets
+
+    if split is None or "references" not in attribution.defaults(function):
+        return {}
+    return {"references": datasets.load_images(dataset, limit=count, **{**source, "split": split}).pixels}
+
+
 def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:
     """Return images `(n, 3, h, w)` in [0, 1] in a row, their maps `(n, h, w)` below, each tile `side` pixels wide.
 
