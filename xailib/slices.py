@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 if TYPE_CHECKING:
+    from xailib.images import ImageBatch
     from xailib.models.model import Model
 
 
@@ -27,13 +28,28 @@ def image_source(dataset: str, model: "Model", **options: Any) -> dict[str, Any]
     return source
 
 
-def background(function: str, dataset: str, split: str | None, source: dict[str, Any], count: int = 50) -> dict[str, Any]:
-    """Return `{"references": pixels}` for a method that takes background images, from `split` of the data set; else {}."""
+def background(
+    function: str, dataset: str, split: str | None, source: dict[str, Any], count: int = 50
+) -> dict[str, Any]:
+    """Return `{"references": pixels}`, images of another `split`, for methods that take a background."""
     from xailib import attribution, datasets
 
     if split is None or "references" not in attribution.defaults(function):
         return {}
     return {"references": datasets.load_images(dataset, limit=count, **{**source, "split": split}).pixels}
+
+
+def shift_images(images: "ImageBatch", dataset: str, shift: str, source: dict[str, Any]) -> "ImageBatch":
+    """Return `images`, which `load_images(dataset, **source)` gave, under a shift of the data set.
+
+    The same as loading them with `shift=`, but a corruption is put on the images at hand: making them again costs more.
+    """
+    from xailib.datasets import load_images
+    from xailib.datasets.shifts import SEVERITIES, corrupt
+
+    if shift.rpartition("_")[0] in SEVERITIES:
+        return corrupt(images, shift, source.get("seed", 0))
+    return load_images(dataset, limit=len(images), shift=shift, **source)
 
 
 def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:
