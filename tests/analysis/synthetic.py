@@ -1,5 +1,6 @@
 """A made-up study whose effects are planted, so that every verdict is known beforehand. Never shipped as a result."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ ARCHITECTURES = ("mini_alexnet", "mini_densenet", "mini_googlenet", "mini_mobile
 METHODS = {
     "gradient": "gradient", "integrated_gradients": "gradient", "shap": "gradient",
     "cam": "cam", "gradcam": "cam",
-    "extremal_perturbation": "perturbation", "meaningful_perturbation": "perturbation", "rise": "perturbation", "lime": "perturbation",
+    "extremal_perturbation": "perturbation", "meaningful_perturbation": "perturbation",
+    "rise": "perturbation", "lime": "perturbation",
     "random": "control", "centre_gaussian": "control", "sobel": "control",
 }  # fmt: skip
 METRICS = {"pointing_game": "higher", "localisation": "higher", "deletion": "lower", "insertion": "higher"}
@@ -27,10 +29,12 @@ def study(
     gradient_gain: float = 0.3,
     cam_gain: float = 0.0,
     advprop_gain: float = 0.0,
+    advprop_accuracy: float = 0.03,
     champions: float = 0.2,
     confidence_gap: float = 0.3,
     resnet_gain: float = 0.1,
     robust_cost: float = 0.15,
+    accuracy: float = 0.93,
     architectures: tuple[str, ...] = ARCHITECTURES,
     ids: list[str] | None = None,
 ) -> Frames:
@@ -40,10 +44,11 @@ def study(
         seed: of the noise.
         images: number of images with scores.
         gradient_gain, cam_gain: what robust training adds to the hit rates of gradient and CAM methods.
-        advprop_gain: what AdvProp adds to every score.
+        advprop_gain, advprop_accuracy: what AdvProp adds to every score, and to accuracy.
         champions: lead of GradCAM and RISE over other methods.
         confidence_gap: how much less confident robust networks are; insertion and deletion follow it.
         resnet_gain: lead of ResNet in every criterion.
+        accuracy: of vanilla networks.
         robust_cost: what robust training takes from accuracy.
         architectures: which of them.
         ids: names of the images.
@@ -51,54 +56,102 @@ def study(
     images = len(ids) if ids else images
     random = np.random.default_rng(seed)
     models = _models(architectures)
-    scores, predictions, accuracy = [], [], []
+    scores, predictions, accuracies = [], [], []
     ids = ids or [f"image_{i:03d}" for i in range(images)]
     for position, (model, facts) in enumerate(models.iterrows()):
-        robust, advprop, resnet = facts["training_algorithm"] == "robust", facts["training_algorithm"] == "advprop", facts["architecture"] == "mini_resnet"
+        robust, advprop, resnet = (
+            facts["training_algorithm"] == "robust",
+            facts["training_algorithm"] == "advprop",
+            facts["architecture"] == "mini_resnet",
+        )
         confidence = 0.95 - confidence_gap * robust - 0.01 * (position % 5) - 0.002 * position
-        right = 0.93 - robust_cost * robust + 0.04 * resnet + 0.01 * advprop
+        right = min(0.99, accuracy - robust_cost * robust + 0.4 * resnet_gain * resnet + advprop_accuracy * advprop)
         for method, family in METHODS.items():
             if method == "cam" and facts["architecture"] == "mini_alexnet":
                 continue
-            skill = 0.0 if family == "control" else 0.25 + champions * (method in ("gradcam", "rise")) + 0.1 * (method == "cam")
+            skill = (
+                0.0
+                if family == "control"
+                else 0.25 + champions * (method in ("gradcam", "rise")) + 0.1 * (method == "cam")
+            )
             skill += (gradient_gain * (family == "gradient") + cam_gain * (family == "cam")) * robust
             skill += resnet_gain * resnet + advprop_gain * advprop
             for metric in METRICS:
                 if metric in ("pointing_game", "localisation"):
-                    value = (random.random(images) < 0.25 + skill).astype(float)
+                    value, normalised = (random.random(images) < 0.25 + skill).astype(float), np.full(images, np.nan)
                 else:
                     sign = 1 if metric == "insertion" else -1
                     normalised = 0.5 + sign * 0.3 * skill + random.normal(0, 0.05, images)
                     value = normalised * confidence
-                rows = {"model": model, "method": method, "metric": metric, "image": ids, "target": 0, "value": value}
-                rows["value_normalised"] = normalised if metric in ("insertion", "deletion") else np.nan
-                scores.append(pd.DataFrame(rows))
+                scores.append((model, method, metric, value, normalised))
         for subset, names in (("maps", ids), ("accuracy", [f"more_{i:04d}" for i in range(600)])):
             n = len(names)
             correct = np.ones(n, bool) if subset == "maps" else random.random(n) < right
             rows = {"model": model, "image": names, "label": 0, "predicted": 0, "correct": correct, "subset": subset}
-            rows |= {"confidence": np.clip(confidence + random.normal(0, 0.05, n), 0, 1), "label_probability": confidence}
+            rows |= {
+                "confidence": np.clip(confidence + random.normal(0, 0.05, n), 0, 1),
+                "label_probability": confidence,
+            }
             predictions.append(pd.DataFrame(rows))
-        for shift, loss in (("clean", 0), ("silhouette", 0.3), ("gaussian_noise_1", 0.1), ("gaussian_noise_3", 0.3), ("l2_pgd", None)):
+        for shift, loss in (
+            ("clean", 0),
+            ("silhouette", 0.3),
+            ("gaussian_noise_1", 0.1),
+            ("gaussian_noise_3", 0.3),
+            ("l2_pgd", None),
+        ):
             rate = (0.5 if robust else 0.02) if loss is None else right - loss * (0.5 if robust else 1) - 0.1 * robust
             n = 600 if loss is not None else 200
-            row = {"model": model, "shift": shift, "n": n, "accuracy": random.binomial(n, rate) / n, "mean_confidence": confidence, "ece": 0.05}
-            accuracy.append(row)
+            row = {
+                "model": model,
+                "shift": shift,
+                "n": n,
+                "accuracy": random.binomial(n, min(rate, 1)) / n,
+                "mean_confidence": confidence,
+                "ece": 0.05,
+            }
+            accuracies.append(row)
     return Frames(
-        scores=pd.concat(scores, ignore_index=True),
+        scores=_tidy(scores, ids),
         predictions=pd.concat(predictions, ignore_index=True),
-        accuracy=pd.DataFrame(accuracy),
-        skipped=pd.DataFrame({"model": ["mini_alexnet_vanilla"], "method": ["cam"], "reason": ["needs gap_linear_head"]}),
+        accuracy=pd.DataFrame(accuracies),
+        skipped=pd.DataFrame(
+            [["mini_alexnet_vanilla", "cam", "needs gap_linear_head"]], columns=["model", "method", "reason"]
+        ),
         models=models,
-        methods=pd.DataFrame({"label": [LABELS.get(m, m.replace("_", " ").capitalize()) for m in METHODS], "family": list(METHODS.values())},
-                             index=pd.Index(METHODS, name="method")),
-        metrics=pd.DataFrame({"label": [m.replace("_", " ").capitalize() for m in METRICS], "better": list(METRICS.values()), "low": 0.0, "high": 1.0},
-                             index=pd.Index(METRICS, name="metric")),
-    )  # fmt: skip
+        methods=pd.DataFrame(
+            {"label": map(_label, METHODS), "family": METHODS.values()}, pd.Index(METHODS, name="method")
+        ),
+        metrics=pd.DataFrame(
+            {"label": map(_label, METRICS), "better": METRICS.values(), "low": 0.0, "high": 1.0},
+            pd.Index(METRICS, name="metric"),
+        ),
+    )
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def _tidy(scores: list[tuple], ids: list[str]) -> pd.DataFrame:
+    names, values = (
+        list(zip(*scores, strict=True))[:3],
+        [np.concatenate(part) for part in list(zip(*scores, strict=True))[3:]],
+    )
+    columns = {
+        key: np.repeat(np.array(part, object), len(ids))
+        for key, part in zip(("model", "method", "metric"), names, strict=True)
+    }
+    columns |= {"image": np.tile(np.array(ids, object), len(scores)), "target": 0}
+    return pd.DataFrame({**columns, "value": values[0], "value_normalised": values[1]})
 
 
 def _models(architectures: tuple[str, ...]) -> pd.DataFrame:
-    rows = [(f"{a}_{kind}", f"{a.removeprefix('mini_').capitalize()}{'-R' * (kind == 'robust')}", a, kind) for a in architectures for kind in ("vanilla", "robust")]
+    rows = [
+        (f"{a}_{kind}", f"{a.removeprefix('mini_').capitalize()}{'-R' * (kind == 'robust')}", a, kind)
+        for a in architectures
+        for kind in ("vanilla", "robust")
+    ]
     if "mini_resnet" in architectures:
         rows[-1:-1] = [(f"mini_resnet_advprop{i}", f"ResNet-AP{i}", "mini_resnet", "advprop") for i in (1, 5)]
     return pd.DataFrame(rows, columns=["model", "label", "architecture", "training_algorithm"]).set_index("model")
@@ -112,5 +165,14 @@ def write(frames: Frames, folder: Path, side: int = 16) -> Path:
     random = torch.Generator().manual_seed(0)
     for model, method in frames.scores[["model", "method"]].drop_duplicates().itertuples(index=False):
         maps = torch.rand(len(frames.images), side, side, generator=random) - (0.5 if method == "lime" else 0.0)
-        write_maps(folder / model / method / "maps.npz", maps, frames.images, torch.zeros(len(frames.images), dtype=torch.long))
+        write_maps(
+            folder / model / method / "maps.npz", maps, frames.images, torch.zeros(len(frames.images), dtype=torch.long)
+        )
     return folder
+
+
+def only(frames: Frames, models: list[str]) -> Frames:
+    """Keep some models of a study."""
+    tables = {name: getattr(frames, name) for name in ("scores", "predictions", "accuracy")}
+    kept = {name: table[table["model"].isin(models)].reset_index(drop=True) for name, table in tables.items()}
+    return dataclasses.replace(frames, **kept, models=frames.models.loc[models])

@@ -59,7 +59,9 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
         values = per_image(frames, column)
         add(name, LABELS[name], better, values.shape[1], averaged(values, bootstrap, seed))
     for name, shifts in (("shift_accuracy", shift_kinds(frames)), ("adversarial_accuracy", {ATTACK: [ATTACK]})):
-        n = frames.accuracy.loc[frames.accuracy["shift"].isin(sum(shifts.values(), [])), "n"]
+        n = frames.accuracy.loc[
+            frames.accuracy["shift"].isin([shift for kind in shifts.values() for shift in kind]), "n"
+        ]
         add(name, LABELS[name], "higher", int(n.min()) if len(n) else 0, shifted(frames, shifts, bootstrap, seed))
 
     good = scores.means(frames, bootstrap, seed)
@@ -75,7 +77,9 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
     table = pd.DataFrame({name: found[0] for name, found in columns.items()}, index=frames.models.index)
     samples = np.stack([found[1] for found in columns.values()], axis=-1)
     known = [i for i, name in enumerate(table) if table[name].notna().any()]
-    return Criteria(table.iloc[:, known], samples[..., known], pd.DataFrame(facts).set_index("criterion").iloc[known], frames.models)
+    return Criteria(
+        table.iloc[:, known], samples[..., known], pd.DataFrame(facts).set_index("criterion").iloc[known], frames.models
+    )
 
 
 def per_image(frames: Frames, column: str) -> Array:
@@ -106,7 +110,9 @@ def shifted(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: i
 
     Only counts are stored for shifts, so the copies draw them from a binomial distribution, each shift on its own.
     """
-    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"]).reindex(frames.models.index)
+    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"]).reindex(
+        frames.models.index
+    )
     random = np.random.default_rng(seed)
     values, samples = [], []
     for shifts in kinds.values():
@@ -138,14 +144,17 @@ def correlate(criteria: Criteria, seed: int = 0, pairs: list[tuple[str, str]] | 
         (x, x_samples), (y, y_samples) = criteria.get(first), criteria.get(second)
         found = statistics.spearman(np.vstack([x, x_samples]), np.vstack([y, y_samples]), len(x_samples), seed)
         rows.append(
-            {"first": first, "second": second, "rho": found.value, "low": found.low, "high": found.high, "p": found.p, "n": found.n,
-             "critical": statistics.critical_rho(found.n), "within": within_clusters(x, y, criteria.models["training_algorithm"])}
-        )  # fmt: skip
+            {
+                **{"first": first, "second": second, "rho": found.value, "low": found.low, "high": found.high},
+                **{"p": found.p, "n": found.n, "critical": statistics.critical_rho(found.n)},
+                "within": within_clusters(x, y, criteria.models["training_algorithm"]),
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def within_clusters(x: Array, y: Array, clusters: pd.Series) -> float:
-    """Return the correlation of ranks `(models,)` left after each cluster's mean rank is subtracted; NaN if nothing is left."""
+    """Return the correlation of ranks left after each cluster's mean rank is subtracted; NaN for nothing."""
     ranks = pd.DataFrame({"x": x, "y": y, "cluster": list(clusters)}).dropna()
     if len(ranks) < 3 or ranks["cluster"].value_counts().max() < 3:
         return float("nan")
@@ -156,7 +165,7 @@ def within_clusters(x: Array, y: Array, clusters: pd.Series) -> float:
 
 
 def points(criteria: Criteria, horizontal: list[str], vertical: list[str]) -> pd.DataFrame:
-    """Return one row a network and panel: x, y, their 95 % intervals over images, labels and directions for the axes."""
+    """Return one row a network and panel: x, y, their 95 % intervals over images, labels and directions."""
     known = list(criteria.table)
     rows = []
     for first, second in [(x, y) for y in vertical for x in horizontal if x in known and y in known]:
@@ -165,7 +174,10 @@ def points(criteria: Criteria, horizontal: list[str], vertical: list[str]) -> pd
             values, samples = criteria.get(name)
             bounds = np.array([statistics.interval(samples[:, i]) for i in range(len(values))])
             ends |= {axis: values, f"{axis}_low": bounds[:, 0], f"{axis}_high": bounds[:, 1]}
-            ends |= {f"{axis}_label": criteria.facts.loc[name, "label"], f"{axis}_better": criteria.facts.loc[name, "better"]}
+            ends |= {
+                f"{axis}_label": criteria.facts.loc[name, "label"],
+                f"{axis}_better": criteria.facts.loc[name, "better"],
+            }
         panel = pd.DataFrame(ends, index=criteria.table.index).assign(first=first, second=second)
         rows.append(panel.join(criteria.models).reset_index())
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
@@ -179,5 +191,16 @@ def confidence_histogram(frames: Frames, bins: int = 20) -> pd.DataFrame:
     for model, row in zip(frames.models.index, values, strict=True):
         row = row[np.isfinite(row)]
         shares = np.histogram(row, edges)[0] / max(len(row), 1)
-        rows.append(pd.DataFrame({"model": model, "low": edges[:-1], "high": edges[1:], "share": shares, "mean": row.mean(), "n": len(row)}))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "model": model,
+                    "low": edges[:-1],
+                    "high": edges[1:],
+                    "share": shares,
+                    "mean": row.mean(),
+                    "n": len(row),
+                }
+            )
+        )
     return pd.concat(rows, ignore_index=True).merge(frames.models.reset_index(), on="model")

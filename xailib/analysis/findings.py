@@ -11,8 +11,8 @@ import pandas as pd
 from xailib.analysis import verdicts
 from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
 from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
-from xailib.analysis.frames import Frames
-from xailib.analysis.tables import Table
+from xailib.analysis.frames import Frames, find_folder
+from xailib.analysis.table import Table
 from xailib.results import write_table
 
 TESTS = (f1_robust_gradients, f2_advprop, f3_best_methods, f4_confidence, f5_no_best_network, f6_resnet)
@@ -26,12 +26,16 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
         bootstrap: copies behind each interval.
         seed: of the copies.
     """
+    if not frames.images:
+        return verdicts.table(
+            [verdicts.needs(id, "at least one image that every network classifies correctly") for id in verdicts.CLAIMS]
+        )
     return verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
 
 
-def save(found: pd.DataFrame, path: str | Path) -> Path:
-    """Write the findings as CSV."""
-    return write_table(path, found)
+def save(found: pd.DataFrame, results_dir: str | Path) -> Path:
+    """Write the findings as `findings.csv` into the study's folder."""
+    return write_table(find_folder(results_dir) / "findings.csv", found)
 
 
 def headlines(found: pd.DataFrame) -> Table:
@@ -47,7 +51,11 @@ def headlines(found: pd.DataFrame) -> Table:
             "Rule": rows["rule"],
         }
     ).set_index(rows["finding"])
-    return Table(table, "The paper's findings, tested on this study (95 % bootstrap intervals)", best=table.isin([verdicts.SUPPORTED, verdicts.CONTRADICTED]))
+    return Table(
+        table,
+        "The paper's findings, tested on this study (95 % bootstrap intervals)",
+        best=table.isin([verdicts.SUPPORTED, verdicts.CONTRADICTED]),
+    )
 
 
 def parts(found: pd.DataFrame) -> Table:
@@ -57,7 +65,9 @@ def parts(found: pd.DataFrame) -> Table:
         {
             "Part": rows["part"],
             "Value": [_value(row.value) for row in rows.itertuples()],
-            "95 % interval": [f"{row.low:+.3f} to {row.high:+.3f}" if pd.notna(row.low) else "-" for row in rows.itertuples()],
+            "95 % interval": [
+                f"{row.low:+.3f} to {row.high:+.3f}" if pd.notna(row.low) else "-" for row in rows.itertuples()
+            ],
             "p": ["-" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p"]],
             "n": [_count(row) for row in rows.itertuples()],
             "Verdict": rows["verdict"],

@@ -33,10 +33,15 @@ class Frames:
     methods: pd.DataFrame
     metrics: pd.DataFrame
 
+    def architecture_label(self, architecture: str) -> str:
+        """Return an architecture's name for readers: the label of its first (vanilla) network."""
+        labels = self.models.loc[self.models["architecture"] == architecture, "label"]
+        return str(labels.iloc[0]) if len(labels) else architecture
+
     @property
     def images(self) -> list[str]:
         """Ids of the images that have scores, in order of appearance."""
-        return list(dict.fromkeys(self.scores["image"]))
+        return self.scores["image"].unique().tolist()
 
     def only_correct(self, only: bool = True) -> "Frames":
         """Keep the scores of the images that every model classifies correctly; with `only` False keep all.
@@ -64,7 +69,7 @@ def read_frames(results_dir: str | Path) -> Frames:
     tables = {name: _plain(folder / f"{name}.parquet") for name in ("scores", "predictions", "accuracy")}
     skipped = folder / "skipped.csv"
     tables["skipped"] = pd.read_csv(skipped) if skipped.exists() and skipped.stat().st_size > 1 else pd.DataFrame()
-    present = {name: list(dict.fromkeys(tables["scores"][name])) for name in ("model", "method", "metric")}
+    present = {name: tables["scores"][name].unique().tolist() for name in ("model", "method", "metric")}
     return Frames(
         **tables,
         models=model_facts(present["model"]),
@@ -95,30 +100,40 @@ def model_facts(models: list[str]) -> pd.DataFrame:
 
 
 def method_facts(methods: list[str]) -> pd.DataFrame:
-    """Return label and family of methods, in registry order: gradient, CAM, perturbation, control."""
-    import xailib.attribution  # fills the registry
+    """Return label and family of methods by family: gradient, CAM, perturbation, control."""
+    import xailib.attribution  # noqa: F401  (fills the registry)
 
-    rows = [{"method": name, "label": entry.label, "family": entry.family} for name, entry in _entries("method", methods)]
-    table = pd.DataFrame(rows, columns=["method", "label", "family"]).set_index("method")
+    facts = [
+        {"method": name, "label": label, "family": entry.family} for name, label, entry in _entries("method", methods)
+    ]
+    table = pd.DataFrame(facts, columns=["method", "label", "family"]).set_index("method")
     order = {"gradient": 0, "cam": 1, "perturbation": 2, "control": 3}
     return table.loc[table["family"].map(order).fillna(4).sort_values(kind="stable").index]
 
 
 def metric_facts(metrics: list[str]) -> pd.DataFrame:
     """Return label, direction and range of metrics, in registry order."""
-    import xailib.metrics  # fills the registry
+    import xailib.metrics  # noqa: F401  (fills the registry)
 
-    rows = [
-        {"metric": name, "label": entry.label, "better": entry.better, "low": entry.range[0], "high": entry.range[1]}
-        for name, entry in _entries("metric", metrics)
+    facts = [
+        {"metric": name, "label": label, "better": entry.better, "low": entry.range[0], "high": entry.range[1]}
+        for name, label, entry in _entries("metric", metrics)
     ]
-    return pd.DataFrame(rows, columns=["metric", "label", "better", "low", "high"]).set_index("metric")
+    return pd.DataFrame(facts, columns=["metric", "label", "better", "low", "high"]).set_index("metric")
 
 
-def _entries(kind: str, names: list[str]) -> list[tuple[str, registry.Entry]]:
-    book = getattr(registry, kind)
-    entries = {name: book.get(name) for name in names}
-    return [(name, entries[name]) for name in book.names() if name in entries]
+def _entries(kind: str, names: list[str]) -> list[tuple[str, str, registry.Entry]]:
+    """Return (id, label, entry) in registry order; a parameter file may give a function another id and label."""
+    from xailib.params import ids, load_params
+
+    book, known = getattr(registry, kind), ids(f"{kind}s")
+    files = {name: load_params(f"{kind}s", name) if name in known else {} for name in names}
+    entries = {name: book.get(values.get(f"{kind}_function", name)) for name, values in files.items()}
+    order = {name: i for i, name in enumerate(book.names())}
+    return [
+        (name, files[name].get(f"{kind}_label", entries[name].label), entries[name])
+        for name in sorted(names, key=lambda name: order[entries[name].name])
+    ]
 
 
 def _plain(path: Path) -> pd.DataFrame:

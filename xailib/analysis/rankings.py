@@ -16,8 +16,8 @@ FAMILIES = ("gradient", "cam", "perturbation")
 def ranks(values: Array) -> Array:
     """Rank methods along the second-last axis of goodness `(..., methods, metrics)`: 1 is the best, ties share.
 
-    Where a method has no score, the others' ranks are stretched to the full range, so that rank 1 of 8 and of 9 mean the
-    same and so do the last ones.
+    Where a method has no score, the others' ranks are stretched to the full range, so that the first and the last mean
+    the same everywhere.
     """
     known = np.isfinite(values)
     a, b = values[..., :, None, :], values[..., None, :, :]
@@ -31,21 +31,24 @@ def ranks(values: Array) -> Array:
 
 @lru_cache(maxsize=4)
 def rank_samples(frames: Frames, bootstrap: int, seed: int, column: str = "value") -> tuple[Array, Array, scores.Means]:
-    """Return ranks `(models, methods, metrics)` and mean ranks of methods `(resamples, methods)` over networks and images."""
+    """Return ranks `(models, methods, metrics)`, bootstrap mean ranks `(resamples, methods)`, the means."""
     found = scores.means(frames, bootstrap, seed, column)
     observed = ranks(found.values)
     chosen = draws(len(found.cube.models), bootstrap, seed)
     parts = [  # in chunks: the pairwise comparison holds resamples x models x methods^2 x metrics numbers
-        scores.nanmean(np.take_along_axis(ranks(found.samples[i : i + 100]), chosen[i : i + 100, :, None, None], axis=1), axis=(1, 3))
+        scores.nanmean(
+            np.take_along_axis(ranks(found.samples[i : i + 100]), chosen[i : i + 100, :, None, None], axis=1),
+            axis=(1, 3),
+        )
         for i in range(0, bootstrap, 100)
     ]
     return observed, np.concatenate(parts), found
 
 
 def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Return the mean rank of each method: over all metrics, with an interval over networks and images, and under each metric.
+    """Return the mean rank of each method over all metrics, with its interval, and under each metric.
 
-    Columns: method, label, family, metric ("all" or one), rank, low, high, models, images.
+    Columns: method, label, family, metric ("all" or one), metric_label, rank, low, high, models, images.
     """
     observed, samples, found = rank_samples(frames, bootstrap, seed)
     rows = []
@@ -53,9 +56,18 @@ def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.Dat
         facts = {"method": method, **frames.methods.loc[method, ["label", "family"]]}
         facts |= {"models": int(np.isfinite(observed[:, i]).any(axis=1).sum()), "images": found.images}
         low, high = interval(samples[:, i], units=len(found.cube.models))
-        rows.append({**facts, "metric": "all", "rank": float(scores.nanmean(observed[:, i], (0, 1))), "low": low, "high": high})
+        rows.append(
+            {**facts, "metric": "all", "rank": float(scores.nanmean(observed[:, i], (0, 1))), "low": low, "high": high}
+        )
         for j, metric in enumerate(found.cube.metrics):
-            rows.append({**facts, "metric": metric, "rank": float(scores.nanmean(observed[:, i, j], 0))})
+            rows.append(
+                {
+                    **facts,
+                    "metric": metric,
+                    "metric_label": frames.metrics.loc[metric, "label"],
+                    "rank": float(scores.nanmean(observed[:, i, j], 0)),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -78,7 +90,7 @@ def family_differences(found: scores.Means, frames: Frames, family: str, metrics
 def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Return robust minus vanilla by family and metric: one row an architecture, and one over all of them.
 
-    Columns: family, metric, metric_label, architecture ("all" or one), value (above zero: the robust network is better),
+    Columns: family, metric, metric_label, architecture ("all" or one), its label, value (above zero: robust is better),
     low, high (95 %: over architectures and images for "all", over images for one), n (architectures), images.
     """
     pairs = scores.twins(frames)
@@ -89,10 +101,35 @@ def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
     for family in [name for name in FAMILIES if (frames.methods["family"] == name).any()]:
         for metric in found.cube.metrics:
             values, samples = family_differences(found, frames, family, [metric])
-            facts = {"family": family, "metric": metric, "metric_label": frames.metrics.loc[metric, "label"], "images": found.images}
+            facts = {
+                "family": family,
+                "metric": metric,
+                "metric_label": frames.metrics.loc[metric, "label"],
+                "images": found.images,
+            }
             whole = verdicts.over_units(values, samples, seed)
-            rows.append({**facts, "architecture": "all", "value": whole.value, "low": whole.low, "high": whole.high, "n": whole.n})
+            rows.append(
+                {
+                    **facts,
+                    "architecture": "all",
+                    "label": "all",
+                    "value": whole.value,
+                    "low": whole.low,
+                    "high": whole.high,
+                    "n": whole.n,
+                }
+            )
             for (architecture, *_), value, copies in zip(pairs, values, samples.T, strict=True):
                 low, high = interval(copies)
-                rows.append({**facts, "architecture": architecture, "value": value, "low": low, "high": high, "n": 1})
+                rows.append(
+                    {
+                        **facts,
+                        "architecture": architecture,
+                        "label": frames.architecture_label(architecture),
+                        "value": value,
+                        "low": low,
+                        "high": high,
+                        "n": 1,
+                    }
+                )
     return pd.DataFrame(rows)

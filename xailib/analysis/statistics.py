@@ -7,8 +7,10 @@ both resampled, and intervals over few units are widened as Hesterberg (2015, Th
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 # Two-sided 5 % critical values of Spearman's rho, exact up to n = 16 (Ramsey 1989, J. Educational Statistics 14:245).
@@ -40,6 +42,8 @@ def resampled_means(values: ArrayLike, resamples: int, seed: int) -> NDArray[np.
     """
     values = np.asarray(values, float)
     n = values.shape[-1]
+    if n == 0:
+        return np.full((resamples, *values.shape[:-1]), np.nan)
     flat = values.reshape(-1, n)
     known = np.isfinite(flat)
     filled = np.where(known, flat, 0.0)
@@ -60,7 +64,7 @@ def interval(samples: ArrayLike, level: float = 0.95, units: int | None = None) 
     With `units`, the number of independent units resampled, the percentiles are moved outward so that the interval of
     a mean is as wide as Student's t asks for: alpha/2 -> Phi(-sqrt(u / (u - 1)) t(alpha/2, u - 1)).
     """
-    from scipy import stats
+    from scipy.special import ndtr, stdtrit  # scipy.stats would add a second to every notebook
 
     samples = np.asarray(samples, float)
     samples = samples[np.isfinite(samples)]
@@ -68,9 +72,25 @@ def interval(samples: ArrayLike, level: float = 0.95, units: int | None = None) 
         return math.nan, math.nan
     tail = (1 - level) / 2
     if units is not None:
-        tail = stats.norm.cdf(math.sqrt(units / (units - 1)) * stats.t.ppf(tail, units - 1))
+        tail = float(ndtr(math.sqrt(units / (units - 1)) * stdtrit(units - 1, tail)))
     low, high = np.quantile(samples, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def t_interval(value: float, samples: ArrayLike, units: int, level: float = 0.95) -> tuple[float, float]:
+    """Return Student's interval with the bootstrap's standard error, for a mean over few `units`.
+
+    value ± t(alpha/2, u - 1) sqrt(u / (u - 1)) sd(samples): with nothing but the units resampled this is exactly the
+    t interval of their mean; percentiles of five units hold the truth in 82 % of cases instead of 95 %.
+    """
+    from scipy.special import stdtrit
+
+    samples = np.asarray(samples, float)
+    samples = samples[np.isfinite(samples)]
+    if units < 2 or not len(samples):
+        return math.nan, math.nan
+    half = -stdtrit(units - 1, (1 - level) / 2) * math.sqrt(units / (units - 1)) * float(samples.std())
+    return value - half, value + half
 
 
 def mean(values: ArrayLike, resamples: int = 2000, seed: int = 0) -> Estimate:
@@ -131,25 +151,25 @@ def spearman(x: ArrayLike, y: ArrayLike, resamples: int = 2000, seed: int = 0) -
 
 def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return Spearman's rho of each row of `x` and `y` `(k, n)`, with average ranks for ties; NaN for constant rows."""
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(v, axis=1) for v in (x, y)]
-    a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
+    a, b = (pd.DataFrame(v).rank(axis=1).to_numpy() for v in (x, y))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
 
 
 def spearman_p(x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0) -> float:
     """Return the two-sided permutation p value of Spearman's rho: exact up to n = 8, else 50,000 shuffles."""
-    from scipy.stats import rankdata
+    a, b = (pd.Series(v).rank().to_numpy() - (len(v) + 1) / 2 for v in (x, y))
+    orders, exact = _orders(len(a), seed)
+    return _tail(np.abs(b[orders] @ a), abs(a @ b), exact)
 
-    a, b = (rankdata(v) - (len(v) + 1) / 2 for v in (x, y))
-    exact = math.factorial(len(a)) <= _EXACT_PERMUTATIONS
-    if exact:
-        shuffled = np.array(list(itertools.permutations(b)))
-    else:
-        shuffled = np.random.default_rng(seed).permuted(np.tile(b, (_EXACT_PERMUTATIONS, 1)), axis=1)
-    return _tail(np.abs(shuffled @ a), abs(a @ b), exact)
+
+@lru_cache(maxsize=4)
+def _orders(n: int, seed: int) -> tuple[NDArray[np.int64], bool]:
+    """All orders of `n` things `(n!, n)` where they are few, else 50,000 drawn ones; and whether they are all."""
+    if math.factorial(n) <= _EXACT_PERMUTATIONS:
+        return np.array(list(itertools.permutations(range(n)))), True
+    return np.random.default_rng(seed).permuted(np.tile(np.arange(n), (_EXACT_PERMUTATIONS, 1)), axis=1), False
 
 
 def critical_rho(n: int) -> float:
@@ -158,9 +178,9 @@ def critical_rho(n: int) -> float:
         return math.inf
     if n <= 16:
         return _CRITICAL[n - 5]
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    quantile = t.ppf(0.975, n - 2)
+    quantile = stdtrit(n - 2, 0.975)
     return float(quantile / math.sqrt(quantile**2 + n - 2))
 
 

@@ -1,64 +1,14 @@
 """Tables: means of scores with direction arrows, controls beside the methods, the best marked, n in the caption."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from xailib.analysis import scores
 from xailib.analysis.correlation import Criteria
 from xailib.analysis.frames import Frames, correct_by_all
-from xailib.results import write_table
+from xailib.analysis.table import Table
 
 ARROWS = {"higher": "↑", "lower": "↓"}
-_STYLE = [
-    {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0"},
-    {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.7em"},
-    {"selector": "th.row_heading, td.text", "props": "text-align: left; font-weight: normal"},
-    {"selector": "td.text", "props": "text-align: left; vertical-align: top"},
-]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A frame to look at: notebooks show it, `save` keeps its plain numbers.
-
-    Attributes:
-        frame: numbers or text, labelled for readers.
-        caption: what it shows, with n.
-        best: cells to set in bold, shaped like the frame.
-        quiet: labels of rows to set in grey (controls).
-        digits: decimals of numbers.
-        plain: what to save instead of `frame`: tidy, with ids instead of labels.
-    """
-
-    frame: pd.DataFrame
-    caption: str
-    best: pd.DataFrame | None = None
-    quiet: tuple[str, ...] = ()
-    digits: int = 3
-    plain: pd.DataFrame | None = None
-
-    def save(self, out_dir: str | Path, name: str) -> Path:
-        """Write the table as `{out_dir}/{name}.csv`."""
-        return write_table(Path(out_dir) / f"{name}.csv", self.frame.reset_index() if self.plain is None else self.plain)
-
-    def _repr_html_(self) -> str:
-        frame = self.frame.rename_axis(index=None, columns=None)
-        # Styler wants unique labels; a column of labels does the same.
-        frame = frame.reset_index(names="") if not frame.index.is_unique else frame
-        texts = frame.map(lambda value: isinstance(value, str))
-        styler = frame.style.format(lambda value: value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:.{self.digits}f}")
-        styler = styler.set_caption(self.caption).set_table_styles(_STYLE).set_td_classes(texts.replace({True: "text", False: ""}))
-        if self.best is not None:
-            marks = np.where(self.best.to_numpy(bool), "font-weight: 700", "")
-            styler = styler.apply(lambda _: pd.DataFrame(marks, frame.index, frame.columns), axis=None)
-        if self.quiet:
-            rows = frame.index.isin(self.quiet)
-            styler = styler.apply(lambda part: np.where(rows, "color: #777", ""), axis=0)
-            styler = styler.apply_index(lambda part: np.where(rows, "color: #777; font-style: italic", ""))
-        return styler.to_html()
 
 
 def arrowed(label: str, better: str) -> str:
@@ -92,7 +42,7 @@ def by_model(frames: Frames, metric: str) -> Table:
 
 
 def compare_filters(frames: Frames) -> Table:
-    """Return metrics x (images all networks get right, all images): means over networks and methods, and what is undefined."""
+    """Return metrics x (images all networks get right, all images): means, and how many values are undefined."""
     rows = {}
     kept, every = frames.only_correct(), frames
     for metric, facts in frames.metrics.iterrows():
@@ -116,29 +66,56 @@ def networks(criteria: Criteria) -> Table:
     for j, name in enumerate(criteria.table):
         for i, model in enumerate(criteria.table.index):
             low, high = interval(criteria.samples[:, i, j])
-            tidy.append({"model": model, "criterion": name, "value": criteria.table.iloc[i, j], "low": low, "high": high, "n": facts.loc[name, "n"]})
-    counts = ", ".join(f"{facts.loc[names, 'label'].iloc[0].lower()} {n}" for n, names in facts.groupby("n", sort=False).groups.items())
+            tidy.append(
+                {
+                    "model": model,
+                    "criterion": name,
+                    "value": criteria.table.iloc[i, j],
+                    "low": low,
+                    "high": high,
+                    "n": facts.loc[name, "n"],
+                }
+            )
+    counts = ", ".join(
+        f"{facts.loc[names, 'label'].iloc[0].lower()} {n}" for n, names in facts.groupby("n", sort=False).groups.items()
+    )
     frame = criteria.table.set_axis(labels, axis=1).set_index(criteria.models["label"].to_numpy())
     best = good.eq(good.max()).set_axis(labels, axis=1).set_axis(frame.index)
-    return Table(frame, f"The networks on every criterion (n images: {counts} and those that follow)", best, plain=pd.DataFrame(tidy))
+    return Table(
+        frame,
+        f"The networks on every criterion (n images: {counts} and those that follow)",
+        best,
+        plain=pd.DataFrame(tidy),
+    )
 
 
-def correlations(pairs: pd.DataFrame, facts: pd.DataFrame) -> Table:
-    """Return the pairs of criteria, the strongest correlation first; those beyond the critical rho in bold."""
+def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Table:
+    """Return the pairs of criteria with the strongest correlations; those beyond the critical rho in bold."""
     rows = pairs.reindex(pairs["rho"].abs().sort_values(ascending=False).index).dropna(subset=["rho"])
+    total, rows = len(rows), rows.head(most)
     frame = pd.DataFrame(
         {
-            "Criteria": [f"{facts.loc[row.first, 'label']} ~ {facts.loc[row.second, 'label']}" for row in rows.itertuples()],
+            "Criteria": [
+                f"{facts.loc[row.first, 'label']} ~ {facts.loc[row.second, 'label']}" for row in rows.itertuples()
+            ],
             "rho": [f"{rho:+.2f}" for rho in rows["rho"]],
-            "95 % interval": [f"{row.low:+.2f} to {row.high:+.2f}" if pd.notna(row.low) else "-" for row in rows.itertuples()],
+            "95 % interval": [
+                f"{row.low:+.2f} to {row.high:+.2f}" if pd.notna(row.low) else "-" for row in rows.itertuples()
+            ],
             "p": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p"]],
             "within training algorithms": ["-" if pd.isna(rho) else f"{rho:+.2f}" for rho in rows["within"]],
         }
     ).set_index("Criteria")
     strong = (rows["rho"].abs() >= rows["critical"]).to_numpy()
     best = pd.DataFrame(np.repeat(strong[:, None], frame.shape[1], axis=1), frame.index, frame.columns)
-    count = f"n = {int(rows['n'].max())} networks; bold: |rho| of at least {rows['critical'].min():.2f}, p < 0.05" if len(rows) else "none"
-    return Table(frame, f"Spearman's rank correlation of each pair of criteria ({count})", best)
+    count = (
+        f"n = {int(rows['n'].max())} networks; bold: |rho| of at least {rows['critical'].min():.2f}, p < 0.05"
+        if len(rows)
+        else "none"
+    )
+    return Table(
+        frame, f"Spearman's rank correlation of criteria, the {len(rows)} strongest of {total} pairs ({count})", best
+    )
 
 
 def describe(study: str, everything: Frames, chosen: Frames) -> str:
@@ -147,12 +124,15 @@ def describe(study: str, everything: Frames, chosen: Frames) -> str:
     count = len(correct_by_all(everything))
     text = (
         f"Study **{study}**: {len(everything.models)} networks, {(families != 'control').sum()} methods, "
-        f"{(families == 'control').sum()} controls, {len(everything.metrics)} metrics, {len(everything.images)} images, "
+        f"{(families == 'control').sum()} controls, "
+        f"{len(everything.metrics)} metrics, {len(everything.images)} images, "
         f"of which every network classifies {count} correctly. **{len(chosen.images)} images count below.**"
     )
     if len(everything.skipped):
-        text += f" {len(everything.skipped)} pairs of network and method do not apply and are left out."
-    if len(chosen.images) < 10:
+        text += f" Pairs of network and method that do not apply and are left out: {len(everything.skipped)}."
+    if not chosen.images:
+        text += " *So there is nothing to compare: set `only_correct` to false to count all images.*"
+    elif len(chosen.images) < 10:
         text += " *So few images make wide intervals; read them as a check that everything runs.*"
     return text
 
@@ -163,14 +143,26 @@ def scored(frames: Frames, metric: str, controls: bool = True) -> pd.DataFrame:
     return rows if controls else rows[rows["method"].map(frames.methods["family"]) != "control"]
 
 
-def _table(frames: Frames, values: np.ndarray, methods: list[str], columns: list[str], kind: str, caption: str, metric: str = "") -> Table:
+def _table(
+    frames: Frames,
+    values: np.ndarray,
+    methods: list[str],
+    columns: list[str],
+    kind: str,
+    caption: str,
+    metric: str = "",
+) -> Table:
     """Label a `(methods, columns)` array and mark the best method of each column, controls apart."""
     facts = frames.metrics.loc[columns] if kind == "metrics" else frames.metrics.loc[[metric] * len(columns)]
     signs = facts["better"].map({"higher": 1.0, "lower": -1.0}).to_numpy(float)
     control = (frames.methods.loc[methods, "family"] == "control").to_numpy()
-    labels = [arrowed(row["label"], row["better"]) for _, row in facts.iterrows()] if kind == "metrics" else frames.models.loc[columns, "label"]
+    labels = (
+        [arrowed(row["label"], row["better"]) for _, row in facts.iterrows()]
+        if kind == "metrics"
+        else frames.models.loc[columns, "label"]
+    )
     frame = pd.DataFrame(values, index=frames.methods.loc[methods, "label"].to_numpy(), columns=list(labels))
     ranked = np.where(control[:, None] | ~np.isfinite(values), -np.inf, values * signs)
     best = pd.DataFrame((ranked == ranked.max(axis=0)) & np.isfinite(ranked), frame.index, frame.columns)
     plain = pd.DataFrame(values, index=methods, columns=columns).rename_axis(index="method").reset_index()
-    return Table(frame, caption, best, tuple(frame.index[control]), plain=plain)
+    return Table(frame, caption, best, tuple(frame.index[control]), digits=3 if kind == "metrics" else 2, plain=plain)

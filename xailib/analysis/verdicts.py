@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import statistics
+from xailib.analysis.claims import CLAIMS, FEWEST_UNITS, RULES
 from xailib.analysis.scores import Array
 from xailib.analysis.statistics import Estimate
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
-FEWEST_UNITS = 5
-MARGIN = 0.05  # a gain in explainability (hit rate or area, 0 to 1) below this is none
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,15 @@ class Finding:
     """One claim of the paper with what this study says about it."""
 
     id: str
-    claim: str
     verdict: str
     sentence: str
-    rule: str
     parts: Sequence[Part] = field(default_factory=tuple)
 
     def rows(self) -> list[dict[str, object]]:
         """Return the headline row, then one row a part."""
         lead = self.parts[0] if self.parts else Part("", "", Estimate(math.nan), "")
         headline = _row(self.id, "headline", lead, self.verdict)
-        headline |= {"claim": self.claim, "sentence": self.sentence, "rule": self.rule}
+        headline |= {"claim": CLAIMS[self.id], "sentence": self.sentence, "rule": RULES[self.id]}
         return [headline, *(_row(self.id, part.name, part, part.verdict) for part in self.parts)]
 
 
@@ -62,13 +59,27 @@ def _row(id: str, name: str, part: Part, verdict: str) -> dict[str, object]:
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return all findings as one frame: a headline row each, followed by its parts."""
-    columns = ["finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit", "claim", "sentence", "rule"]
+    columns = [
+        "finding",
+        "part",
+        "verdict",
+        "statistic",
+        "value",
+        "low",
+        "high",
+        "p",
+        "n",
+        "unit",
+        "claim",
+        "sentence",
+        "rule",
+    ]
     return pd.DataFrame([row for finding in findings for row in finding.rows()], columns=columns)
 
 
-def needs(id: str, claim: str, what: str) -> Finding:
+def needs(id: str, what: str) -> Finding:
     """Return the verdict on a claim that the study cannot speak to."""
-    return Finding(id, claim, UNDECIDED, f"Undecided: needs {what}.", "The study lacks what the claim speaks of.")
+    return Finding(id, UNDECIDED, f"Undecided: needs {what}.")
 
 
 def above(estimate: Estimate) -> str:
@@ -84,7 +95,7 @@ def below(estimate: Estimate) -> str:
 
 
 def not_above(estimate: Estimate, margin: float) -> str:
-    """Contradicted when the interval is above zero; supported when it ends below `margin`, the smallest gain that counts."""
+    """Contradicted when the interval is above zero; supported when it ends below `margin`, the least that counts."""
     if estimate.low > 0:
         return CONTRADICTED
     return SUPPORTED if estimate.high < margin else UNDECIDED
@@ -122,7 +133,8 @@ def over_units(values: Array, samples: Array, seed: int) -> Estimate:
     if n < FEWEST_UNITS:
         return Estimate(float(values.mean()), n=n, p=statistics.sign_flip_p(values, seed))
     copies = np.take_along_axis(samples, statistics.draws(n, len(samples), seed), axis=1).mean(axis=1)
-    return Estimate(float(values.mean()), *statistics.interval(copies, units=n), n=n, p=statistics.sign_flip_p(values, seed))
+    value = float(values.mean())
+    return Estimate(value, *statistics.t_interval(value, copies, n), n=n, p=statistics.sign_flip_p(values, seed))
 
 
 def over_images(value: float, samples: Array, n: int) -> Estimate:

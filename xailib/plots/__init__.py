@@ -1,4 +1,4 @@
-"""Figures for talks and papers: tidy frames in, Matplotlib figures out; colour-blind-safe, with n and 95 % intervals."""
+"""Figures for talks and papers: tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals."""
 
 from xailib.plots.charts import method_ranks, robust_differences
 from xailib.plots.maps import curves, map_grid, overlay, show_maps

@@ -23,7 +23,11 @@ def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any
     values = np.asarray(map, float)
     signed = bool((values < 0).any()) if signed is None else signed
     top = max(np.quantile(np.abs(values), 0.995), np.abs(values).max() * 1e-3) or 1.0
-    limits = {"cmap": DIVERGING, "vmin": -top, "vmax": top} if signed else {"cmap": SEQUENTIAL, "vmin": min(values.min(), 0), "vmax": top}
+    limits = (
+        {"cmap": DIVERGING, "vmin": -top, "vmax": top}
+        if signed
+        else {"cmap": SEQUENTIAL, "vmin": min(values.min(), 0), "vmax": top}
+    )
     axes.imshow(values, **{**limits, **options})
 
 
@@ -81,11 +85,19 @@ def curves(fractions: Any, scores: dict[str, Any], title: str = "") -> Figure:
     """
     figure, ((axes,),) = subplots(figsize=(6.5, 4.2))
     x = np.asarray(fractions, float)
-    for (label, values), colour, style in zip(scores.items(), ("#D55E00", "#0072B2", "#009E73", "#CC79A7"), ("-", "--", ":", "-."), strict=False):
+    for (label, values), colour, style in zip(
+        scores.items(), ("#D55E00", "#0072B2", "#009E73", "#CC79A7"), ("-", "--", ":", "-."), strict=False
+    ):
         y = np.asarray(values, float)
         axes.plot(x, y, style, color=colour, linewidth=2.5, label=f"{label}: area {np.trapezoid(y, x):.2f}")
         axes.fill_between(x, y, color=colour, alpha=0.12)
-    axes.set(xlabel="Fraction of pixels changed", ylabel="Probability of the target", xlim=(0, 1), ylim=(0, 1.02), title=title)
+    axes.set(
+        xlabel="Fraction of pixels changed",
+        ylabel="Probability of the target",
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        title=title,
+    )
     axes.grid()
     axes.legend()
     return figure

@@ -32,7 +32,9 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
             colour = ALGORITHMS.get(row.training_algorithm, GREY)
             axes.plot([row.x_low, row.x_high], [row.y, row.y], color=colour, linewidth=1.2, alpha=0.4)
             axes.plot([row.x, row.x], [row.y_low, row.y_high], color=colour, linewidth=1.2, alpha=0.4)
-            axes.plot(row.x, row.y, MARKERS[architectures.index(row.architecture) % len(MARKERS)], color=colour, markersize=9)
+            axes.plot(
+                row.x, row.y, MARKERS[architectures.index(row.architecture) % len(MARKERS)], color=colour, markersize=9
+            )
         axes.set_xlabel(part["x_label"].iloc[0] + ARROWS.get(part["x_better"].iloc[0], ""))
         axes.set_ylabel(part["y_label"].iloc[0] + ARROWS.get(part["y_better"].iloc[0], ""))
         axes.set_title(_told(pairs, first, second), fontsize=12)
@@ -41,7 +43,10 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
     present = [name for name in ALGORITHMS if name in set(points["training_algorithm"])]
-    handles = [Line2D([], [], color=ALGORITHMS[name], marker="o", linewidth=0, markersize=9, label=ALGORITHM_LABELS[name]) for name in present]
+    handles = [
+        Line2D([], [], color=ALGORITHMS[name], marker="o", linewidth=0, markersize=9, label=ALGORITHM_LABELS[name])
+        for name in present
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     figure.draw_without_rendering()  # labels need the final places of the points
     for axes, (_, part) in zip(grid.flat, panels, strict=False):
@@ -51,7 +56,10 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
 
 def _told(pairs: pd.DataFrame, first: str, second: str) -> str:
     """Spearman's rho of two criteria as a title, whichever way round the pair is stored."""
-    rows = pairs[((pairs["first"] == first) & (pairs["second"] == second)) | ((pairs["first"] == second) & (pairs["second"] == first))]
+    rows = pairs[
+        ((pairs["first"] == first) & (pairs["second"] == second))
+        | ((pairs["first"] == second) & (pairs["second"] == first))
+    ]
     if rows.empty or not np.isfinite(rows["rho"].iloc[0]):
         return "Spearman's ρ: too few networks"
     row = rows.iloc[0]
@@ -60,26 +68,38 @@ def _told(pairs: pd.DataFrame, first: str, second: str) -> str:
 
 
 def _label(axes: Axes, x: np.ndarray, y: np.ndarray, labels: list[str]) -> None:
-    """Write each point's label at the first of eight places around it that meets no other label or point."""
+    """Write each point's label at the place around it that meets fewest others, with a thin line when it is far."""
     places = axes.transData.transform(np.column_stack([x, y]))
-    frame = axes.get_window_extent()
-    scale = axes.figure.dpi / 72
-    taken = [(px - 5 * scale, py - 5 * scale, px + 5 * scale, py + 5 * scale) for px, py in places if np.isfinite(px + py)]
-    for (px, py), label in zip(places, labels, strict=True):
-        if not np.isfinite(px + py):
-            continue
-        width, height = 6.0 * scale * len(label), 12 * scale
+    frame, unit = axes.get_window_extent(), axes.figure.dpi / 72
+    known = [i for i in range(len(labels)) if np.isfinite(places[i]).all()]
+    taken = [tuple(np.r_[places[i] - 6 * unit, places[i] + 6 * unit]) for i in known]
+    angles = np.arange(16) * np.pi / 8
+    for i in known:
+        half = np.array([3.1 * len(labels[i]), 6.5]) * unit
         options = []
-        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
-            left = px + dx * 9 * scale - width * (1 - dx) / 2
-            bottom = py + dy * 12 * scale - height / 2
-            box = (left, bottom, left + width, bottom + height)
-            clash = sum(_overlap(box, other) for other in taken) + 10 * (box[0] < frame.x0 or box[2] > frame.x1) * width
-            options.append((clash, len(options), box))
-        _, _, box = min(options)
+        for ring, radius in enumerate((9, 22, 38, 56)):
+            for angle in angles:
+                direction = np.array([np.cos(angle), np.sin(angle)])
+                centre = places[i] + direction * (radius * unit + half * np.array([1, 0.6]))
+                box = (*(centre - half), *(centre + half))
+                outside = box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1
+                clash = sum(_overlap(box, other) for other in taken)
+                options.append((clash + 1e6 * outside + 4 * ring * unit**2, len(options), ring, centre, box))
+        _, _, ring, centre, box = min(options, key=lambda option: option[:2])
         taken.append(box)
-        centre = axes.transData.inverted().transform(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
-        axes.text(*centre, label, ha="center", va="center", fontsize=10, color="#222222", in_layout=False)
+        spot = axes.transData.inverted().transform(centre)
+        line = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4} if ring else None
+        axes.annotate(
+            labels[i],
+            (x[i], y[i]),
+            spot,
+            ha="center",
+            va="center",
+            fontsize=10,
+            color="#222222",
+            arrowprops=line,
+            annotation_clip=False,
+        ).set_in_layout(False)
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -105,8 +125,17 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame) -> Figure:
         matrix[y, x] = row.rho
         if np.isfinite(row.rho):
             strong = abs(row.rho) >= row.critical
-            colour = "white" if strong and abs(row.rho) > 0.7 else "black" if strong else "#777777"
-            axes.text(x, y, f"{row.rho:+.2f}", ha="center", va="center", color=colour, fontweight="bold" if strong else "normal", fontsize=12)
+            colour = "white" if strong and abs(row.rho) > 0.7 else "black" if strong else "#4D4D4D"
+            axes.text(
+                x,
+                y,
+                f"{row.rho:+.2f}",
+                ha="center",
+                va="center",
+                color=colour,
+                fontweight="bold" if strong else "normal",
+                fontsize=12,
+            )
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
     axes.set_xticks(range(len(names) - 1), labels[:-1], rotation=40, ha="right", fontsize=12)
     axes.set_yticks(range(1, len(names)), labels[1:], fontsize=12)
@@ -115,7 +144,10 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame) -> Figure:
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, label="Spearman's ρ", shrink=0.6)
     axes.set_title(
-        f"n = {int(pairs['n'].max())} networks; bold: |ρ| ≥ {pairs['critical'].min():.2f} (p < 0.05)", fontsize=12, color=GREY, loc="left"
+        f"n = {int(pairs['n'].max())} networks; bold: |ρ| ≥ {pairs['critical'].min():.2f} (p < 0.05)",
+        fontsize=12,
+        color=GREY,
+        loc="left",
     )
     return figure
 
@@ -140,8 +172,12 @@ def confidence_histograms(histogram: pd.DataFrame) -> Figure:
             axes.stairs(network["share"], edges, color=colour, linewidth=1.2, linestyle=style)
         means = part.groupby("model")["mean"].first()
         axes.axvline(means.mean(), color="black", linestyle="--", linewidth=1.5)
-        axes.set_title(f"{ALGORITHM_LABELS[name]}: mean {means.mean():.2f}\nn = {len(means)} networks x {int(part['n'].max())} images", fontsize=12)
-        axes.set(xlabel="Confidence (largest probability)", xlim=(0, 1), yscale="symlog" if False else "linear")
+        axes.set_title(
+            f"{ALGORITHM_LABELS[name]}: mean {means.mean():.2f}\n"
+            f"n = {len(means)} networks x {int(part['n'].max())} images",
+            fontsize=12,
+        )
+        axes.set(xlabel="Confidence (largest probability)", xlim=(0, 1.005))
         axes.grid(axis="y")
     row[0].set_ylabel("Share of images")
     return figure

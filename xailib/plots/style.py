@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from xailib.params import ROOT
 from xailib.results import atomic, write_table
 
 # Okabe and Ito (2008): distinct under every common kind of colour blindness.
@@ -58,9 +59,14 @@ def subplots(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, A
 
 
 def save(figure: Figure, out_dir: str | Path, name: str, data: pd.DataFrame) -> Figure:
-    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure to be shown once."""
-    out_dir = Path(out_dir)
+    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure.
+
+    A relative folder starts from the repository.
+    """
+    out_dir = ROOT / out_dir
     with plt.rc_context(STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it is laid out now; each file would do it again
         for ending, facts in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
             with atomic(out_dir / f"{name}.{ending}") as partial:
                 figure.savefig(partial, format=ending, metadata=facts)
@@ -79,5 +85,11 @@ def empty(message: str) -> Figure:
 
 def list_files(*paths: str | Path) -> str:
     """Return a Markdown list of the files in folders, and of single files, with sizes in kB."""
-    files = [file for path in map(Path, paths) for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()]
-    return "\n".join(f"- `{file}` ({file.stat().st_size / 1000:.0f} kB)" for file in files)
+    lines = []
+    for path in paths:
+        folder = ROOT / path
+        for file in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
+            if file.is_file():
+                name = Path(path) / file.name if folder.is_dir() else path
+                lines.append(f"- `{name}` ({file.stat().st_size / 1000:.0f} kB)")
+    return "\n".join(lines)

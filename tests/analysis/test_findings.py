@@ -1,0 +1,136 @@
+"""Findings on studies with planted effects: the verdict must be the planted one, also when it is reversed or absent."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import synthetic
+
+from xailib.analysis import findings, rankings, scores, verdicts
+from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
+from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
+from xailib.analysis.statistics import Estimate
+
+PLANTED = [
+    (f1_robust_gradients, {"gradient_gain": 0.3}, "supported"),
+    (f1_robust_gradients, {"gradient_gain": 0.0}, "undecided"),
+    (f1_robust_gradients, {"gradient_gain": -0.25}, "contradicted"),
+    (f1_robust_gradients, {"gradient_gain": 0.3, "cam_gain": 0.3}, "contradicted"),
+    (f2_advprop, {"advprop_gain": 0.0}, "supported"),
+    (f2_advprop, {"advprop_gain": 0.3}, "contradicted"),
+    (f2_advprop, {"advprop_accuracy": -0.2}, "contradicted"),
+    (f3_best_methods, {"champions": 0.45, "gradient_gain": 0.0}, "supported"),
+    (f3_best_methods, {"champions": 0.0, "gradient_gain": 0.0}, "undecided"),
+    (f3_best_methods, {"champions": -0.3, "gradient_gain": 0.3}, "contradicted"),
+    (f4_confidence, {"confidence_gap": 0.3}, "supported"),
+    (f4_confidence, {"confidence_gap": -0.3}, "contradicted"),
+    (f5_no_best_network, {}, "supported"),
+    (
+        f5_no_best_network,
+        {"accuracy": 0.8, "resnet_gain": 0.3, "gradient_gain": -0.3, "advprop_gain": -0.2, "advprop_accuracy": -0.1},
+        "contradicted",
+    ),
+    (f6_resnet, {"resnet_gain": 0.1}, "supported"),
+    (f6_resnet, {"resnet_gain": -0.2}, "contradicted"),
+]
+
+
+@pytest.mark.parametrize(
+    ("test", "effects", "verdict"), PLANTED, ids=[f"{t.__name__[:2]}-{v}-{e}" for t, e, v in PLANTED]
+)
+def test_planted_verdict(test, effects: dict[str, float], verdict: str) -> None:
+    found = test(synthetic.study(seed=3, **effects), 400, 0)
+    assert found.verdict == verdict, found
+    assert found.sentence and "nan" not in found.sentence
+
+
+def test_planted_sizes_are_recovered(study) -> None:
+    parts = {part.name: part.estimate for part in f1_robust_gradients(study, 600, 0).parts}
+    gain = parts["gradient methods"]
+    assert gain.low < 0.3 < gain.high and gain.n == 5
+    assert gain.p == 2 / 32
+    assert parts["CAM methods"].low < 0 < parts["CAM methods"].high
+
+
+def test_a_null_study_supports_nothing_directional() -> None:
+    """Without any effect, F1, F3, F4 and F6 must hardly ever be supported: the intervals mean what they say."""
+    wrong = 0
+    for seed in range(3):
+        null = synthetic.study(
+            seed,
+            images=24,
+            gradient_gain=0,
+            champions=0,
+            confidence_gap=0,
+            resnet_gain=0,
+            robust_cost=0,
+            architectures=synthetic.ARCHITECTURES,
+        )
+        for test in (f1_robust_gradients, f3_best_methods, f4_confidence, f6_resnet):
+            wrong += test(null, 200, seed).verdict == verdicts.SUPPORTED
+    assert wrong <= 1
+
+
+def test_small_study_says_what_is_missing(small) -> None:
+    table = findings.examine(small, 100, 0)
+    headlines = table[table["part"] == "headline"].set_index("finding")
+    assert list(headlines.index) == ["F1", "F2", "F3", "F4", "F5", "F6"]
+    for name in ("F1", "F2", "F4", "F6"):
+        assert headlines.loc[name, "verdict"] == "undecided"
+        assert "needs" in headlines.loc[name, "sentence"]
+    assert "robust twins" in headlines.loc["F1", "sentence"]
+
+
+def test_one_pair_of_twins_is_undecided() -> None:
+    frames = synthetic.study(architectures=("mini_resnet",))
+    found = f1_robust_gradients(frames, 100, 0)
+    assert found.verdict == "undecided" and np.isnan(found.parts[0].estimate.low)
+
+
+def test_no_images_left(study) -> None:
+    wrong = study.predictions.assign(correct=False)
+    empty = dataclasses.replace(study, predictions=wrong).only_correct()
+    table = findings.examine(empty, 100, 0)
+    assert set(table["verdict"]) == {"undecided"}
+    findings.headlines(table)._repr_html_()
+    findings.parts(table)._repr_html_()
+
+
+def test_same_seed_same_table(study) -> None:
+    first = findings.examine(study, 200, 5)
+    scores.means.cache_clear()
+    rankings.rank_samples.cache_clear()
+    assert first.equals(findings.examine(study, 200, 5))
+
+
+def test_ranks_share_ties_and_stretch_missing() -> None:
+    values = np.array([[0.9], [0.5], [0.5], [0.1], [np.nan]])
+    np.testing.assert_allclose(rankings.ranks(values)[:, 0], [1, 1 + 1.5 * 4 / 3, 1 + 1.5 * 4 / 3, 5, np.nan])
+
+
+def test_goodness_turns_lower_is_better_round(study) -> None:
+    metrics = list(study.metrics.index)
+    good = scores.goodness(np.full((len(metrics), 1), 0.2), study, metrics)
+    np.testing.assert_allclose(good[:, 0], [0.2, 0.2, 0.8, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("estimate", "above", "not_above"),
+    [
+        (Estimate(0.3, 0.1, 0.5, 5), "supported", "contradicted"),
+        (Estimate(-0.3, -0.5, -0.1, 5), "contradicted", "supported"),
+        (Estimate(0.0, -0.2, 0.2, 5), "undecided", "undecided"),
+        (Estimate(0.0, -0.02, 0.02, 5), "undecided", "supported"),
+        (Estimate(0.3), "undecided", "undecided"),
+    ],
+)
+def test_verdict_rules(estimate: Estimate, above: str, not_above: str) -> None:
+    assert verdicts.above(estimate) == above
+    assert verdicts.not_above(estimate, 0.05) == not_above
+
+
+def test_correlation_verdict_asks_for_the_critical_rho() -> None:
+    assert verdicts.correlated(Estimate(0.58, 0.1, 0.9, 12)) == "undecided"
+    assert verdicts.correlated(Estimate(0.60, 0.1, 0.9, 12)) == "supported"
+    assert verdicts.correlated(Estimate(-0.60, -0.9, -0.1, 12)) == "contradicted"
+    assert verdicts.correlated(Estimate(0.9, 0.1, 1.0, 4)) == "undecided"

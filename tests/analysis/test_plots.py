@@ -1,0 +1,130 @@
+"""Figures: they draw every study, save the numbers behind them, and say so when there is nothing to draw."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from xailib import plots
+from xailib.analysis import correlation, frames, gallery, rankings
+from xailib.errors import InputError
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def test_rank_figure_names_methods_and_n(study) -> None:
+    ranks = rankings.method_ranks(study, 100, 0)
+    figure = plots.method_ranks(ranks)
+    shown = texts(figure)
+    assert "GradCAM" in shown and "n = 12 networks, 40 images" in shown and "95 %" in shown
+    assert ranks.query("metric == 'all'").eval("low <= rank <= high").all()
+
+
+def test_differences_figure(study, small) -> None:
+    figure = plots.robust_differences(rankings.robust_differences(study, 100, 0))
+    assert "n = 5 pairs of networks" in texts(figure)
+    assert "nothing to compare" in texts(plots.robust_differences(rankings.robust_differences(small, 100, 0)))
+
+
+def test_network_figures_of_large_and_small_studies(study, small) -> None:
+    for part in (study, small):
+        criteria = correlation.model_criteria(part, 100, 0)
+        pairs = correlation.correlate(criteria)
+        points = correlation.points(criteria, ["confidence"], ["insertion", "deletion"])
+        shown = texts(plots.scatter(points, pairs))
+        assert all(label in shown for label in part.models["label"])
+        plots.correlation_matrix(pairs, criteria.facts)
+        assert "n = " in texts(plots.confidence_histograms(correlation.confidence_histogram(part)))
+    assert "not measured" in texts(plots.scatter(pd.DataFrame(), pairs))
+    assert "too few networks" in shown
+
+
+def test_labels_do_not_cover_each_other(study) -> None:
+    criteria = correlation.model_criteria(study, 100, 0)
+    figure = plots.scatter(correlation.points(criteria, ["confidence"], ["insertion"]), correlation.correlate(criteria))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for text in figure.axes[0].texts:
+        text.update_positions(renderer)
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
+    overlaps = [a for i, a in enumerate(boxes) for b in boxes[i + 1 :] if a.overlaps(b)]
+    assert len(boxes) == 12 and len(overlaps) <= 1
+
+
+def test_save_writes_figure_and_numbers(tmp_path) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    plots.save(plots.curves([0, 1], {"Deletion": [1, 0]}), tmp_path, "curve", frame)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.csv", "curve.pdf", "curve.png"]
+    assert pd.read_csv(tmp_path / "curve.csv").equals(frame)
+    listed = plots.list_files(tmp_path)
+    assert listed.count("\n") == 2 and "curve.png" in listed
+
+
+def test_curves_show_the_area() -> None:
+    assert "area 0.50" in texts(plots.curves(np.linspace(0, 1, 11), {"Deletion": np.linspace(1, 0, 11)}))
+
+
+def test_signed_maps_are_centred_on_white_and_unsigned_start_at_zero() -> None:
+    images, maps = np.random.default_rng(0).random((2, 3, 8, 8)), np.zeros((2, 8, 8))
+    maps[0, 0, 0], maps[0, 1, 1], maps[1, 2, 2] = 2.0, -1.0, 3.0
+    figure = plots.show_maps(images, maps, ["a", "b"])
+    signed, unsigned = (figure.axes[i].images[0] for i in (2, 3))
+    assert signed.get_cmap().name == "RdBu_r" and signed.norm.vmin == -signed.norm.vmax
+    assert unsigned.get_cmap().name == "cividis" and unsigned.norm.vmin == 0
+    plots.show_maps(images, np.zeros((2, 8, 8)))  # a constant map is drawn, not refused
+    assert isinstance(plots.overlay(images[0], maps[0], "title"), Figure)
+
+
+def test_gallery_rows_are_networks_of_the_resnet(folder) -> None:
+    study = frames.read_frames(folder)
+    images = gallery.study_images(study, "pictograms", split="test", limit=8, seed=0)
+    grid = gallery.teaser(study, folder, images)
+    assert [row.label for row in grid.rows] == ["ResNet", "ResNet-AP1", "ResNet-AP5", "ResNet-R"]
+    assert len(grid.columns) == 9 and grid.signed == {"lime"}
+    assert set(grid.table["image"]) == {images.ids[0]}
+    pair = gallery.pair(study, folder, images, count=3)
+    assert [row.label for row in pair.rows] == ["ResNet", "ResNet-R"] * 3
+    assert isinstance(plots.map_grid(pair), Figure)
+    alexnet = gallery.teaser(study, folder, images, architecture="mini_alexnet")
+    assert alexnet.rows[0].maps["cam"] is None and alexnet.rows[0].maps["rise"] is not None
+    with pytest.raises(InputError, match="did you mean 'mini_resnet'"):
+        gallery.teaser(study, folder, images, architecture="mini_resnt")
+    with pytest.raises(InputError, match="no image 'test-0-99999'"):
+        gallery.teaser(study, folder, images, image="test-0-99999")
+
+
+def test_gallery_refuses_other_images(folder) -> None:
+    with pytest.raises(InputError, match="no scores"):
+        gallery.study_images(frames.read_frames(folder), "pictograms", split="test", limit=8, seed=1)
+
+
+def test_gallery_of_unrelated_networks_shows_them_all(small) -> None:
+    assert gallery.chosen_networks(small) == list(small.models.index)
+
+
+def test_no_images_are_no_crash(study) -> None:
+    empty = dataclasses.replace(study, predictions=study.predictions.assign(correct=False)).only_correct()
+    plots.method_ranks(rankings.method_ranks(empty, 100, 0))
+    plots.robust_differences(rankings.robust_differences(empty, 100, 0))
+
+
+@pytest.mark.parametrize(
+    ("imported", "heavy"),
+    [
+        ("xailib", ["matplotlib", "pandas", "scipy", "captum", "torch"]),
+        ("xailib.plots, xailib.analysis.findings", ["scipy.stats", "seaborn", "captum", "timm"]),
+    ],
+)
+def test_imports_stay_light(imported: str, heavy: list[str]) -> None:
+    code = f"import sys, {imported}; print([name for name in {heavy} if name in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

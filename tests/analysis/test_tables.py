@@ -1,0 +1,159 @@
+"""Frames, tables, criteria and correlations."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from scipy import stats
+
+from xailib.analysis import correlation, frames, scores, tables
+from xailib.errors import InputError
+
+
+def test_read_frames_gives_back_what_was_written(folder) -> None:
+    read = frames.read_frames(folder)
+    assert len(read.models) == 12 and len(read.images) == 8
+    assert read.models.loc["mini_resnet_robust", "label"] == "ResNet-R"
+    assert read.methods.loc["gradcam", "family"] == "cam"
+    assert list(read.methods["family"].unique()) == ["gradient", "cam", "perturbation", "control"]
+    assert read.metrics.loc["deletion", "better"] == "lower"
+    assert read.architecture_label("mini_mobilenet_v2") == "MobileNet-v2"
+
+
+def test_missing_and_damaged_tables_are_named(tmp_path) -> None:
+    with pytest.raises(InputError, match="no such results folder"):
+        frames.read_frames(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"scores\.parquet"):
+        frames.read_frames(tmp_path)
+    (tmp_path / "scores.parquet").write_bytes(b"PAR1 half")
+    with pytest.raises(InputError, match=r"scores\.parquet"):
+        frames.read_frames(tmp_path)
+
+
+def test_only_images_that_all_models_get_right(study) -> None:
+    predictions = study.predictions.copy()
+    wrong = (predictions["model"] == "mini_resnet_robust") & predictions["image"].isin(["image_003", "image_010"])
+    predictions.loc[wrong, "correct"] = False
+    changed = dataclasses.replace(study, predictions=predictions)
+    assert len(frames.correct_by_all(changed)) == 38
+    assert "image_003" not in changed.only_correct().images
+    assert changed.only_correct(False).images == study.images
+
+
+def test_a_model_without_predictions_gets_nothing_right(study) -> None:
+    predictions = study.predictions[study.predictions["model"] != "mini_resnet_robust"]
+    assert frames.correct_by_all(dataclasses.replace(study, predictions=predictions)) == []
+
+
+def test_cube_holds_every_score_in_its_place(study) -> None:
+    data = scores.cube(study, controls=True)
+    for row in study.scores.sample(50, random_state=0).itertuples():
+        place = tuple(
+            axis.index(name)
+            for axis, name in zip((data.models, data.methods, data.metrics, data.images), row[1:5], strict=True)
+        )
+        assert data.values[place] == row.value
+    assert np.isnan(data.values[data.models.index("mini_alexnet_vanilla"), data.methods.index("cam")]).all()
+    assert "cam" not in scores.shared_methods(data) and "gradcam" in scores.shared_methods(data)
+
+
+def test_table_of_methods_is_the_groupby_mean(study) -> None:
+    table = tables.by_method(study)
+    expected = study.scores[study.scores["model"] != ""].groupby(["method", "metric"])["value"].mean()
+    plain = table.plain.set_index("method")
+    assert plain.loc["rise", "deletion"] == pytest.approx(expected["rise", "deletion"])
+    assert table.frame.columns.tolist() == ["Pointing game ↑", "Localisation ↑", "Deletion ↓", "Insertion ↑"]
+    assert "12 networks x 40 images" in table.caption
+
+
+def test_best_is_lowest_for_deletion_and_never_a_control() -> None:
+    study = synthetic.study()
+    low = study.scores["method"] == "random"
+    changed = dataclasses.replace(study, scores=study.scores.assign(value=study.scores["value"].where(~low, 0.0)))
+    table = tables.by_model(changed, "deletion")
+    methods = table.frame[~table.frame.index.isin(table.quiet)]
+    for name in table.frame:
+        assert table.frame.index[table.best[name]].tolist() == [methods[name].idxmin()]
+    assert "lower is better" in table.caption and "↓" in table.caption
+    shown = table._repr_html_()
+    assert "font-weight: 700" in shown and ">-<" in shown  # AlexNet has no CAM
+
+
+def test_undefined_values_are_left_out_and_counted(study) -> None:
+    values = study.scores["value"].mask(
+        (study.scores["metric"] == "pointing_game") & (study.scores["image"] == "image_000")
+    )
+    holed = dataclasses.replace(study, scores=study.scores.assign(value=values))
+    count = int(values.isna().sum())
+    assert f"{count} undefined values left out" in tables.by_model(holed, "pointing_game").caption
+    assert np.isfinite(tables.by_method(holed).frame.to_numpy()).all()
+    row = tables.compare_filters(holed).frame.loc["Pointing game ↑"]
+    assert row["undefined, all images"] == "106 of 4240"
+
+
+def test_tables_are_saved_as_plain_numbers(study, tmp_path) -> None:
+    path = tables.by_model(study, "insertion").save(tmp_path, "table_insertion")
+    saved = pd.read_csv(path, index_col="method")
+    assert saved.shape == (12, 12) and saved.loc["rise"].notna().all()
+
+
+def test_criteria_are_what_was_planted(study) -> None:
+    criteria = correlation.model_criteria(study, 300, 0)
+    assert criteria.samples.shape == (300, 12, len(criteria.table.columns))
+    table = criteria.table
+    assert table.loc["mini_alexnet_vanilla", "test_accuracy"] == pytest.approx(0.93, abs=0.04)
+    clean = study.predictions.query("subset == 'accuracy' and model == 'mini_resnet_robust'")
+    assert table.loc["mini_resnet_robust", "test_accuracy"] == pytest.approx(clean["correct"].mean())
+    assert (
+        table.loc["mini_resnet_robust", "adversarial_accuracy"]
+        > 0.3
+        > table.loc["mini_resnet_vanilla", "adversarial_accuracy"]
+    )
+    assert correlation.shift_kinds(study) == {
+        "silhouette": ["silhouette"],
+        "gaussian_noise": ["gaussian_noise_1", "gaussian_noise_3"],
+    }
+    noise = study.accuracy.query("model == 'mini_alexnet_vanilla'").set_index("shift")["accuracy"]
+    expected = (noise["silhouette"] + (noise["gaussian_noise_1"] + noise["gaussian_noise_3"]) / 2) / 2
+    assert table.loc["mini_alexnet_vanilla", "shift_accuracy"] == pytest.approx(expected)
+    assert np.abs(np.nanmean(criteria.samples, axis=0) - table.to_numpy()).max() < 0.02
+
+
+def test_correlations_are_scipys_with_n_and_critical_rho(study) -> None:
+    criteria = correlation.model_criteria(study, 300, 0)
+    pairs = correlation.correlate(criteria).set_index(["first", "second"])
+    row = pairs.loc["confidence", "insertion"]
+    expected = stats.spearmanr(criteria.table["confidence"], criteria.table["insertion"]).statistic
+    assert row["rho"] == pytest.approx(expected)
+    assert row["low"] <= row["rho"] <= row["high"] and row["n"] == 12 and row["critical"] == 0.587
+
+
+def test_clusters_taken_out_leave_no_correlation_that_clusters_made() -> None:
+    random = np.random.default_rng(0)
+    clusters = pd.Series(["vanilla"] * 30 + ["robust"] * 30)
+    shift = np.repeat([0.0, 10.0], 30)
+    x, y = shift + random.normal(size=60), shift + random.normal(size=60)
+    assert stats.spearmanr(x, y).statistic > 0.7
+    assert abs(correlation.within_clusters(x, y, clusters)) < 0.3
+    assert np.isnan(correlation.within_clusters(x[:2], y[:2], clusters[:2]))
+
+
+def test_study_without_shifts_or_attack(study) -> None:
+    clean = dataclasses.replace(study, accuracy=study.accuracy[study.accuracy["shift"] == "clean"])
+    criteria = correlation.model_criteria(clean, 100, 0)
+    assert "shift_accuracy" not in criteria.table and "adversarial_accuracy" not in criteria.table
+    assert correlation.points(criteria, ["test_accuracy"], ["shift_accuracy"]).empty
+
+
+def test_confidence_histogram_sums_to_one(study) -> None:
+    histogram = correlation.confidence_histogram(study)
+    np.testing.assert_allclose(histogram.groupby("model")["share"].sum(), 1.0)
+    assert histogram.groupby("training_algorithm")["mean"].first()["robust"] < 0.7
+
+
+def test_description_counts(study) -> None:
+    text = tables.describe("made_up", study, study.only_correct())
+    assert re.search(r"12 networks, 9 methods, 3 controls, 4 metrics, 40 images", text)
