@@ -32,7 +32,7 @@ SOURCES = {
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
     "attribute": (*_SHARED, "attribution/*.py"),
     "evaluate": (*_SHARED, "metrics/*.py"),
-    "analysis": ("analysis/*.py", "plots.py"),
+    "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
 }
 
