@@ -42,27 +42,31 @@ class SmoothMax:
         axes = [
             _axis(size, cells, step, sigma, radius, padding) for size, cells in zip(self.shape, self.grid, strict=True)
         ]
-        (row_cell, row_distance), (column_cell, column_distance) = axes
-        taps = 2 * radius + 1
-        window = (self.shape[0], self.shape[1], taps, taps)
-        distance = torch.sqrt(row_distance[:, None, :, None] ** 2 + column_distance[None, :, None, :] ** 2).expand(
-            window
-        )
+        (row, row_distance), (column, column_distance) = axes
+        rows, row_kind = torch.unique(row_distance.abs(), return_inverse=True)
+        columns, column_kind = torch.unique(column_distance.abs(), return_inverse=True)
+        distance = torch.sqrt(rows[:, None] ** 2 + columns**2)
         kernel = torch.exp(-2 * (distance / sigma - 0.5).clamp(min=0) ** 2)
-        row, column = row_cell[:, None, :, None].expand(window), column_cell[None, :, None, :].expand(window)
-        inside = (row >= 0) & (row < self.grid[0]) & (column >= 0) & (column < self.grid[1])
+        weights, kind = torch.unique((kernel * 1e6).round() / 1e6, return_inverse=True)
+        self.weights = weights.float().to(device)  # (d,), the distinct kernel values
 
-        weights, which = torch.unique((kernel * 1e6).round(), return_inverse=True)
-        self.weights = (weights / 1e6).float().to(device)  # (d,), the distinct kernel values
-        pixel = torch.arange(self.shape[0] * self.shape[1]).view(*self.shape, 1, 1).expand(window)
-        cells = self.grid[0] * self.grid[1]
-        entry = torch.stack([pixel[inside], (which * cells + row * self.grid[1] + column)[inside]])
-        size = (self.shape[0] * self.shape[1], len(weights) * cells)
-        ones = torch.ones(entry.shape[1])
-        self._add = _sparse(entry, ones, size, device)  # pixels <- sum of exponentials
-        self._weigh = _sparse(entry, kernel[inside].float(), size, device)  # the same, times the kernel
-        self._spread = _sparse(entry.flip(0), ones, size[::-1], device)  # exponentials <- pixels
-        self._outside = (~inside).flatten(2).sum(2).float().view(-1, 1).to(device)  # exp(0) for each point off the grid
+        # Axes below: row, column, row tap, column tap. An exponential is known by its kernel value and its grid point.
+        kind = kind[row_kind[:, None, :, None], column_kind[None, :, None, :]]
+        point = row[:, None, :, None] * self.grid[1] + column[None, :, None, :]
+        on_rows, on_columns = (row >= 0) & (row < self.grid[0]), (column >= 0) & (column < self.grid[1])
+        inside = on_rows[:, None, :, None] & on_columns[None, :, None, :]
+        exponential = (kind * self.grid[0] * self.grid[1] + point)[inside]
+        count = inside.sum((2, 3)).flatten()
+        self._outside = (
+            (inside[0, 0].numel() - count).float().view(-1, 1).to(device)
+        )  # exp(0) for each point off the grid
+        pixel = torch.repeat_interleave(torch.arange(len(count)), count)
+        shape = (len(count), len(weights) * self.grid[0] * self.grid[1])
+        order = exponential.argsort(stable=True)
+        ones = torch.ones(len(pixel))
+        self._add = _sparse(pixel, exponential, ones, shape, device)  # pixels <- sum of exponentials
+        self._weigh = _sparse(pixel, exponential, weights[kind[inside]].float(), shape, device)  # times the kernel
+        self._spread = _sparse(exponential[order], pixel[order], ones, shape[::-1], device)  # exponentials <- pixels
 
     def __call__(self, parameters: Tensor) -> Tensor:
         """Return masks `(pixels, k)` for parameters `(cells, k)`; keeps what `gradient` needs."""
@@ -97,10 +101,15 @@ def _axis(size: int, cells: int, step: int, sigma: float, radius: int, padding: 
     return cell, pixel[:, None] - (sigma + step * cell.double())
 
 
-def _sparse(entry: Tensor, values: Tensor, size: tuple[int, ...], device: torch.device | str) -> Tensor:
-    """A 0/1 matrix for products with dense ones; compressed rows where this build of torch can multiply them."""
-    fast = torch.device(device).type != "cpu" or torch.backends.mkl.is_available()
+def _sparse(row: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int], device: torch.device | str) -> Tensor:
+    """A matrix for products with dense ones, from entries in the order of their rows.
+
+    Compressed rows where this build of torch can multiply them on a CPU, else a list of entries.
+    """
+    if torch.device(device).type == "cpu" and not torch.backends.mkl.is_available():
+        return torch.sparse_coo_tensor(torch.stack([row, column]), values, shape, check_invariants=False).coalesce()
+    ends = torch.bincount(row, minlength=shape[0]).cumsum(0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # "in beta", and a note on checks
-        matrix = torch.sparse_coo_tensor(entry, values, size, check_invariants=False).coalesce()
-        return (matrix.to_sparse_csr() if fast else matrix).to(device)
+        starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends])
+        return torch.sparse_csr_tensor(starts, column, values, shape, check_invariants=False).to(device)
