@@ -22,7 +22,7 @@ lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
 
 lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/snakemake --lint
 

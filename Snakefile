@@ -75,8 +75,7 @@ rule predict:
         record="<results>/{model}/predict.json",
         notebook="<results>/{model}/predict.ipynb",
     log:
-        text="<logs>/{model}/predict.log",
-        notebook="<logs>/{model}/predict.ipynb",
+        "<logs>/{model}/predict.log",
     conda:
         "environment.yml"
     resources:
@@ -87,9 +86,9 @@ rule predict:
         code=nb_code("notebooks/predict.ipynb"),
         lib=lib_code("predict"),
     shell:
-        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook}"
+        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -o predictions_path {output.predictions}"
-        " -o accuracy_path {output.accuracy} -o record_path {output.record} > {log.text} 2>&1"
+        " -o accuracy_path {output.accuracy} -o record_path {output.record} > {log} 2>&1"
 
 
 rule attribute:
@@ -104,8 +103,7 @@ rule attribute:
         record="<results>/{model}/{method}/attribute.json",
         notebook="<results>/{model}/{method}/attribute.ipynb",
     log:
-        text="<logs>/{model}/{method}/attribute.log",
-        notebook="<logs>/{model}/{method}/attribute.ipynb",
+        "<logs>/{model}/{method}/attribute.log",
     conda:
         "environment.yml"
     resources:
@@ -116,9 +114,9 @@ rule attribute:
         code=nb_code("notebooks/attribute.ipynb"),
         lib=lib_code("attribute"),
     shell:
-        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook}"
+        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method}"
-        " -o maps_path {output.maps} -o record_path {output.record} > {log.text} 2>&1"
+        " -o maps_path {output.maps} -o record_path {output.record} > {log} 2>&1"
 
 
 rule evaluate:
@@ -135,8 +133,7 @@ rule evaluate:
         record="<results>/{model}/{method}/evaluate.json",
         notebook="<results>/{model}/{method}/evaluate.ipynb",
     log:
-        text="<logs>/{model}/{method}/evaluate.log",
-        notebook="<logs>/{model}/{method}/evaluate.ipynb",
+        "<logs>/{model}/{method}/evaluate.log",
     conda:
         "environment.yml"
     resources:
@@ -147,9 +144,9 @@ rule evaluate:
         code=nb_code("notebooks/evaluate.ipynb"),
         lib=lib_code("evaluate"),
     shell:
-        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook}"
+        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"
-        " -o scores_path {output.scores} -o record_path {output.record} > {log.text} 2>&1"
+        " -o scores_path {output.scores} -o record_path {output.record} > {log} 2>&1"
 
 
 rule collect:
@@ -168,7 +165,7 @@ rule collect:
         "environment.yml"
     params:
         file=STUDY.path,
-        folder=f"results/{STUDY.name}",
+        folder=subpath(output.scores, parent=True),
         skipped=str(STUDY.skipped),
     shell:
         "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
@@ -182,19 +179,18 @@ rule final:
     output:
         notebook="<results>/{notebook}.ipynb",
     log:
-        text="<logs>/{notebook}.log",
-        notebook="<logs>/{notebook}.ipynb",
+        "<logs>/{notebook}.log",
     conda:
         "environment.yml"
     params:
         file=STUDY.path,
-        folder=f"results/{STUDY.name}",
+        folder=subpath(output.notebook, parent=True),
         study=STUDY.needs("analysis"),
         code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
         lib=lib_code("analysis"),
     shell:
-        "python -m xailib.run {input.notebook} {log.notebook} --warm --final {output.notebook} -f {params.file}"
-        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log.text} 2>&1"
+        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log} 2>&1"
 
 
 rule report:
@@ -208,7 +204,7 @@ rule report:
     conda:
         "environment.yml"
     params:
-        folder=f"results/{STUDY.name}",
+        folder=subpath(output[0], parent=True),
         lib=lib_code("analysis"),
     shell:
         "python -m xailib.analysis.report {params.folder} {output} > {log} 2>&1"
@@ -227,8 +223,7 @@ rule train:
         record="results/weights/{model}/train.json",
         notebook="results/weights/{model}/train.ipynb",
     log:
-        text="logs/weights/{model}/train.log",
-        notebook="logs/weights/{model}/train.ipynb",
+        "logs/weights/{model}/train.log",
     conda:
         "environment.yml"
     resources:
@@ -236,8 +231,8 @@ rule train:
     params:
         initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
     shell:
-        "python -m xailib.run {input.notebook} {log.notebook} --final {output.notebook} -f {input.model} -p steps 0"
-        " {params.initial} -o weights_path {output.weights} -o record_path {output.record} > {log.text} 2>&1"
+        "python -m xailib.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
+        " {params.initial} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
 
 
 rule weights:

@@ -36,7 +36,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         execute(
             arguments.notebook,
-            arguments.log,
+            arguments.log.with_suffix(".ipynb") if arguments.log.suffix == ".log" else arguments.log,
             final=arguments.final,
             files=arguments.file,
             parameters={key: _value(text) for key, text in arguments.parameter},
@@ -261,7 +261,11 @@ def _value(text: str) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xailib.run", description=__doc__.splitlines()[0])
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("log", type=Path, help="where the executed notebook is kept, also when it fails")
+    parser.add_argument(
+        "log",
+        type=Path,
+        help="where the executed notebook is kept, also when it fails; X.log stands for X.ipynb beside it",
+    )
     parser.add_argument("--final", type=Path, help="its place among the results, written on success only")
     parser.add_argument("-f", "--file", type=Path, action="append", default=[], help="a parameter file; later ones win")
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
