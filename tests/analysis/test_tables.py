@@ -23,6 +23,11 @@ def test_read_frames_gives_back_what_was_written(folder) -> None:
     assert read.architecture_label("mini_mobilenet_v2") == "MobileNet-v2"
 
 
+def test_labels_that_two_settings_share_get_their_ids() -> None:
+    facts = pd.DataFrame({"label": ["RISE", "RISE", "LIME"]}, index=["rise", "rise_fine", "lime"])
+    assert frames.distinct(facts)["label"].tolist() == ["RISE (rise)", "RISE (rise_fine)", "LIME"]
+
+
 def test_missing_and_damaged_tables_are_named(tmp_path) -> None:
     with pytest.raises(InputError, match="no such results folder"):
         frames.read_frames(tmp_path / "nowhere")
@@ -156,4 +161,4 @@ def test_confidence_histogram_sums_to_one(study) -> None:
 
 def test_description_counts(study) -> None:
     text = tables.describe("made_up", study, study.only_correct())
-    assert re.search(r"12 networks, 9 methods, 3 controls, 4 metrics, 40 images", text)
+    assert re.search(r"12 networks, 9 methods, 4 metrics, 3 controls, 40 images", text)

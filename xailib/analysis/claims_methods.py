@@ -42,7 +42,7 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     told = ", ".join(f"{part.estimate.value:+.2f} by {part.name}" for part in parts[: len(families)])
     return Finding(
         "F1", verdicts.together([*decisive, *vetoes]),
-        f"Robust networks gain {told}, as hit rates over {parts[0].estimate.n} pairs of networks.",
+        f"Robust networks gain {told}, as hit rates over {_count(parts[0].estimate.n, 'pair')} of networks.",
         parts,
     )  # fmt: skip
 
@@ -142,6 +142,14 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
         "F4", verdicts.together([part.verdict for part in parts if part.verdict]),
         f"Robust minus vanilla is {parts[0].estimate.value:+.2f} on {first} "
         f"and {parts[1].estimate.value:+.2f} on {second}; "
-        f"rho with mean confidence is {rho[first]:.2f} and {rho[second]:.2f}.",
+        f"rho with mean confidence is {_rho(rho[first])} and {_rho(rho[second])}.",
         parts,
     )  # fmt: skip
+
+
+def _rho(value: float) -> str:
+    return "unknown (too few networks)" if np.isnan(value) else f"{value:.2f}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"

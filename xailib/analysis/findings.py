@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from xailib.analysis import verdicts
+from xailib.analysis.claims import CLAIMS
 from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
 from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
 from xailib.analysis.frames import Frames, find_folder
@@ -27,10 +28,10 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
         seed: of the copies.
     """
     if not frames.images:
-        return verdicts.table(
-            [verdicts.needs(id, "at least one image that every network classifies correctly") for id in verdicts.CLAIMS]
-        )
-    return verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
+        lacking = "at least one image that every network classifies correctly"
+        return verdicts.table([verdicts.needs(id, lacking) for id in CLAIMS]).assign(images=0)
+    found = verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
+    return found.assign(images=len(frames.images))
 
 
 def save(found: pd.DataFrame, results_dir: str | Path) -> Path:
@@ -53,7 +54,7 @@ def headlines(found: pd.DataFrame) -> Table:
     ).set_index(rows["finding"])
     return Table(
         table,
-        "The paper's findings, tested on this study (95 % bootstrap intervals)",
+        f"The paper's findings, tested on this study (n = {found['images'].max()} images; 95 % bootstrap intervals)",
         best=table.isin([verdicts.SUPPORTED, verdicts.CONTRADICTED]),
     )
 

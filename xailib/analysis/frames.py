@@ -72,9 +72,9 @@ def read_frames(results_dir: str | Path) -> Frames:
     present = {name: tables["scores"][name].unique().tolist() for name in ("model", "method", "metric")}
     return Frames(
         **tables,
-        models=model_facts(present["model"]),
-        methods=method_facts(present["method"]),
-        metrics=metric_facts(present["metric"]),
+        models=distinct(model_facts(present["model"])),
+        methods=distinct(method_facts(present["method"])),
+        metrics=distinct(metric_facts(present["metric"])),
     )
 
 
@@ -86,6 +86,12 @@ def find_folder(results_dir: str | Path) -> Path:
         if folder.is_dir():
             return folder
     raise InputError(f"{results_dir}: no such results folder; run the study first (snakemake)")
+
+
+def distinct(facts: pd.DataFrame) -> pd.DataFrame:
+    """Add the id to labels that two things share, so that a reader can tell them apart."""
+    shared = facts["label"].duplicated(keep=False)
+    return facts.assign(label=facts["label"].where(~shared, facts["label"] + " (" + facts.index + ")"))
 
 
 def model_facts(models: list[str]) -> pd.DataFrame:

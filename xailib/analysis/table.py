@@ -10,9 +10,9 @@ from xailib.params import ROOT
 from xailib.results import write_table
 
 _STYLE = [
-    {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0"},
-    {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.5em"},
-    {"selector": "th.row_heading, td.text", "props": "text-align: left; font-weight: normal"},
+    {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0; white-space: nowrap"},
+    {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.45em"},
+    {"selector": "th.row_heading", "props": "text-align: left; font-weight: normal; white-space: nowrap"},
     {"selector": "td.text", "props": "text-align: left; vertical-align: top"},
 ]
 
@@ -45,17 +45,23 @@ class Table:
 
     def _repr_html_(self) -> str:
         frame = self.frame.rename_axis(index=None, columns=None)
-        # Styler wants unique labels; a column of labels does the same.
-        frame = frame.reset_index(names="") if not frame.index.is_unique else frame
+        numbered = not frame.index.is_unique  # Styler wants unique labels: a column of labels does the same
+        frame = frame.reset_index(names="") if numbered else frame
         texts = frame.map(lambda value: isinstance(value, str))
+        wordy = {
+            name: [{"selector": "", "props": "text-align: left"}] for name in frame if texts[name].all() and len(texts)
+        }
         styler = frame.style.format(
             lambda value: value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:.{self.digits}f}"
         )
         styler = (
             styler.set_caption(self.caption)
             .set_table_styles(_STYLE)
+            .set_table_styles(wordy, overwrite=False)
             .set_td_classes(texts.replace({True: "text", False: ""}))
         )
+        if numbered:
+            styler = styler.hide(axis="index")
         if self.best is not None:
             marks = np.where(self.best.to_numpy(bool), "font-weight: 700", "")
             styler = styler.apply(lambda _: pd.DataFrame(marks, frame.index, frame.columns), axis=None)

@@ -122,10 +122,15 @@ def describe(study: str, everything: Frames, chosen: Frames) -> str:
     """Return one Markdown paragraph: what the study holds, which images count, what is left out."""
     families = everything.methods["family"]
     count = len(correct_by_all(everything))
+    held = {
+        "network": len(everything.models),
+        "method": (families != "control").sum(),
+        "metric": len(everything.metrics),
+    }
+    held |= {"control": (families == "control").sum(), "image": len(everything.images)}
+    told = ", ".join(f"{n} {noun}{'s' if n != 1 else ''}" for noun, n in held.items())
     text = (
-        f"Study **{study}**: {len(everything.models)} networks, {(families != 'control').sum()} methods, "
-        f"{(families == 'control').sum()} controls, "
-        f"{len(everything.metrics)} metrics, {len(everything.images)} images, "
+        f"Study **{study}**: {told}, "
         f"of which every network classifies {count} correctly. **{len(chosen.images)} images count below.**"
     )
     if len(everything.skipped):

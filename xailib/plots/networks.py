@@ -26,6 +26,7 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure, grid = subplots(rows, columns, figsize=(6.2 * columns, 5.0 * rows + 0.5))
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08)
     architectures = list(dict.fromkeys(points["architecture"]))
     for axes, ((first, second), part) in zip(grid.flat, panels, strict=False):
         for row in part.itertuples():
