@@ -5,6 +5,7 @@ that returns what was measured, how sure it is, and the verdict.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -65,10 +66,8 @@ def parts(found: pd.DataFrame) -> Table:
     table = pd.DataFrame(
         {
             "Part": rows["part"],
-            "Value": [_value(row.value) for row in rows.itertuples()],
-            "95 % interval": [
-                f"{row.low:+.3f} to {row.high:+.3f}" if pd.notna(row.low) else "-" for row in rows.itertuples()
-            ],
+            "Value": [_value(row.value, row) for row in rows.itertuples()],
+            "95 % interval": [_interval(row) or "-" for row in rows.itertuples()],
             "p": ["-" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p"]],
             "n": [_count(row) for row in rows.itertuples()],
             "Verdict": rows["verdict"],
@@ -78,16 +77,22 @@ def parts(found: pd.DataFrame) -> Table:
     return Table(table, "The numbers behind the verdicts")
 
 
-def _with_interval(row: object) -> str:
+def _with_interval(row: Any) -> str:
     if pd.isna(row.value):
         return "-"
-    interval = f" ({row.low:+.3f} to {row.high:+.3f})" if pd.notna(row.low) else ""
-    return f"{_value(row.value)}{interval}: {row.statistic}"
+    interval = f" ({_interval(row)})" if _interval(row) else ""
+    return f"{_value(row.value, row)}{interval}: {row.statistic}"
 
 
-def _value(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:+.3f}"
+def _interval(row: Any) -> str:
+    return f"{_value(row.low, row)} to {_value(row.high, row)}" if pd.notna(row.low) else ""
 
 
-def _count(row: object) -> str:
+def _value(value: float, row: Any) -> str:
+    if pd.isna(value):
+        return "-"
+    return f"{value:.2f}" if "(1 is best)" in row.statistic else f"{value:+.3f}"
+
+
+def _count(row: Any) -> str:
     return f"{int(row.n)} {row.unit}" if row.n else "-"

@@ -11,8 +11,9 @@ from xailib.results import write_table
 
 _STYLE = [
     {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0; white-space: nowrap"},
-    {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.45em"},
+    {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.35em"},
     {"selector": "th.row_heading", "props": "text-align: left; font-weight: normal; white-space: nowrap"},
+    {"selector": "td.short", "props": "white-space: nowrap"},
     {"selector": "td.text", "props": "text-align: left; vertical-align: top"},
 ]
 
@@ -58,7 +59,7 @@ class Table:
             styler.set_caption(self.caption)
             .set_table_styles(_STYLE)
             .set_table_styles(wordy, overwrite=False)
-            .set_td_classes(texts.replace({True: "text", False: ""}))
+            .set_td_classes(frame.map(_class))
         )
         if numbered:
             styler = styler.hide(axis="index")
@@ -70,3 +71,8 @@ class Table:
             styler = styler.apply(lambda part: np.where(rows, "color: #777", ""), axis=0)
             styler = styler.apply_index(lambda part: np.where(rows, "color: #777; font-style: italic", ""))
         return styler.to_html()
+
+
+def _class(value: object) -> str:
+    """Words are set left; few words stay on one line."""
+    return "" if not isinstance(value, str) else "text short" if len(value) <= 20 else "text"
