@@ -169,6 +169,7 @@ def _papermill(notebook: Path, log: Path, values: dict[str, Any], timeout: int) 
                 papermill.execute_notebook(
                     notebook, log, values, kernel_name="python3", progress_bar=False, start_timeout=timeout,
                     kernel_manager_class=_kernel_manager(folder), extra_arguments=["--HistoryManager.enabled=False"],
+                    shutdown_kernel="immediate",  # all that a slice makes is on disk by then
                 )  # fmt: skip
                 return
             except PapermillExecutionError as error:
