@@ -52,7 +52,7 @@ class Settings:
     cost: Cost = field(default_factory=Cost)
 
 
-_settings: ContextVar[Settings] = ContextVar("xailib_engine_settings", default=Settings())
+_settings: ContextVar[Settings] = ContextVar("xailib_engine_settings", default=Settings())  # noqa: B039  (frozen; only its cost counts on)
 
 
 @contextlib.contextmanager

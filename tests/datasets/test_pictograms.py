@@ -21,7 +21,7 @@ def test_same_seed_and_index_give_the_same_picture_in_any_order() -> None:
 def test_batch_has_the_promised_shapes_and_ranges() -> None:
     images = xai.load_images("pictograms", split="test", limit=24)
     assert images.pixels.shape == (24, 3, 64, 64) and images.pixels.dtype == torch.float32
-    assert 0 <= images.pixels.min() and images.pixels.max() <= 1
+    assert images.pixels.min() >= 0 and images.pixels.max() <= 1
     assert images.labels.tolist() == [i % 12 for i in range(24)]
     assert len(set(images.ids)) == 24 and len(CLASS_NAMES) == 12
 

@@ -18,7 +18,7 @@ def test_severity_moves_images_further_and_stays_in_range(images: xai.ImageBatch
     distances = []
     for severity in (1, 2, 3):
         shifted = corrupt(images, f"{name}_{severity}")
-        assert 0 <= shifted.pixels.min() and shifted.pixels.max() <= 1
+        assert shifted.pixels.min() >= 0 and shifted.pixels.max() <= 1
         assert torch.equal(shifted.masks, images.masks) and shifted.ids == images.ids
         distances.append((shifted.pixels - images.pixels).pow(2).mean().item())
     assert 0 < distances[0] < distances[1] < distances[2]

@@ -24,15 +24,16 @@ def test_accuracies_are_those_on_the_card(name: str) -> None:
     card: dict[str, Any] = CARD[name]["accuracy"]
     with engine.using(precision="fp32"):
         found = measure(
-            xai.load_model(name), "pictograms", images=360, shifted=0, attacked=36, epsilon=CARD[name]["epsilon"] or 1.0
+            xai.load_model(name), "pictograms", images=240, shifted=0, attacked=24, epsilon=CARD[name]["epsilon"] or 1.0
         )
-    # Three standard errors of a share over the sample, and half an image for shares near 0 or 1.
-    assert found["clean"] == pytest.approx(card["clean"], abs=3 * (card["clean"] * (1 - card["clean"]) / 360) ** 0.5 + 0.01)
-    assert found["l2_pgd"] == pytest.approx(card["l2_pgd"], abs=3 * (0.25 / 36) ** 0.5)
+    # The sample is part of the card's: three standard errors of a share, and an image for shares near 0 or 1.
+    clean, attacked = card["clean"], card["l2_pgd"]
+    assert found["clean"] == pytest.approx(clean, abs=3 * (clean * (1 - clean) / 240) ** 0.5 + 0.01)
+    assert found["l2_pgd"] == pytest.approx(attacked, abs=3 * (attacked * (1 - attacked) / 24) ** 0.5 + 0.05)
 
 
 @pytest.mark.parametrize("name", ROBUST)
 def test_robust_networks_resist_three_times_as_often_as_their_vanilla_twins(name: str) -> None:
     robust, vanilla = CARD[name]["accuracy"], CARD[name.replace("_robust", "_vanilla")]["accuracy"]
-    assert robust["l2_pgd"] >= 3 * vanilla["l2_pgd"] and robust["l2_pgd"] > 0.2
-    assert robust["clean"] >= 0.75 and vanilla["clean"] >= 0.94
+    assert robust["l2_pgd"] >= 3 * vanilla["l2_pgd"] and robust["l2_pgd"] > 0.25
+    assert robust["clean"] >= 0.8 and vanilla["clean"] >= 0.9

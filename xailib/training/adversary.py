@@ -28,7 +28,7 @@ def l2_pgd(
 
         def loss_gradient(attacked: Tensor) -> Tensor:
             attacked = attacked.requires_grad_()
-            outputs = engine.target_output(model, attacked, targets).clamp_min(1e-12).log()
+            outputs = engine.target_output(model, attacked, targets).clamp_min(1e-38).log()
             return -engine.backward(outputs, attacked)[0]
 
         return ascend(clean, loss_gradient, epsilon, steps, start).cpu()
@@ -57,6 +57,8 @@ def ascend(
     attacked = (clean + start / radius * epsilon * 0.5).clamp(0, 1)
     for _ in range(steps):
         gradient = loss_gradient(attacked.detach())
+        # A sure network's gradients are as small as 1e-30: scaled up first, they still point the way.
+        gradient = gradient / gradient.flatten(1).abs().amax(dim=1).clamp_min(1e-38).view(-1, 1, 1, 1)
         step = gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
         moved = attacked.detach() + (2.5 * epsilon / steps) * step - clean
         shrink = (epsilon / moved.flatten(1).norm(dim=1).clamp_min(1e-12)).clamp_max(1).view(-1, 1, 1, 1)
