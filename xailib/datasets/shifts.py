@@ -49,7 +49,7 @@ def _gaussian_blur(pixels: Tensor, sigma: float, seed: int) -> Tensor:
     from torchvision.transforms.functional import gaussian_blur
 
     sigma = sigma * pixels.shape[-1] / 64
-    return gaussian_blur(pixels, 2 * math.ceil(3 * sigma) + 1, sigma)
+    return gaussian_blur(pixels, 2 * math.ceil(3 * sigma) + 1, sigma).clamp(0, 1)  # rounding passes 1 by a hair
 
 
 def _contrast(pixels: Tensor, share: float, seed: int) -> Tensor:
