@@ -152,7 +152,12 @@ def start(notebook: Path, *words: str) -> subprocess.Popen[Any]:
     folder = notebook.parent
     command = [sys.executable, "-m", "xailib.run", str(notebook), str(folder / "log.ipynb"), "-o", "out_path"]
     # Standard error goes to a file: a pipe would stay open as long as anything lives on.
-    return subprocess.Popen([*command, str(folder / "o.txt"), *words], stderr=open(folder / "err", "w"))
+    # A test run in the background hands on that SIGINT is ignored; a slice at a terminal does not start like that.
+    return subprocess.Popen(
+        [*command, str(folder / "o.txt"), *words],
+        stderr=open(folder / "err", "w"),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 SLEEP = "import os, pathlib, time\npathlib.Path(out_path).write_text('half')\npathlib.Path(out_path + '.pid')" \

@@ -46,4 +46,4 @@ def without_auxiliary(network: nn.Module) -> nn.Module:
 def _plain(layer: nn.Module) -> nn.BatchNorm2d:
     plain = nn.BatchNorm2d(layer.num_features, layer.eps, layer.momentum)
     plain.load_state_dict({key: value for key, value in layer.state_dict().items() if "aux_bn" not in key})
-    return plain
+    return plain.train(layer.training)
