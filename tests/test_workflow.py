@@ -262,7 +262,9 @@ def test_every_file_fits_its_function_and_every_function_has_a_file() -> None:
 def test_what_a_stage_depends_on_is_stable_text() -> None:
     study = workflow.open_study("pictograms")
     assert study.needs("attribute") == workflow.open_study("pictograms").needs("attribute")
-    assert json.loads(study.needs("attribute"))["limit"] == study.values["limit"] and "models" not in study.needs("evaluate")
+    assert json.loads(study.needs("attribute"))["limit"] == study.values["limit"] and "models" not in study.needs(
+        "evaluate"
+    )
     assert re.fullmatch("[0-9a-f]{12}", workflow.lib_code("attribute"))
     assert len({workflow.lib_code(stage) for stage in workflow.SOURCES}) == len(workflow.SOURCES)
 
