@@ -27,7 +27,7 @@ def test_images_from_files_come_in_the_networks_size() -> None:
         "side": 227,
     }
     assert image_source("photos", model, side=160)["side"] == 160
-    assert image_source("pictograms", model, split=None, seed=0) == {"seed": 0}
+    assert image_source("pictograms", model, split=None, seed=0) == {"seed": 0, "side": 227}
 
 
 def test_a_contact_sheet_shows_images_above_maps() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,16 @@ from torch import Tensor
 from xailib.errors import InputError
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+class Images(Protocol):
+    """Images that are read or rendered when they are asked for; an `ImageBatch` is one where all are at hand."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, indices: slice) -> "ImageBatch":
+        """Return the images of a slice."""
+        ...
 
 
 @dataclass(frozen=True)

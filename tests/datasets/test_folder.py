@@ -28,6 +28,7 @@ def test_split_and_classes_file(classes_folder: Path, tmp_path: Path) -> None:
         "folder", root=tmp_path, split="images", side=16, classes=tmp_path / "classes.txt"
     )
     assert dict(zip(images.ids, images.labels.tolist(), strict=True))["ant/c.png"] == 2
+    assert class_names("folder", root=tmp_path, classes=tmp_path / "classes.txt") == ["dog", "fish", "ant", "cat"]
     (tmp_path / "classes.txt").write_text("dog\nant\n")
     with pytest.raises(InputError, match=r"cat: .*classes\.txt lists no class of this name"):
         xai.load_images("folder", root=classes_folder, classes=tmp_path / "classes.txt")

@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 import xailib as xai
-from xailib.datasets import class_names, list_datasets
+from xailib.datasets import class_names, list_datasets, open_images
 from xailib.datasets.files import fit, load, shuffled
 from xailib.errors import InputError
 from xailib.images import read_image
+from xailib.registry import Entry, dataset
 
 
 def test_every_data_set_is_registered() -> None:
@@ -29,7 +30,9 @@ def test_every_data_set_is_registered() -> None:
         ({"name": "pictograms", "seed": 1.5}, "seed: 1.5 is not a whole number"),
         ({"name": "pictograms", "limit": 1, "colour": 3}, "data set 'pictograms' takes no 'colour'"),
         ({"name": "pictograms", "limit": 1, "root": "data"}, "data set 'pictograms' takes no 'root'"),
-        ({"name": "pictograms", "limit": 1, "side": 224}, "side: images of 'pictograms' have 64 pixels, not 224"),
+        ({"name": "pictograms", "limit": 1, "side": 224}, "side: pictograms have 64 pixels, .* 224 is none of these"),
+        ({"name": "pictograms", "limit": 1, "side": 24}, "shrunk by whole factors to 32, 16 or 8; 24 is none of these"),
+        ({"name": "pictograms", "limit": 1, "side": "32"}, "'32' is none of these"),
         ({"name": "pictograms", "shift": "silhouete"}, "unknown shift 'silhouete' .* did you mean 'silhouette'"),
         ({"name": "folder", "root": ".", "shift": "silhouette"}, "unknown shift 'silhouette' for data set 'folder'"),
         ({"name": "imagenet"}, "data set 'imagenet' needs 'root'"),
@@ -39,6 +42,29 @@ def test_every_data_set_is_registered() -> None:
 def test_wrong_arguments_are_one_sentence(arguments: dict, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         xai.load_images(**arguments)
+
+
+def test_a_data_set_of_one_size_refuses_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def grey(*, split: str, limit: int | None, seed: int) -> xai.ImageBatch:
+        masks = torch.zeros(2, 48, 48, dtype=torch.bool)
+        return xai.ImageBatch(torch.zeros(2, 3, 48, 48), torch.arange(2), [torch.zeros(0, 4)] * 2, masks, ["a", "b"])
+
+    monkeypatch.setitem(dataset.entries, "grey", Entry("grey", grey, {"label": "Grey", "class_names": None}))
+    assert xai.load_images("grey", side=48).ids == ["a", "b"]
+    with pytest.raises(InputError, match="side: images of 'grey' have 48 pixels, not 224"):
+        xai.load_images("grey", side=224)
+    with pytest.raises(InputError, match="data set 'grey' declares no class names"):
+        class_names("grey")
+
+
+@pytest.mark.parametrize("name", ["pictograms", "folder"])
+def test_images_come_in_any_slices(name: str, classes_folder: Path) -> None:
+    source = {"limit": 5, "side": 16, "root": classes_folder if name == "folder" else None}
+    whole, parts = xai.load_images(name, **source), open_images(name, **source)
+    slices = [parts.select(slice(start, start + 2)) for start in range(0, len(parts), 2)]
+    assert len(parts) == 5 and [len(part) for part in slices] == [2, 2, 1]
+    assert torch.equal(torch.cat([part.pixels for part in slices]), whole.pixels)
+    assert [id for part in slices for id in part.ids] == whole.ids
 
 
 def test_shifts_keep_the_truth() -> None:
@@ -56,6 +82,11 @@ def test_class_names() -> None:
     assert len(set(names)) == 1000
     assert (names[22], names[949]) == ("bald eagle", "strawberry")
     assert class_names("photos") == names
+    assert class_names("pictograms", split="train", side=32) == class_names("pictograms")
+    with pytest.raises(InputError, match="class names of data set 'folder' need 'root'"):
+        class_names("folder", split="val")
+    with pytest.raises(InputError, match="data set 'imagenet' takes no 'rot'; did you mean 'root'"):
+        class_names("imagenet", rot="data")
 
 
 def test_order_belongs_to_seed_and_id() -> None:

@@ -6,6 +6,7 @@ import torch
 
 import xailib as xai
 from xailib.datasets.photographs import SPLITS, photographs
+from xailib.datasets.pictograms import _shrink_masks
 from xailib.datasets.renderer import CLASS_NAMES, render
 from xailib.errors import InputError
 
@@ -38,6 +39,30 @@ def test_boxes_are_tight_around_the_masks() -> None:
         assert mask[y1:y2, x1:x2].sum() == mask.sum()
         assert mask[y1, x1:x2].any() and mask[y2 - 1, x1:x2].any()
         assert mask[y1:y2, x1].any() and mask[y1:y2, x2 - 1].any()
+
+
+@pytest.mark.parametrize("side", [32, 16])
+def test_smaller_pictures_are_averages_with_masks_and_tight_boxes(side: int) -> None:
+    large, images = (xai.load_images("pictograms", limit=24, side=size) for size in (64, side))
+    squares = (24, 3, side, 64 // side, side, 64 // side)
+    mean = large.pixels.reshape(squares).mean(dim=(3, 5))
+    assert images.pixels.shape == (24, 3, side, side) and (images.pixels - mean).abs().max() <= 0.5 / 255 + 1e-6
+    levels = images.pixels * 255
+    assert (levels - levels.round()).abs().max() < 1e-3
+    cover = large.masks.reshape(24, side, 64 // side, side, 64 // side).float().mean(dim=(2, 4))
+    for mask, boxes, share in zip(images.masks, images.boxes, cover, strict=True):
+        assert torch.equal(mask, share >= 0.5) and mask.any()
+        x1, y1, x2, y2 = boxes[0].int().tolist()
+        assert mask[y1:y2, x1:x2].sum() == mask.sum() and mask[y1].any() and mask[y2 - 1].any()
+        assert mask[:, x1].any() and mask[:, x2 - 1].any()
+
+
+def test_a_mask_is_never_empty_however_thin_the_object() -> None:
+    thin = torch.zeros(1, 64, 64, dtype=torch.bool)
+    thin[0, :, 9] = True
+    thin[0, 9, 10] = True
+    assert _shrink_masks(thin, 32)[0].nonzero().tolist() == [[y, 4] for y in range(32)]
+    assert _shrink_masks(thin, 16)[0].nonzero().tolist() == [[2, 2]]
 
 
 def test_silhouette_shows_exactly_the_mask() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xailib.errors import InputError, nearest
-from xailib.images import ImageBatch
+from xailib.images import ImageBatch, Images
 from xailib.registry import Entry, dataset
 
 for _module in pkgutil.iter_modules(__path__):
@@ -36,18 +36,43 @@ def load_images(
     larger limit. A limit above what the split holds gives all of it, with a warning.
 
     Args:
-        name: a registered data set: pictograms, photos, imagenet, folder.
-        split: the data set's own default when None: test, but val for imagenet.
+        name: a registered data set; see `list_datasets`.
+        split: the data set's own default when None: test, or val where that is its name.
         limit: how many images at most; None for all.
         seed: chooses and orders the images, and seeds the shift's noise.
         root: folder of the data, for the data sets that are read from one.
-        side: side of the square images in pixels: give the model's `input_size`. A data set that is rendered at one
-            size only refuses another one; by default each gives its own.
+        side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
+            refuses another one; by default each gives its own.
         shift: one of `list_shifts(name)`, such as "silhouette" or "gaussian_noise_2".
         options: what the data set's own function takes, such as `crop="centre"`.
 
     Raises:
         InputError: an unknown data set, split, shift or option, a limit below 1, or data that cannot be read.
+    """
+    rendered = _check_shift(name, shift)
+    images = open_images(
+        name, split=split, limit=limit, seed=seed, root=root, side=side, shift=shift if rendered else None, **options
+    ).select(slice(None))
+    if shift is not None and not rendered:
+        from xailib.datasets.shifts import corrupt
+
+        images = corrupt(images, shift, seed)
+    return images
+
+
+def open_images(
+    name: str,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    root: str | Path | None = None,
+    side: int | None = None,
+    **options: Any,
+) -> Images:
+    """Find the images that `load_images` would load, without reading them: `len` counts, `select(slice)` reads some.
+
+    Takes what `load_images` takes, but no shift that is a corruption.
     """
     entry = dataset.get(name)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
@@ -58,20 +83,19 @@ def load_images(
     arguments = {key: value for key, value in given.items() if value is not None}
     if side is not None and "side" in _parameters(entry):
         arguments["side"] = side
-    corruption = _check_shift(name, shift)
-    if shift is not None and not corruption:
-        arguments["shift"] = shift
     _check_options(entry, arguments)
+    parameters = _parameters(entry)
+    required = [k for k, p in parameters.items() if p.default is p.empty and k not in ("split", "limit", "seed")]
+    missing = [key for key in required if key not in arguments]
+    if missing:
+        raise InputError(f"data set '{name}' needs '{missing[0]}': the folder or value it is read from")
     images = entry.function(**{"split": "test", **_defaults(entry), **arguments, "limit": limit, "seed": seed})
-    if side is not None and images.pixels.shape[-1] != side:
-        own = images.pixels.shape[-1]
-        raise InputError(f"side: images of '{name}' have {own} pixels, not {side}; use a model of that input size")
+    if side is not None and "side" not in arguments:
+        own = images.select(slice(0, 1)).pixels.shape[-1]
+        if own != side:
+            raise InputError(f"side: images of '{name}' have {own} pixels, not {side}; use a model of that input size")
     if limit is not None and len(images) < limit:
-        warnings.warn(f"data set '{name}' holds {len(images)} images; limit {limit} gives all of them", stacklevel=2)
-    if corruption:
-        from xailib.datasets.shifts import corrupt
-
-        images = corrupt(images, shift, seed)
+        warnings.warn(f"data set '{name}' holds {len(images)} images; limit {limit} gives all of them", stacklevel=3)
     return images
 
 
@@ -81,22 +105,34 @@ def list_datasets(pattern: str = "*") -> list[str]:
 
 
 def class_names(name: str, **options: Any) -> list[str]:
-    """Return the class names of a data set, in label order; `options` such as `root` where it needs them."""
+    """Return the class names of a data set, in label order.
+
+    Args:
+        name: a registered data set.
+        options: what `load_images` takes; only those that the names depend on are looked at, such as `root`.
+    """
     entry = dataset.get(name)
     if entry.class_names is None:
         raise InputError(f"data set '{name}' declares no class names")
-    return list(entry.class_names(**{key: value for key, value in options.items() if value is not None}))
+    given = {key: value for key, value in options.items() if value is not None}
+    parameters = inspect.signature(entry.class_names).parameters
+    _check_options(entry, {key: value for key, value in given.items() if key not in parameters})
+    missing = [key for key, p in parameters.items() if p.default is p.empty and key not in given]
+    if missing:
+        raise InputError(f"class names of data set '{name}' need '{missing[0]}': the folder or value they are read from")
+    return list(entry.class_names(**{key: value for key, value in given.items() if key in parameters}))
 
 
 def _check_shift(name: str, shift: str | None) -> bool:
-    """Refuse a shift that the data set does not have; return whether it is a corruption (it ends in a severity)."""
+    """Refuse a shift that the data set does not have; return whether the data set renders it itself."""
+    dataset.get(name)
     if shift is None:
         return False
     from xailib.datasets.shifts import list_shifts
 
     if shift not in list_shifts(name):
         raise InputError(f"unknown shift '{shift}' for data set '{name}'{nearest(shift, list_shifts(name))}")
-    return re.search(r"_[123]$", shift) is not None
+    return re.search(r"_[123]$", shift) is None
 
 
 def _parameters(entry: Entry) -> dict[str, inspect.Parameter]:
@@ -110,12 +146,9 @@ def _defaults(entry: Entry) -> dict[str, Any]:
 
 
 def _check_options(entry: Entry, arguments: dict[str, Any]) -> None:
+    """Refuse options that the data set's function does not take."""
     parameters = _parameters(entry)
     unknown = [key for key in arguments if key not in parameters]
     if unknown:
         takes = [key for key in parameters if key not in ("limit", "seed")]
         raise InputError(f"data set '{entry.name}' takes no '{unknown[0]}'{nearest(unknown[0], takes)}")
-    required = [k for k, p in parameters.items() if p.default is p.empty and k not in ("split", "limit", "seed")]
-    missing = [key for key in required if key not in arguments]
-    if missing:
-        raise InputError(f"data set '{entry.name}' needs '{missing[0]}': the folder or value it is read from")

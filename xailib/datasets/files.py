@@ -32,6 +32,22 @@ class Item:
     boxes: list[Box] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Files:
+    """Images still in their files; `select` reads those of a slice, so that a large set need never be in memory."""
+
+    items: list[Item]
+    side: int
+    crop: Crop
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def select(self, indices: slice) -> ImageBatch:
+        """Read the images of a slice; see `load`."""
+        return load(self.items[indices], self.side, self.crop)
+
+
 def shuffled(ids: Iterable[str], seed: int) -> list[str]:
     """Return the ids in a random order that depends on (id, seed) alone.
 

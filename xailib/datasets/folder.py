@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from xailib.datasets.files import SUFFIXES, Crop, Item, image_files, load, look, shuffled
+from xailib.datasets.files import SUFFIXES, Crop, Files, Item, image_files, look, shuffled
 from xailib.datasets.imagenet import read_synsets
 from xailib.errors import InputError, nearest
-from xailib.images import ImageBatch
 from xailib.registry import dataset
 
 
-def folder_class_names(root: str | Path, split: str = "all") -> list[str]:
-    """Return the names of the class folders, sorted: the order of the labels where no `classes` file is given."""
+def folder_class_names(root: str | Path, split: str = "all", classes: str | Path | None = None) -> list[str]:
+    """Return the names of the class folders in label order: as the file `classes` has them, else sorted."""
+    if classes:
+        return list(read_synsets(Path(classes)))
     return [path.name for path in _class_folders(_split_folder(Path(root), split))]
 
 
@@ -24,7 +25,7 @@ def folder(
     side: int = 224,
     crop: Crop = "resize",
     classes: str | Path | None = None,
-) -> ImageBatch:
+) -> Files:
     """Load images from `root/CLASS/**` or, with a split, `root/SPLIT/CLASS/**`.
 
     Args:
@@ -50,7 +51,7 @@ def folder(
     }
     if not files:
         raise InputError(f"{top}: no images: looked for CLASS/*.jpg ({', '.join(SUFFIXES)}); {look(top)}")
-    return load([Item(id, *files[id]) for id in shuffled(files, seed)[:limit]], side, crop)
+    return Files([Item(id, *files[id]) for id in shuffled(files, seed)[:limit]], side, crop)
 
 
 def _split_folder(root: Path, split: str) -> Path:

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from xailib.datasets.files import SUFFIXES, Box, Crop, Item, check_split, image_files, load, look, shuffled
+from xailib.datasets.files import SUFFIXES, Box, Crop, Files, Item, check_split, image_files, look, shuffled
 from xailib.errors import InputError
-from xailib.images import ImageBatch
 from xailib.registry import dataset
 
 
@@ -36,7 +35,7 @@ def imagenet(
     one_box: bool = False,
     max_box_area: float = 1.0,
     bad_boxes: Literal["refuse", "drop"] = "refuse",
-) -> ImageBatch:
+) -> Files:
     """Load ImageNet validation images with the boxes of the labelled class.
 
     Args:
@@ -67,7 +66,7 @@ def imagenet(
             items.append(item)
     if not items:
         raise InputError(f"{root}: no image passes one_box={one_box} and max_box_area={max_box_area}")
-    return load(items, side, crop)
+    return Files(items, side, crop)
 
 
 def _items(root: Path, split: str, seed: int, bad_boxes: str) -> Iterator[Item]:

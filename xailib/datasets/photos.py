@@ -8,10 +8,9 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from xailib.datasets.files import Crop, Item, check_split, load, shuffled
+from xailib.datasets.files import Crop, Files, Item, check_split, shuffled
 from xailib.datasets.imagenet import imagenet_class_names
 from xailib.errors import InputError
-from xailib.images import ImageBatch
 from xailib.params import ROOT
 from xailib.registry import dataset
 
@@ -21,7 +20,7 @@ BOXES = ROOT / "params" / "datasets" / "photos_boxes.json"
 @dataset("photos", label="Photographs", class_names=imagenet_class_names)
 def photos(
     *, split: str = "test", limit: int | None = None, seed: int = 0, side: int = 224, crop: Crop = "resize"
-) -> ImageBatch:
+) -> Files:
     """Load the photographs.
 
     Args:
@@ -35,7 +34,7 @@ def photos(
     """
     check_split("photos", split, ["test"])
     records = photo_records()
-    return load([_item(name, records[name]) for name in shuffled(records, seed)[:limit]], side, crop)
+    return Files([_item(name, records[name]) for name in shuffled(records, seed)[:limit]], side, crop)
 
 
 @lru_cache

@@ -1,14 +1,19 @@
 """Pictograms: rendered images with exact object masks; nothing to download."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from xailib.datasets.renderer import CLASS_NAMES, Style, render
+from xailib.datasets.renderer import CLASS_NAMES, SIDE, Style, render
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.registry import dataset
 
 SIZES = {"train": 24_000, "validation": 1_200, "test": 2_400}
+SIDES = (64, 32, 16, 8)
 
 
 def class_names() -> list[str]:
@@ -16,33 +21,63 @@ def class_names() -> list[str]:
     return list(CLASS_NAMES)
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """The first `count` pictures of a split; `select` renders those of a slice."""
+
+    split: str
+    seed: int
+    shift: Style
+    side: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def select(self, indices: slice) -> ImageBatch:
+        """Render the pictures of a slice."""
+        numbers = range(self.count)[indices]
+        pictures = [render(self.seed, self.split, number, self.shift) for number in numbers]
+        masks = _shrink_masks(torch.from_numpy(np.stack([picture.mask for picture in pictures])), self.side)
+        pixels = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).permute(0, 3, 1, 2).float()
+        return ImageBatch(
+            # Rounded, so that a smaller picture too is one of 8 bits and can be stored as such.
+            pixels=avg_pool2d(pixels, SIDE // self.side).round_().div_(255),
+            labels=torch.tensor([picture.label for picture in pictures]),
+            boxes=[tight_box(mask) for mask in masks],
+            masks=masks,
+            ids=[f"{self.split}-{self.seed}-{number:05d}" for number in numbers],
+        )
+
+
 @dataset("pictograms", label="Pictograms", class_names=class_names)
 def pictograms(
-    *, split: str = "test", limit: int | None = None, seed: int = 0, shift: Style = "natural"
-) -> ImageBatch:
+    *, split: str = "test", limit: int | None = None, seed: int = 0, side: int = SIDE, shift: Style = "natural"
+) -> Pictures:
     """Render the first `limit` pictures of a split.
 
     Args:
         split: train, validation or test; each draws its backgrounds from photographs of its own.
         limit: how many pictures; by default 24,000, 1,200 or 2,400. The renderer has no end: more may be asked for.
         seed: another seed is another data set.
+        side: 64 pixels, or 32, 16 or 8: the same pictures, averaged over squares of 2, 4 or 8 pixels. A pixel of the
+            mask is one that the object covers by half at least; the box is tight around the smaller mask.
         shift: natural, or a drawn shift that keeps the object's place: silhouette, outline, unseen_photographs, texture_swap.
     """
     if split not in SIZES:
         raise InputError(f"unknown split '{split}' of pictograms{nearest(split, SIZES)}")
-    pictures = [render(seed, split, index, shift) for index in range(SIZES[split] if limit is None else limit)]
-    masks = torch.from_numpy(np.stack([picture.mask for picture in pictures]))
-    return ImageBatch(
-        pixels=torch.from_numpy(np.stack([picture.pixels for picture in pictures])).permute(0, 3, 1, 2).float().div_(255),
-        labels=torch.tensor([picture.label for picture in pictures]),
-        boxes=[tight_box(mask) for mask in masks],
-        masks=masks,
-        ids=[f"{split}-{seed}-{index:05d}" for index in range(len(pictures))],
-    )
+    if side not in SIDES or not isinstance(side, int):
+        raise InputError(f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these")
+    return Pictures(split, seed, shift, side, SIZES[split] if limit is None else limit)
 
 
-def tight_box(mask: torch.Tensor) -> torch.Tensor:
+def tight_box(mask: Tensor) -> Tensor:
     """Return the box `(1, 4)` (x1, y1, x2, y2; ends exclusive) around a mask `(h, w)` that is not empty."""
     y, x = mask.nonzero(as_tuple=True)
     return torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)
 
+
+def _shrink_masks(masks: Tensor, side: int) -> Tensor:
+    """Masks `(n, 64, 64)` at `side` pixels: covered by half at least, or most of all where that leaves nothing."""
+    cover = avg_pool2d(masks[:, None].float(), SIDE // side)[:, 0]
+    return cover >= cover.amax(dim=(1, 2), keepdim=True).clamp(max=0.5)
