@@ -1,6 +1,7 @@
 """The panel of explore.ipynb: one click gives a map, two curves and four scores, and leaves no figure open."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +27,31 @@ def test_panel_lists_the_study_and_answers_a_choice(study: dict) -> None:
     panel = explorer("pictograms", method="gradient")
     network, method, image = panel.children[0].children
     assert len(network.options) == 12 and image.max == study["limit"] - 1
+    assert sorted(dict(method.options).values()) == sorted(study["methods"])
     method.value = "cam"
     network.value = "mini_alexnet_vanilla"  # an impossible pair is answered by a sentence, not a traceback
     began = time.perf_counter()
     method.value = "random"
     assert time.perf_counter() - began < 60
+
+
+def test_panel_names_a_second_setting_by_its_record(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "study: mine\ndataset: pictograms\nlimit: 1\nmodels: mini_resnet_vanilla\n"
+        "methods: [random, integrated_gradients, integrated_gradients_abs]\nmetrics: all\n"
+    )
+    _, method, _ = explorer(str(file), method="random").children[0].children
+    assert dict(method.options) == {
+        "IG": "integrated_gradients",
+        "IG (abs)": "integrated_gradients_abs",
+        "Random": "random",
+    }
+
+
+def test_a_second_setting_is_explained_with_its_options(study: dict) -> None:
+    signed, absolute = (
+        explain_one(study, "mini_resnet_vanilla", name, 0, scale="smoke")[1]
+        for name in ("integrated_gradients", "integrated_gradients_abs")
+    )
+    assert (signed < 0).any() and (absolute >= signed.abs() - 1e-6).all()

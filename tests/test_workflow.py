@@ -168,10 +168,23 @@ def test_a_failing_slice_stops_no_other_and_keeps_its_notebook(finished: World) 
 
 
 def test_final_notebooks_and_report(finished: World) -> None:
-    status, said = finished.snakemake()
+    """With a second setting of a method and of a metric, each a file alone."""
+    method, metric = (finished.root / f"params/{name}.yaml" for name in ("methods/gradient_sum", "metrics/deletion_grey"))
+    method.write_text("method: gradient_sum\nmethod_function: gradient\nmethod_options: {pooling: abs_sum}\n")
+    metric.write_text("metric: deletion_grey\nmetric_function: deletion\nmetric_options: {steps: 4}\n")
+    undo = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, gradient_sum,"))
+    try:
+        status, said = finished.snakemake()
+    finally:
+        undo()
+        method.unlink()
+        metric.unlink()
     assert status == 0, said
     assert (finished.results / "report.html").stat().st_size > 10_000
     assert (finished.results / "findings.csv").exists()
+    table = pd.read_csv(finished.results / "figures" / "table_methods.csv", index_col="method")
+    assert table.loc["gradient_sum"].notna().any() and "deletion_grey" in table
+    assert "Gradient (gradient_sum)" in (finished.results / "report.html").read_text()
 
 
 def test_faults_stop_the_study_before_it_starts(finished: World) -> None:

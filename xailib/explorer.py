@@ -11,7 +11,6 @@ from xailib import params
 from xailib.datasets import class_names
 from xailib.images import ImageBatch
 from xailib.models.model import Model
-from xailib.registry import method as methods
 
 THRESHOLD = 0.5  # localisation of a single image cannot be tuned on others: half of the maximum
 
@@ -68,10 +67,11 @@ def explorer(study: str = "pictograms", *, model: str | None = None, method: str
     from IPython.display import display
 
     from xailib import plots
+    from xailib.analysis import frames
 
     chosen = xai.load_study(study)
     labels = {params.load_params("models", id)["label"]: id for id in chosen["models"]}
-    names = {methods.get(id).label: id for id in xai.list_methods() if id in chosen["methods"]}
+    names = {label: id for id, label in frames.distinct(frames.method_facts(chosen["methods"]))["label"].items()}
     first = model or next(iter(labels.values()))
     pick_model = widgets.Dropdown(options=labels, value=first, description="Network")
     pick_method = widgets.Dropdown(options=names, value=method, description="Method")

@@ -120,10 +120,17 @@ def study(
         ),
         models=models,
         methods=pd.DataFrame(
-            {"label": map(_label, METHODS), "family": METHODS.values()}, pd.Index(METHODS, name="method")
+            {"label": map(_label, METHODS), "family": METHODS.values(), "function": METHODS.keys()},
+            pd.Index(METHODS, name="method"),
         ),
         metrics=pd.DataFrame(
-            {"label": map(_label, METRICS), "better": METRICS.values(), "low": 0.0, "high": 1.0},
+            {
+                "label": map(_label, METRICS),
+                "better": METRICS.values(),
+                "low": 0.0,
+                "high": 1.0,
+                "function": METRICS.keys(),
+            },
             pd.Index(METRICS, name="metric"),
         ),
     )

@@ -1,16 +1,15 @@
 """The report: one file, no network, findings first; and the final notebooks that it is made of."""
 
-import ast
 from pathlib import Path
 
 import nbformat
 import pytest
+from cells import run_cells
 
 from xailib import results
 from xailib.analysis import report
 from xailib.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 
 
@@ -115,17 +114,9 @@ def test_report_without_findings_or_records(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", report.NOTEBOOKS)
-def test_final_notebook_runs_on_a_made_up_study(name: str, folder, tmp_path, capsys) -> None:
+def test_final_notebook_runs_on_a_made_up_study(name: str, folder, tmp_path) -> None:
     """Run the notebook's cells as they stand, with the parameters of a small study."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert "parameters" in cells[0].metadata["tags"] and len(cells) <= 12
-    space: dict[str, object] = {}
-    for i, cell in enumerate(cells):
-        assert not any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(ast.parse(cell.source)))
-        exec(compile(cell.source, f"{name} cell {i}", "exec"), space)
-        if i == 0:
-            given = {"results_dir": str(folder), "out_dir": str(tmp_path), "limit": 8, "bootstrap": 100, "several": 2}
-            space |= {key: value for key, value in given.items() if key in space}
+    given = {"results_dir": str(folder), "out_dir": str(tmp_path), "limit": 8, "bootstrap": 100, "several": 2}
+    run_cells(name, given)
     written = {path.suffix for path in tmp_path.iterdir()}
     assert {".png", ".pdf", ".csv"} <= written

@@ -23,6 +23,8 @@ TESTS = (f1_robust_gradients, f2_advprop, f3_best_methods, f4_confidence, f5_no_
 def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Test all findings on a study: a headline row a finding, followed by a row for each part (`verdicts.table`).
 
+    Claims speak of methods and metrics, so one setting of each is tested (`Frames.one_setting`).
+
     Args:
         frames: the study, with the images that count (`Frames.only_correct`).
         bootstrap: copies behind each interval.
@@ -31,6 +33,7 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
     if not frames.images:
         lacking = "at least one image that every network classifies correctly"
         return verdicts.table([verdicts.needs(id, lacking) for id in CLAIMS]).assign(images=0)
+    frames = frames.one_setting()
     found = verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
     return found.assign(images=len(frames.images))
 

@@ -21,8 +21,8 @@ class Frames:
         accuracy: model, shift, n, accuracy [0, 1], mean_confidence [0, 1], ece.
         skipped: pairs that are not in the grid, with the reason.
         models: indexed by model: label, architecture, training_algorithm.
-        methods: indexed by method: label, family.
-        metrics: indexed by metric: label, better (higher or lower), low, high.
+        methods: indexed by method: label, family, function (what it is registered as; an id may be another setting).
+        metrics: indexed by metric: label, better (higher or lower), low, high, function.
     """
 
     scores: pd.DataFrame
@@ -53,6 +53,29 @@ class Frames:
             return self
         kept = self.scores["image"].isin(correct_by_all(self))
         return replace(self, scores=self.scores[kept].reset_index(drop=True))
+
+    def one_setting(self) -> "Frames":
+        """Keep one setting of each method and metric, under its function's name: what claims about them speak of.
+
+        Of several settings the one that is called like its function stays, else the first.
+        """
+        kept = {"method": one_each(self.methods), "metric": one_each(self.metrics)}
+        facts = {"method": self.methods, "metric": self.metrics}
+        if all(list(kept[kind]) == list(kept[kind].values()) == list(facts[kind].index) for kind in facts):
+            return self
+        scores = self.scores[self.scores["method"].isin(kept["method"]) & self.scores["metric"].isin(kept["metric"])]
+        scores = scores.assign(**{kind: scores[kind].map(names) for kind, names in kept.items()})
+        methods, metrics = (facts[kind].loc[list(names)].rename(index=names) for kind, names in kept.items())
+        return replace(self, scores=scores.reset_index(drop=True), methods=methods, metrics=metrics)
+
+
+def one_each(facts: pd.DataFrame) -> dict[str, str]:
+    """Return {id: function} of the setting that stands for each function, in the order of `facts`."""
+    chosen: dict[str, str] = {}
+    for name, function in facts["function"].items():
+        if name == function or function not in chosen:
+            chosen[function] = str(name)
+    return {name: function for name, function in facts["function"].items() if chosen[function] == name}
 
 
 def correct_by_all(frames: Frames) -> list[str]:
@@ -106,26 +129,34 @@ def model_facts(models: list[str]) -> pd.DataFrame:
 
 
 def method_facts(methods: list[str]) -> pd.DataFrame:
-    """Return label and family of methods by family: gradient, CAM, perturbation, control."""
+    """Return label, family and function of methods by family: gradient, CAM, perturbation, control."""
     import xailib.attribution  # noqa: F401  (fills the registry)
 
     facts = [
-        {"method": name, "label": label, "family": entry.family} for name, label, entry in _entries("method", methods)
+        {"method": name, "label": label, "family": entry.family, "function": entry.name}
+        for name, label, entry in _entries("method", methods)
     ]
-    table = pd.DataFrame(facts, columns=["method", "label", "family"]).set_index("method")
+    table = pd.DataFrame(facts, columns=["method", "label", "family", "function"]).set_index("method")
     order = {"gradient": 0, "cam": 1, "perturbation": 2, "control": 3}
     return table.loc[table["family"].map(order).fillna(4).sort_values(kind="stable").index]
 
 
 def metric_facts(metrics: list[str]) -> pd.DataFrame:
-    """Return label, direction and range of metrics, in registry order."""
+    """Return label, direction, range and function of metrics, in registry order."""
     import xailib.metrics  # noqa: F401  (fills the registry)
 
     facts = [
-        {"metric": name, "label": label, "better": entry.better, "low": entry.range[0], "high": entry.range[1]}
+        {
+            "metric": name,
+            "label": label,
+            "better": entry.better,
+            "low": entry.range[0],
+            "high": entry.range[1],
+            "function": entry.name,
+        }
         for name, label, entry in _entries("metric", metrics)
     ]
-    return pd.DataFrame(facts, columns=["metric", "label", "better", "low", "high"]).set_index("metric")
+    return pd.DataFrame(facts, columns=["metric", "label", "better", "low", "high", "function"]).set_index("metric")
 
 
 def _entries(kind: str, names: list[str]) -> list[tuple[str, str, registry.Entry]]:
