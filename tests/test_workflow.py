@@ -169,7 +169,9 @@ def test_a_failing_slice_stops_no_other_and_keeps_its_notebook(finished: World) 
 
 def test_final_notebooks_and_report(finished: World) -> None:
     """With a second setting of a method and of a metric, each a file alone."""
-    method, metric = (finished.root / f"params/{name}.yaml" for name in ("methods/gradient_sum", "metrics/deletion_grey"))
+    method, metric = (
+        finished.root / f"params/{name}.yaml" for name in ("methods/gradient_sum", "metrics/deletion_grey")
+    )
     method.write_text("method: gradient_sum\nmethod_function: gradient\nmethod_options: {pooling: abs_sum}\n")
     metric.write_text("metric: deletion_grey\nmetric_function: deletion\nmetric_options: {steps: 4}\n")
     undo = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, gradient_sum,"))
