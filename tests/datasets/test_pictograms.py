@@ -97,3 +97,21 @@ def test_no_photograph_serves_two_splits() -> None:
 def test_unknown_split_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'test'"):
         xai.load_images("pictograms", split="tests")
+
+
+def test_fewer_classes_larger_objects_and_less_turning() -> None:
+    images = xai.load_images("pictograms", limit=12, classes=3, smallest=0.6, largest=0.7, turn=0.0)
+    assert images.labels.tolist() == [0, 1, 2] * 4
+    sides = torch.stack([(box[0, 2:] - box[0, :2]).max() for box in images.boxes]) / 64
+    assert (sides > 0.55).all() and (sides < 0.72).all()
+    heights = torch.stack([(box[0, 3] - box[0, 1]) / (box[0, 2] - box[0, 0]) for box in images.boxes]).view(4, 3)
+    assert (heights.std(dim=0) < 0.06).all()  # without turning, a class keeps its proportions
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"classes": 1}, "classes"), ({"classes": 13}, "classes"), ({"smallest": 0.8}, "smallest"), ({"turn": -1.0}, "turn")],
+)
+def test_layouts_out_of_range_are_refused(options: dict[str, float], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        xai.load_images("pictograms", limit=1, **options)

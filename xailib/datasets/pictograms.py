@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from xailib.datasets.renderer import CLASS_NAMES, SIDE, Style, render
+from xailib.datasets.renderer import CLASS_NAMES, SIDE, Layout, Style, render
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.registry import dataset
@@ -16,9 +16,9 @@ SIZES = {"train": 24_000, "validation": 1_200, "test": 2_400}
 SIDES = (64, 32, 16, 8)
 
 
-def class_names() -> list[str]:
-    """Return the 12 class names in label order."""
-    return list(CLASS_NAMES)
+def class_names(classes: int = len(CLASS_NAMES)) -> list[str]:
+    """Return the names of the first `classes` of the 12 classes, in label order."""
+    return CLASS_NAMES[:classes]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Pictures:
     shift: Style
     side: int
     count: int
+    layout: Layout
 
     def __len__(self) -> int:
         return self.count
@@ -37,7 +38,7 @@ class Pictures:
     def select(self, indices: slice) -> ImageBatch:
         """Render the pictures of a slice."""
         numbers = range(self.count)[indices]
-        pictures = [render(self.seed, self.split, number, self.shift) for number in numbers]
+        pictures = [render(self.seed, self.split, number, self.shift, self.layout) for number in numbers]
         masks = _shrink_masks(torch.from_numpy(np.stack([picture.mask for picture in pictures])), self.side)
         pixels = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).permute(0, 3, 1, 2).float()
         return ImageBatch(
@@ -52,7 +53,16 @@ class Pictures:
 
 @dataset("pictograms", label="Pictograms", class_names=class_names)
 def pictograms(
-    *, split: str = "test", limit: int | None = None, seed: int = 0, side: int = SIDE, shift: Style = "natural"
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    seed: int = 0,
+    side: int = SIDE,
+    shift: Style = "natural",
+    classes: int = len(CLASS_NAMES),
+    smallest: float = 0.38,
+    largest: float = 0.72,
+    turn: float = 35.0,
 ) -> Pictures:
     """Render the first `limit` pictures of a split.
 
@@ -63,12 +73,21 @@ def pictograms(
         side: 64 pixels, or 32, 16 or 8: the same pictures, averaged over squares of 2, 4 or 8 pixels. A pixel of the
             mask is one that the object covers by half at least; the box is tight around the smaller mask.
         shift: natural, or a drawn shift that keeps the object's place: silhouette, outline, unseen_photographs, texture_swap.
+        classes: how many of the symbols, the first ones: 2 to 12.
+        smallest, largest: bounds of the object's long side, as shares of the picture's, up to 0.9.
+        turn: the object is turned by up to this many degrees either way.
     """
     if split not in SIZES:
         raise InputError(f"unknown split '{split}' of pictograms{nearest(split, SIZES)}")
     if side not in SIDES or not isinstance(side, int):
         raise InputError(f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these")
-    return Pictures(split, seed, shift, side, SIZES[split] if limit is None else limit)
+    if classes not in range(2, len(CLASS_NAMES) + 1):
+        raise InputError(f"classes: {classes!r} is not a whole number from 2 to the {len(CLASS_NAMES)} pictograms")
+    if not 0.1 <= smallest <= largest <= 0.9:
+        raise InputError(f"smallest, largest: {smallest} and {largest} are no two shares from 0.1 to 0.9 in this order")
+    if not 0 <= turn <= 180:
+        raise InputError(f"turn: {turn} is not an angle from 0 to 180 degrees")
+    return Pictures(split, seed, shift, side, SIZES[split] if limit is None else limit, Layout(classes, smallest, largest, turn))
 
 
 def tight_box(mask: Tensor) -> Tensor:

@@ -38,6 +38,22 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How much the pictures of a data set vary.
+
+    Attributes:
+        classes: how many of the symbols there are, the first ones.
+        smallest, largest: bounds of the object's long side, as shares of the picture's.
+        turn: the object is turned by up to this many degrees either way.
+    """
+
+    classes: int = len(CLASSES)
+    smallest: float = 0.38
+    largest: float = 0.72
+    turn: float = 35.0
+
+
+@dataclass(frozen=True)
 class Picture:
     """One rendered picture: `pixels` uint8 `(64, 64, 3)`, `mask` bool `(64, 64)`, `label` the class index."""
 
@@ -46,16 +62,16 @@ class Picture:
     label: int
 
 
-def render(seed: int, split: str, index: int, style: Style = "natural") -> Picture:
+def render(seed: int, split: str, index: int, style: Style = "natural", layout: Layout = Layout()) -> Picture:
     """Render picture `index` of a split (train, validation or test).
 
-    The class is `index % 12`. Every style keeps the object's shape, size and place, so a shifted picture is the
-    twin of the natural one.
+    The class is `index` modulo the number of classes. Every style keeps the object's shape, size and place, so a
+    shifted picture is the twin of the natural one.
     """
     geometry = np.random.default_rng([seed, _SPLIT_CODES[split], index, 0])
     surface = np.random.default_rng([seed, _SPLIT_CODES[split], index, 1])
-    label = index % len(CLASSES)
-    alpha = _place(label, geometry)
+    label = index % layout.classes
+    alpha = _place(label, geometry, layout)
     if style == "silhouette":
         scene = 1 - np.repeat(alpha[..., None], 3, axis=2)
     elif style == "outline":
@@ -80,11 +96,11 @@ def _glyph(label: int) -> Image.Image:
     return glyph.resize((round(glyph.width * scale), round(glyph.height * scale)), Image.Resampling.LANCZOS)
 
 
-def _place(label: int, rng: np.random.Generator) -> np.ndarray:
-    """The symbol's coverage `(64, 64)` in [0, 1] at a random size (38-72 % of the side), rotation and place."""
-    turned = _glyph(label).rotate(rng.uniform(-35, 35), Image.Resampling.BILINEAR, expand=True)
+def _place(label: int, rng: np.random.Generator, layout: Layout) -> np.ndarray:
+    """The symbol's coverage `(64, 64)` in [0, 1] at a random size, rotation and place."""
+    turned = _glyph(label).rotate(rng.uniform(-layout.turn, layout.turn), Image.Resampling.BILINEAR, expand=True)
     turned = turned.crop(turned.getbbox())
-    scale = rng.uniform(0.38, 0.72) * SIDE / max(turned.size)
+    scale = rng.uniform(layout.smallest, layout.largest) * SIDE / max(turned.size)
     width, height = (max(1, round(length * scale)) for length in turned.size)
     small = np.asarray(turned.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
     y, x = int(rng.integers(0, SIDE - height + 1)), int(rng.integers(0, SIDE - width + 1))
