@@ -6,7 +6,7 @@
     snakemake weights                  train the small networks again
 
 A slice's parameter files are its inputs, so editing one method's file re-runs that method only. Two digests in `params`
-stand for what Snakemake does not see: a notebook's code without its outputs, and the sources of xailib behind a stage.
+stand for what Snakemake does not see: a notebook's code without its outputs, and the sources of xailib behind a slice.
 A failed slice leaves its executed notebook in logs/ and the others go on.
 """
 
@@ -112,7 +112,7 @@ rule attribute:
         file=STUDY.path,
         study=STUDY.needs("attribute"),
         code=nb_code("notebooks/attribute.ipynb"),
-        lib=lib_code("attribute"),
+        lib=lambda wildcards: lib_code("attribute", "methods", wildcards.method),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method}"
@@ -142,7 +142,7 @@ rule evaluate:
         file=STUDY.path,
         study=STUDY.needs("evaluate"),
         code=nb_code("notebooks/evaluate.ipynb"),
-        lib=lib_code("evaluate"),
+        lib=lib_code("evaluate", "metrics", *STUDY.metrics),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"

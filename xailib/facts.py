@@ -15,17 +15,19 @@ from typing import Any
 
 from xailib.params import ROOT
 
-# Kind of parameter file -> the modules that fill its registry, and its name; a model file names an architecture.
+# Kind of parameter file -> the modules that fill its registry, and its name; a model file names an
+# architecture, an estimator file a form (and a method).
 HOMES = {
     "methods": (("attribution",), "method"),
     "metrics": (("metrics",), "metric"),
+    "estimators": (("attribution.ensembles",), "estimator"),
     "datasets": (("datasets",), "dataset"),
     "models": (("models.architectures", "models.imagenet_architectures"), "architecture"),
 }
 
 
 def registry_facts() -> dict[str, dict[str, Any]]:
-    """Return {kind: {name: {"options": [...], "needs": [...], "offers": [...]}}} of everything registered."""
+    """Return {kind: {name: {"module": "xailib...", "options": [...], "needs": [...], "offers": [...]}}} of all registries."""
     sources = sorted((ROOT / "xailib").rglob("*.py"))
     state = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     kept = ROOT / ".snakemake" / "xailib" / f"facts-{state}.json"
@@ -55,16 +57,20 @@ def ask() -> dict[str, dict[str, Any]]:
     return facts
 
 
-def describe(entry: Any) -> dict[str, list[str]]:
-    """Return one entry's options, what it needs of a model and what it offers a method."""
+def describe(entry: Any) -> dict[str, Any]:
+    """Return one entry's module, its options, what it needs of a model and what it offers a method."""
     parameters = list(inspect.signature(entry.function).parameters.values())
     options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] or [p.name for p in parameters[1:]]
     offers = {*entry.facts.get("offers", ()), *(["cam_layer"] if entry.facts.get("cam_layer") else [])}
     settled = {"seed", "split", "limit", "root"}  # the study's, not the parameter file's
     return {
+        "module": entry.function.__module__,
         "options": [name for name in options if name not in settled],
         "needs": list(entry.facts.get("needs", ())),
         "offers": sorted(offers),
+        "family": entry.facts.get("family"),
+        "channels": entry.facts.get("channels") is not None,
+        "noisy": bool(entry.facts.get("noisy")),
     }
 
 

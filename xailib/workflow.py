@@ -4,6 +4,7 @@
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -26,12 +27,13 @@ STAGES = {
     "evaluate": (*_IMAGES, "scale", "metrics"),
     "analysis": ("study", "description", "only_correct", "bootstrap"),
 }
-# The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so.
+# The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
+# or metric come on top, for the slices that use it.
 _SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
 SOURCES = {
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
-    "attribute": (*_SHARED, "attribution/*.py"),
-    "evaluate": (*_SHARED, "metrics/*.py"),
+    "attribute": (*_SHARED, "attribution/__init__.py", "attribution/state.py", "attribution/options.py"),
+    "evaluate": (*_SHARED, "metrics/__init__.py", "metrics/checks.py"),
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
 }
@@ -158,10 +160,27 @@ def nb_code(path: str | Path) -> str:
     return _digest("".join(cell["source"]).encode() for cell in cells if cell["cell_type"] == "code")
 
 
-def lib_code(stage: str) -> str:
-    """Digest of the sources that a stage's results depend on."""
-    files = sorted({path for pattern in SOURCES[stage] for path in (ROOT / "xailib").glob(pattern)})
+@functools.cache  # asked for every job; and one run goes by one state of the sources
+def lib_code(stage: str, kind: str = "", *ids: str) -> str:
+    """Digest of the sources that a stage's results depend on: `sources(...)`."""
+    files = sorted(sources(stage, kind, *ids))
     return _digest(part for path in files for part in (path.name.encode(), path.read_bytes()))
+
+
+def sources(stage: str, kind: str = "", *ids: str) -> set[Path]:
+    """Return the files behind a stage: the ones it always uses, and those of the functions of `ids`.
+
+    Args:
+        stage: a key of `SOURCES`.
+        kind, ids: methods or metrics, by the ids of their parameter files; with them come the files that the module of
+            their function imports.
+    """
+    from xailib.sources import files
+
+    found = {path for pattern in SOURCES[stage] for path in (ROOT / "xailib").glob(pattern)}
+    functions = [params.load_params(kind, id).get(f"{params.KINDS[kind]}_function", id) for id in ids]
+    known = registry_facts()[kind] if ids else {}
+    return found | files((known[name]["module"] for name in functions), ROOT)
 
 
 def _digest(parts: Iterable[bytes]) -> str:
