@@ -13,6 +13,7 @@ _HOMES = {
     "list_models": "xailib.models",
     "attribute": "xailib.attribution",
     "list_methods": "xailib.attribution",
+    "list_estimators": "xailib.attribution.estimators",
     "evaluate": "xailib.metrics",
     "list_metrics": "xailib.metrics",
     "ImageBatch": "xailib.images",

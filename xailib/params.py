@@ -19,7 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 """The repository: what relative paths in parameter files start from."""
 
 # Folder of params/ -> its schema. Notebooks merge the files in this order; later ones may not repeat a key.
-KINDS = {"studies": "study", "datasets": "dataset", "models": "model", "methods": "method", "metrics": "metric"}
+KINDS = {
+    "studies": "study",
+    "datasets": "dataset",
+    "models": "model",
+    "methods": "method",
+    "metrics": "metric",
+    "estimators": "estimator",
+}
 
 
 def load_params(kind: str, id: str) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def select(wanted: str | Iterable[str], known: list[str], noun: str) -> list[str
 
 
 def ids(kind: str, pattern: str = "*") -> list[str]:
-    """Return the ids of one kind (studies, datasets, models, methods, metrics): its file names, sorted."""
+    """Return the ids of one kind (studies, datasets, models, methods, metrics, estimators): its file names, sorted."""
     _kind(kind)
     return sorted(
         path.stem for path in (ROOT / "params" / kind).glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern)

@@ -1,4 +1,4 @@
-"""Registries: a plain function becomes a method, metric, data set or architecture by one decorator.
+"""Registries: a plain function becomes a method, metric, data set, architecture or estimator form by one decorator.
 
 What a table, an arrow or the workflow must know about an entry (family, direction, range, needs) is
 data on the entry, so nothing elsewhere branches on names.
@@ -65,7 +65,10 @@ class Registry:
 
 
 # One registry a kind. Importing `xailib.attribution`, `.metrics`, `.datasets` or `.models` fills it.
-method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ...})
+# A method's `channels` is the same before its colour channels are pooled, options but `pooling` alike: maps (n, 3, h, w).
+method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None})
 metric = Registry("metric", {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ...})
 dataset = Registry("data set", {"label": ..., "class_names": None})
 architecture = Registry("architecture", {"cam_layer": None, "offers": (), "label": ...})
+# How an estimator's map is made of a method's maps; `noisy` forms read the moments over noisy copies of the image.
+estimator = Registry("form", {"label": ..., "family": ..., "noisy": ..., "paper": ...})

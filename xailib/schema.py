@@ -24,7 +24,7 @@ _NOUNS = {
 
 @lru_cache
 def load(word: str) -> dict[str, Any]:
-    """Return the JSON schema of one kind: study, dataset, model, method or metric."""
+    """Return the JSON schema of one kind: study, dataset, model, method, metric or estimator."""
     return json.loads((_FOLDER / f"{word}.json").read_text())
 
 

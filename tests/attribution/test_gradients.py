@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 import xailib as xai
 from xailib import engine
-from xailib.attribution.gradients import expected_gradients
+from xailib.attribution.shap import expected_gradients
 
 
 def test_gradient_of_a_linear_network_is_its_weights(linear, linear_weights, pixels, targets):

@@ -20,7 +20,7 @@ from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.models.model import Model
 
-__all__ = ["attribute", "defaults", "lacking", "list_methods"]
+__all__ = ["attribute", "checked", "defaults", "lacking", "list_methods"]
 
 
 def list_methods(pattern: str = "*", *, family: str | None = None) -> list[str]:
@@ -75,7 +75,7 @@ def attribute(
     """
     entry = registry.method.get(name)
     _options.check("method", name, entry.function, options)
-    pixels, labels = _checked(model, pixels, labels)
+    pixels, labels = checked(model, pixels, labels)
     missing = lacking(name, model)
     if missing:
         raise InputError(f"method '{name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer")
@@ -94,7 +94,7 @@ def attribute(
     return maps
 
 
-def _checked(model: Model, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def checked(model: Model, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return pixels as float32 and labels as int64, or raise `InputError` for what no method could explain."""
     if not isinstance(model, Model):
         raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; load_model() returns one")
@@ -120,7 +120,8 @@ def _register() -> None:
     import importlib
     import pkgutil
 
-    order = ["gradients", "cam", "extremal", "meaningful", "rise", "lime", "kernel_shap", "controls"]
+    order = ["gradients", "shap", "guided_backprop", "cam", "extremal", "meaningful", "rise", "lime", "kernel_shap"]
+    order.append("controls")
     found = [info.name for info in pkgutil.iter_modules(__path__)]
     for module in [*[name for name in order if name in found], *[name for name in found if name not in order]]:
         importlib.import_module(f"{__name__}.{module}")

@@ -1,4 +1,4 @@
-"""Gradient-based methods: Gradient, Integrated Gradients and SHAP as expected gradients.
+"""Gradient and Integrated Gradients, and what every gradient-based method of this folder shares.
 
 They run in fp32 whatever the engine's precision: bf16 shifts the ranks of pixel gradients (Spearman 0.95 to 0.99 with
 the exact ones on a robust network), which metrics are made of.
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.attribution.seeding import generators, shared_generator
+from xailib.attribution.seeding import generators
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
 
 Pooling = Literal["abs_max", "abs_sum", "signed_mean", "signed_sum"]
+Reference = Literal["black", "mean", "random"]
 
 
 def pool_channels(values: Tensor, pooling: Pooling) -> Tensor:
@@ -40,17 +41,33 @@ class ImageSums:
     def add(self, images: Tensor, values: Tensor) -> None:
         """Add `values` `(b, 3, h, w)` to the images with the (ascending) indices `images` `(b,)`."""
         first, last = int(images[0]), int(images[-1])
+        if len(images) == last - first + 1:  # each image once
+            self.total[first : last + 1] += values
+            return
         belongs = (images == torch.arange(first, last + 1, device=images.device)[:, None]).to(values.dtype)
         self.total[first : last + 1] += (belongs @ values.flatten(1)).view(-1, *values.shape[1:])
 
 
-def _exact_gradients(*arguments: Any) -> None:
-    """`engine.gradients` in fp32."""
+def exact_gradients(*arguments: Any) -> None:
+    """`engine.gradients` in fp32, for methods that differentiate the network."""
     with engine.using(precision="fp32"):
         engine.gradients(*arguments)
 
 
-@method("gradient", family="gradient", label="Gradient", paper="Simonyan et al. 2014, section 3")
+def gradient_channels(
+    model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, output: engine.Output = "logit"
+) -> Tensor:
+    """`gradient` before its pooling: `(n, 3, h, w)`, signed."""
+    sums = ImageSums(pixels)
+    exact_gradients(
+        model, targets, 1, lambda images, _: pixels[images], lambda i, _s, _x, g: sums.add(i, g), output, "gradient"
+    )
+    return sums.total
+
+
+@method(
+    "gradient", family="gradient", label="Gradient", paper="Simonyan et al. 2014, section 3", channels=gradient_channels
+)
 def gradient(
     model: Model,
     pixels: Tensor,
@@ -66,14 +83,43 @@ def gradient(
         pooling: over colour channels: `abs_max` (the paper), `abs_sum`, or signed `signed_mean`, `signed_sum`.
         output: what is derived, `logit` (the paper) or `probability` (after softmax).
     """
-    sums = ImageSums(pixels)
-    _exact_gradients(
-        model, targets, 1, lambda images, _: pixels[images], lambda i, _s, _x, g: sums.add(i, g), output, "gradient"
-    )
-    return pool_channels(sums.total, pooling)
+    return pool_channels(gradient_channels(model, pixels, targets, output=output), pooling)
 
 
-@method("integrated_gradients", family="gradient", label="IG", paper="Sundararajan et al. 2017, equation 1")
+def integrated_gradients_channels(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    steps: int = 50,
+    reference: Reference = "black",
+    trials: int = 10,
+    output: engine.Output = "logit",
+) -> Tensor:
+    """`integrated_gradients` before its pooling: `(n, 3, h, w)`, signed, complete over all values."""
+    positive("integrated_gradients", steps=steps, trials=trials)
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    alphas = torch.tensor((nodes + 1) / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
+    weights = torch.tensor(weights / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
+    if reference != "random":
+        start = model.mean_colour.expand_as(pixels) if reference == "mean" else torch.zeros_like(pixels)
+        return _path_gradients(model, pixels, targets, start, alphas, weights, output) * (pixels - start)
+    streams = generators(pixels, seed, "integrated_gradients")
+    total = torch.zeros_like(pixels)
+    for _ in range(trials):
+        start = torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams]).to(pixels)
+        total += _path_gradients(model, pixels, targets, start, alphas, weights, output) * (pixels - start)
+    return total / trials
+
+
+@method(
+    "integrated_gradients",
+    family="gradient",
+    label="IG",
+    paper="Sundararajan et al. 2017, equation 1",
+    channels=integrated_gradients_channels,
+)
 def integrated_gradients(
     model: Model,
     pixels: Tensor,
@@ -81,7 +127,7 @@ def integrated_gradients(
     *,
     seed: int = 0,
     steps: int = 50,
-    reference: Literal["black", "mean", "random"] = "black",
+    reference: Reference = "black",
     trials: int = 10,
     pooling: Pooling = "signed_sum",
     output: engine.Output = "logit",
@@ -96,19 +142,8 @@ def integrated_gradients(
         trials: noise images an image, for the `random` reference only; passes grow with it.
         pooling, output: as in `gradient`; the default keeps the sign and completeness.
     """
-    _positive("integrated_gradients", steps=steps, trials=trials)
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    alphas = torch.tensor((nodes + 1) / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
-    weights = torch.tensor(weights / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
-    streams = generators(pixels, seed, "integrated_gradients")
-    total = torch.zeros_like(pixels)
-    for _ in range(trials if reference == "random" else 1):
-        if reference == "random":
-            start = torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams]).to(pixels)
-        else:
-            start = model.mean_colour.expand_as(pixels) if reference == "mean" else torch.zeros_like(pixels)
-        total += _path_gradients(model, pixels, targets, start, alphas, weights, output) * (pixels - start)
-    return pool_channels(total / (trials if reference == "random" else 1), pooling)
+    options = {"seed": seed, "steps": steps, "reference": reference, "trials": trials, "output": output}
+    return pool_channels(integrated_gradients_channels(model, pixels, targets, **options), pooling)
 
 
 def _path_gradients(
@@ -116,7 +151,7 @@ def _path_gradients(
 ) -> Tensor:
     """Weighted mean gradient `(n, 3, h, w)` at the points `start + alpha (pixels - start)`."""
     sums = ImageSums(pixels)
-    _exact_gradients(
+    exact_gradients(
         model,
         targets,
         len(alphas),
@@ -128,82 +163,8 @@ def _path_gradients(
     return sums.total
 
 
-@method("shap", family="gradient", label="SHAP", paper="Lundberg & Lee 2017; Erion et al. 2021, eq. 2")
-def shap(
-    model: Model,
-    pixels: Tensor,
-    targets: Tensor,
-    *,
-    seed: int = 0,
-    samples: int = 50,
-    references: Tensor | None = None,
-    noise_references: int = 50,
-    pooling: Pooling = "signed_sum",
-    output: engine.Output = "logit",
-) -> Tensor:
-    """GradientSHAP: the mean over samples of (x - r) times the gradient at a random point between x and r.
-
-    An estimate of the Shapley values of the pixels for a model that is linear between x and a reference r drawn from
-    a background distribution; equals Integrated Gradients averaged over references as the samples grow. The places on
-    the line are stratified; no noise is added to x (as in captum's default). With signed pooling the map sums to
-    output(x) - mean output(r) in expectation.
-
-    Options:
-        samples: random points (reference and place on the line) an image, one pass forward and back each.
-        references: background images float32 `(k, 3, h, w)` in [0, 1], drawn with replacement; a seeded sample of
-            training images is the natural choice. None: images of uniform noise from the seed, shared by all images
-            (Sturmfels et al. 2020, "uniform" and "expectation" baselines): a background that knows no data set.
-        noise_references: how many noise images stand in for `references`.
-        pooling, output: as in `gradient`; the default keeps the sign.
-    """
-    _positive("shap", samples=samples, noise_references=noise_references)
-    if references is None:
-        shape = (noise_references, *pixels.shape[1:])
-        references = torch.rand(shape, generator=shared_generator(seed, "shap references"))
-    if references.ndim != 4 or references.shape[1:] != pixels.shape[1:] or len(references) == 0:
-        raise InputError(
-            f"method 'shap': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
-            f"not {tuple(references.shape)}"
-        )
-    references = references.to(pixels)
-    chosen, alphas = [], []
-    for stream in generators(pixels, seed, "shap"):
-        chosen.append(torch.randint(len(references), (samples,), generator=stream))
-        # One place in each of `samples` equal parts of the line: the same expectation as free draws, less variance.
-        alphas.append((torch.arange(samples) + torch.rand(samples, generator=stream)) / samples)
-    total = expected_gradients(model, pixels, targets, references, torch.stack(chosen), torch.stack(alphas), output)
-    return pool_channels(total, pooling)
-
-
-def expected_gradients(
-    model: Model,
-    pixels: Tensor,
-    targets: Tensor,
-    references: Tensor,
-    chosen: Tensor,
-    alphas: Tensor,
-    output: engine.Output = "logit",
-) -> Tensor:
-    """Mean over samples of (x - r) * gradient at r + alpha (x - r), `(n, 3, h, w)`.
-
-    Args:
-        references: `(k, 3, h, w)`.
-        chosen, alphas: the draws `(n, samples)`: which reference, and the place on the line in [0, 1].
-    """
-    chosen, alphas = chosen.to(pixels.device), alphas.to(pixels)[:, :, None, None, None]
-    sums = ImageSums(pixels)
-
-    def perturbed(images: Tensor, samples: Tensor) -> Tensor:
-        return torch.lerp(references[chosen[images, samples]], pixels[images], alphas[images, samples])
-
-    def accumulate(images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
-        sums.add(images, gradients * (pixels[images] - references[chosen[images, samples]]))
-
-    _exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
-    return sums.total / chosen.shape[1]
-
-
-def _positive(name: str, **counts: int) -> None:
+def positive(name: str, **counts: int) -> None:
+    """Refuse an option of method `name` that counts something and is below 1."""
     for key, count in counts.items():
         if count < 1:
             raise InputError(f"method '{name}': option {key} must be at least 1, not {count}")

@@ -1,0 +1,185 @@
+"""Estimators of ROAR: rankings made of any attribution method's maps by one of the forms of `ensembles`.
+
+An estimator is a file of `params/estimators/`: a method, a form, their options. Estimators that differ in nothing but
+the form share one pass over the image, or one over its noisy copies.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xailib import attribution, engine, estimator_files, facts, params, registry, schema
+from xailib.attribution import options as _options
+from xailib.attribution.blur import blur
+from xailib.attribution.ensembles import Moments, moments, noisy_copies
+from xailib.attribution.state import untouched
+from xailib.errors import InputError
+from xailib.estimator_files import Record
+from xailib.models.model import Model
+
+
+def list_estimators(pattern: str = "*") -> list[str]:
+    """Return the ids of the estimators (files of `params/estimators/`) that match a shell pattern."""
+    return params.ids("estimators", pattern)
+
+
+def group(records: list[Record], scale: str = "full") -> dict[str, list[str]]:
+    """Return {group: estimator ids} of those that one pass serves; see `estimator_files.group`."""
+    return estimator_files.group(records, scale, _known())
+
+
+def family(record: Record) -> str:
+    """Return the family of an estimator in figures: base, smoothgrad, squared, ensemble or control."""
+    return estimator_files.family(record, _known())
+
+
+def pool(maps: Tensor) -> Tensor:
+    """Return one value a pixel `(n, h, w)`: the mean over the colour channels of maps that have them."""
+    return maps.mean(dim=1) if maps.ndim == 4 else maps
+
+
+def estimate(
+    records: list[Record],
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    scale: str = "full",
+    batch_size: int | None = None,
+    precision: str | None = None,
+    progress: bool | None = None,
+) -> dict[str, Tensor]:
+    """Return the maps of several estimators of one network, sharing passes where they can.
+
+    As with `attribute`, batch size and order of the images change nothing beyond rounding, one seed repeats bit for
+    bit, and the model is left as it was found. Memory grows with the maps that are returned, not with the copies.
+
+    Args:
+        records: values of estimator files (`params.load_params("estimators", id)`), different ids.
+        pixels: float32 `(n, 3, h, w)` in [0, 1]. The noisy copies leave that range by design and are not cut.
+        targets: int64 `(n,)`, the classes to explain.
+        seed: start of every random stream; the noise of an image comes from (seed, image content).
+        scale: which of the records' `estimator_scales` to use; full is the paper's.
+        batch_size, precision, progress: as in `attribute`.
+
+    Returns:
+        {estimator id: float32 maps on the CPU}, `(n, 3, h, w)` where the method gives a value a channel (gradient,
+        guided_backprop, integrated_gradients, shap), else `(n, h, w)`; higher is more important.
+
+    Raises:
+        InputError: a record with faults (all are told, with their files), input that `attribute` would refuse, a
+            network that the method cannot explain, maps that are not finite.
+    """
+    known = _known()
+    records = _settled(records, scale, known)
+    pixels, targets = attribution.checked(model, pixels, targets)
+    for record in records:
+        _refuse_impossible(record, model)
+    passes: dict[str, list[Record]] = {}
+    for record in records:
+        passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
+    found: dict[str, list[Tensor]] = {record["estimator"]: [] for record in records}
+    settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
+    with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings) as run:
+        for part in _parts(len(pixels), run, f"{model.id} estimators"):
+            block, classes = pixels[part].to(model.device), targets[part].to(model.device)
+            for sharing in passes.values():
+                with engine.using(progress=False):
+                    summary = _summary(sharing[0], model, block, classes, seed, run.batch_size)
+                for record in sharing:
+                    found[record["estimator"]].append(_finish(record, summary))
+    return {id: torch.cat(parts) for id, parts in found.items()}
+
+
+def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed: int, batch_size: int) -> Moments:
+    """The moments that every estimator of one pass is made of."""
+    entry = registry.method.get(record["estimator_method"])
+    function, options = entry.channels or entry.function, record["estimator_options"]
+
+    def explain(copies: Tensor, images: Tensor) -> Tensor:
+        return function(model, copies, targets[images], seed=seed, **options).detach().float()
+
+    if not registry.estimator.get(record["estimator_form"]).noisy:
+        maps = explain(pixels, torch.arange(len(pixels), device=pixels.device))
+        summary = Moments(maps, torch.zeros_like(maps))
+    else:
+        copies = noisy_copies(pixels, record["estimator_samples"], record["estimator_noise"], seed)
+        summary = moments(explain, copies, together=max(1, batch_size // len(pixels)))
+    if not torch.isfinite(summary.mean).all():
+        raise InputError(
+            f"method '{entry.name}' gave NaN or infinity for model '{model.id}'; check its weights and {_file(record)}"
+        )
+    return summary
+
+
+def _finish(record: Record, summary: Moments) -> Tensor:
+    """The form of the moments, blurred where the record says so, on the CPU."""
+    form: Callable[[Moments], Tensor] = registry.estimator.get(record["estimator_form"]).function
+    maps = form(summary)
+    if record["estimator_blur"]:
+        maps = blur(maps, record["estimator_blur"], edges="reflect")
+    return maps.to("cpu", torch.float32)
+
+
+def _parts(count: int, run: engine.Settings, description: str) -> Any:
+    """Slices of a batch of images each, behind one progress bar."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=count, desc=description, disable=not run.progress, mininterval=1, file=sys.stderr) as bar:
+        for start in range(0, count, run.batch_size):
+            part = slice(start, min(start + run.batch_size, count))
+            yield part
+            bar.update(part.stop - part.start)
+
+
+def _settled(records: list[Record], scale: str, known: estimator_files.Facts) -> list[Record]:
+    """The records' values at a scale, or one `InputError` with every fault of every file."""
+    if not records:
+        raise InputError("estimators: there is none to compute; list_estimators() names the shipped ones")
+    faults: list[str] = []
+    for record in records:
+        # A record made by hand may lack or misspell a key; a file has been checked already.
+        where = _file(record) if "estimator" in record else "estimators"
+        wrong = [f"{where}: {fault}" for fault in schema.faults(record, "estimator")]
+        faults += wrong or estimator_files.faults(record, known)
+    ids = [record.get("estimator") for record in records]
+    faults += [f"estimators: '{id}' is asked for twice" for id in dict.fromkeys(ids) if ids.count(id) > 1]
+    params.refuse(faults)
+    settled = [estimator_files.settle(record, scale) for record in records]
+    for record in settled:
+        _check_options(record)
+    return settled
+
+
+def _check_options(record: Record) -> None:
+    """Refuse option values of the wrong type, naming the file."""
+    method = registry.method.get(record["estimator_method"])
+    try:
+        _options.check("method", method.name, method.function, record["estimator_options"])
+    except InputError as error:
+        raise InputError(f"{_file(record)}: estimator_options: {error}") from None
+
+
+def _refuse_impossible(record: Record, model: Model) -> None:
+    missing = attribution.lacking(record["estimator_method"], model)
+    if missing:
+        raise InputError(
+            f"{_file(record)}: estimator_method: '{record['estimator_method']}' needs {' and '.join(missing)}, which "
+            f"model '{model.id}' does not offer"
+        )
+
+
+def _file(record: Record) -> str:
+    return f"params/estimators/{record['estimator']}.yaml"
+
+
+def _known() -> estimator_files.Facts:
+    """Facts of the registries as they are now, in the form that `xailib.facts` keeps them."""
+    known = {"methods": registry.method, "estimators": registry.estimator}
+    return {
+        kind: {name: facts.describe(entry) for name, entry in found.entries.items()} for kind, found in known.items()
+    }

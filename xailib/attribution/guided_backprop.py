@@ -1,0 +1,88 @@
+"""Guided Backprop: the gradient with every ReLU letting only positive gradients through."""
+
+from typing import Any
+
+from torch import Tensor
+
+from xailib import engine
+from xailib.attribution.gradients import ImageSums, Pooling, exact_gradients, pool_channels
+from xailib.attribution.relus import GuidedRelus
+from xailib.errors import InputError
+from xailib.models.model import Model
+from xailib.registry import method
+
+
+class Guided:
+    """A model whose passes are guided; the model itself is not changed.
+
+    Raises, in a pass:
+        InputError: the network executes an activation other than a ReLU, one in a way that cannot be caught (inside a
+            scripted module, say), or no ReLU at all; its guided gradient would be wrong, or the plain one.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return logits `(b, classes)` for pixels `(b, 3, h, w)`; their gradient is guided."""
+        with GuidedRelus() as relus:
+            logits = self.model(pixels)
+        if relus.missed:
+            found = " and ".join(f"'{name}' ({count}x)" for name, count in sorted(relus.missed.items()))
+            raise InputError(
+                f"method 'guided_backprop': model '{self.model.id}' executes {found}, which has no guided gradient; it "
+                "needs a network whose activations are all ReLU or ReLU6"
+            )
+        if not relus.replaced:
+            raise InputError(
+                f"method 'guided_backprop': model '{self.model.id}' executes no ReLU, so there is nothing to guide; "
+                "method 'gradient' is what it would give"
+            )
+        return logits
+
+
+def guided_backprop_channels(
+    model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, output: engine.Output = "logit"
+) -> Tensor:
+    """`guided_backprop` before its pooling: `(n, 3, h, w)`, signed."""
+    sums = ImageSums(pixels)
+    exact_gradients(
+        Guided(model),
+        targets,
+        1,
+        lambda images, _: pixels[images],
+        lambda images, _samples, _inputs, gradients: sums.add(images, gradients),
+        output,
+        "guided_backprop",
+    )
+    return sums.total
+
+
+@method(
+    "guided_backprop",
+    family="gradient",
+    label="GuidedBP",
+    paper="Springenberg et al. 2015",
+    channels=guided_backprop_channels,
+)
+def guided_backprop(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    pooling: Pooling = "abs_max",
+    output: engine.Output = "logit",
+) -> Tensor:
+    """The gradient of the target's output, where each ReLU passes on positive gradients of active units only.
+
+    Works on operations, so functional, reused, in-place and six-capped ReLUs are all guided; a network that executes
+    any other activation, or none, is refused. In units of output per unit of [0, 1] intensity.
+
+    Options:
+        pooling, output: as in `gradient`.
+    """
+    return pool_channels(guided_backprop_channels(model, pixels, targets, output=output), pooling)

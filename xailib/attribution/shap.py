@@ -1,0 +1,107 @@
+"""SHAP as expected gradients: Integrated Gradients averaged over reference images. In fp32, as every gradient here."""
+
+import torch
+from torch import Tensor
+
+from xailib import engine
+from xailib.attribution.gradients import ImageSums, Pooling, exact_gradients, pool_channels, positive
+from xailib.attribution.seeding import generators, shared_generator
+from xailib.errors import InputError
+from xailib.models.model import Model
+from xailib.registry import method
+
+
+def shap_channels(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    samples: int = 50,
+    references: Tensor | None = None,
+    noise_references: int = 50,
+    output: engine.Output = "logit",
+) -> Tensor:
+    """`shap` before its pooling: `(n, 3, h, w)`, signed."""
+    positive("shap", samples=samples, noise_references=noise_references)
+    if references is None:
+        shape = (noise_references, *pixels.shape[1:])
+        references = torch.rand(shape, generator=shared_generator(seed, "shap references"))
+    if references.ndim != 4 or references.shape[1:] != pixels.shape[1:] or len(references) == 0:
+        raise InputError(
+            f"method 'shap': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
+            f"not {tuple(references.shape)}"
+        )
+    references = references.to(pixels)
+    chosen, alphas = [], []
+    for stream in generators(pixels, seed, "shap"):
+        chosen.append(torch.randint(len(references), (samples,), generator=stream))
+        # One place in each of `samples` equal parts of the line: the same expectation as free draws, less variance.
+        alphas.append((torch.arange(samples) + torch.rand(samples, generator=stream)) / samples)
+    return expected_gradients(model, pixels, targets, references, torch.stack(chosen), torch.stack(alphas), output)
+
+
+@method(
+    "shap",
+    family="gradient",
+    label="SHAP",
+    paper="Lundberg & Lee 2017; Erion et al. 2021, eq. 2",
+    channels=shap_channels,
+)
+def shap(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    samples: int = 50,
+    references: Tensor | None = None,
+    noise_references: int = 50,
+    pooling: Pooling = "signed_sum",
+    output: engine.Output = "logit",
+) -> Tensor:
+    """GradientSHAP: the mean over samples of (x - r) times the gradient at a random point between x and r.
+
+    An estimate of the Shapley values of the pixels for a model that is linear between x and a reference r drawn from
+    a background distribution; equals Integrated Gradients averaged over references as the samples grow. The places on
+    the line are stratified; no noise is added to x (as in captum's default). With signed pooling the map sums to
+    output(x) - mean output(r) in expectation.
+
+    Options:
+        samples: random points (reference and place on the line) an image, one pass forward and back each.
+        references: background images float32 `(k, 3, h, w)` in [0, 1], drawn with replacement; a seeded sample of
+            training images is the natural choice. None: images of uniform noise from the seed, shared by all images
+            (Sturmfels et al. 2020, "uniform" and "expectation" baselines): a background that knows no data set.
+        noise_references: how many noise images stand in for `references`.
+        pooling, output: as in `gradient`; the default keeps the sign.
+    """
+    options = {"seed": seed, "samples": samples, "references": references, "noise_references": noise_references}
+    return pool_channels(shap_channels(model, pixels, targets, output=output, **options), pooling)
+
+
+def expected_gradients(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    references: Tensor,
+    chosen: Tensor,
+    alphas: Tensor,
+    output: engine.Output = "logit",
+) -> Tensor:
+    """Mean over samples of (x - r) * gradient at r + alpha (x - r), `(n, 3, h, w)`.
+
+    Args:
+        references: `(k, 3, h, w)`.
+        chosen, alphas: the draws `(n, samples)`: which reference, and the place on the line in [0, 1].
+    """
+    chosen, alphas = chosen.to(pixels.device), alphas.to(pixels)[:, :, None, None, None]
+    sums = ImageSums(pixels)
+
+    def perturbed(images: Tensor, samples: Tensor) -> Tensor:
+        return torch.lerp(references[chosen[images, samples]], pixels[images], alphas[images, samples])
+
+    def accumulate(images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
+        sums.add(images, gradients * (pixels[images] - references[chosen[images, samples]]))
+
+    exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
+    return sums.total / chosen.shape[1]
