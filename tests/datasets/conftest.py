@@ -77,6 +77,12 @@ def classes_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The git-ignored folder in which real data sets may lie, unpacked."""
+    return Path(__file__).parents[2] / "data"
+
+
+@pytest.fixture(scope="session")
 def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The 650 real validation images, unpacked; the test is skipped where they are not at hand."""
     data = Path(os.environ.get("XAILIB_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import xailib as xai
+from tests.datasets.conftest import save_noise
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 
@@ -148,8 +149,37 @@ def test_truncated_image_is_named(kaggle: Path) -> None:
 
 
 def test_unknown_split(kaggle: Path) -> None:
-    with pytest.raises(InputError, match="unknown split 'test' of imagenet; known: val"):
+    with pytest.raises(InputError, match="unknown split 'test' of imagenet; known: train, val"):
         xai.load_images("imagenet", root=kaggle, split="test")
+
+
+def test_training_images_lie_in_class_folders(kaggle: Path) -> None:
+    for seed, name in enumerate(["n01484850/n01484850_7.JPEG", "n01440764/n01440764_3.JPEG", "n01440764/n01440764_4.JPEG"]):
+        save_noise(kaggle / "ILSVRC/Data/CLS-LOC/train" / name, seed)
+    images = xai.load_images("imagenet", root=kaggle, split="train", side=16)
+    assert dict(zip(images.ids, images.labels.tolist(), strict=True)) == {
+        "n01440764/n01440764_3.JPEG": 0, "n01440764/n01440764_4.JPEG": 0, "n01484850/n01484850_7.JPEG": 2,
+    }  # fmt: skip
+    assert all(len(boxes) == 0 for boxes in images.boxes)
+    (kaggle / "ILSVRC/Data/CLS-LOC/train/n01443538").mkdir()
+    with pytest.raises(InputError, match=r"n01443538: LOC_synset_mapping\.txt lists no such class; did you mean 'n01443537'"):
+        xai.load_images("imagenet", root=kaggle, split="train")
+    (kaggle / "ILSVRC/Data/CLS-LOC/train/n01443538").rename(kaggle / "ILSVRC/Data/CLS-LOC/train/n01443537")
+    with pytest.raises(InputError, match=r"train/n01443537: looked for the images of a class .*; it is empty"):
+        xai.load_images("imagenet", root=kaggle, split="train")
+
+
+def test_class_folders_alone_must_be_all_thousand(tmp_path: Path) -> None:
+    for number in range(1000):
+        (tmp_path / "val" / f"n{number:08d}").mkdir(parents=True)
+    save_noise(tmp_path / "noise.JPEG", 0)
+    for folder in (tmp_path / "val").iterdir():
+        (folder / f"ILSVRC2012_val_{folder.name}.JPEG").symlink_to(tmp_path / "noise.JPEG")
+    images = xai.load_images("imagenet", root=tmp_path, side=8, limit=20)
+    assert images.labels.tolist() == [int(id[1:9]) for id in images.ids]
+    shutil.rmtree(tmp_path / "val/n00000999")
+    with pytest.raises(InputError, match=r"val: 999 class folders, not 1,000, and no list of their labels: .*synset_mapping"):
+        xai.load_images("imagenet", root=tmp_path, side=8)
 
 
 def test_real_sample(imagenet_sample: Path) -> None:

@@ -16,6 +16,7 @@ from xailib.images import ImageBatch, box_masks, read_image, to_pixels
 
 Crop = Literal["resize", "centre"]
 Box = tuple[float, float, float, float]
+ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 # The centre crop keeps 87.5 % of the short side, as in 256 -> 224.
@@ -65,10 +66,13 @@ def image_files(folder: Path, recursive: bool = False) -> list[Path]:
 def look(folder: Path) -> str:
     """Say in a few words what a folder holds, for messages."""
     if not folder.is_dir():
+        if folder.name.endswith(ARCHIVES) and folder.exists():
+            return "it is an archive: unpack it first"
         return "there is no such folder" if not folder.exists() else "it is not a folder"
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return f"it holds {', '.join(names[:4])}{more}" if names else "it is empty"
+    unpack = " (archives must be unpacked first)" if any(name.endswith(ARCHIVES) for name in names) else ""
+    return f"it holds {', '.join(names[:4])}{more}{unpack}" if names else "it is empty"
 
 
 def check_split(name: str, split: str, known: Iterable[str]) -> None:

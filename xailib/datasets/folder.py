@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from xailib.datasets.files import SUFFIXES, Crop, Files, Item, image_files, look, shuffled
+from xailib.datasets.files import SUFFIXES, Crop, Files, Item, image_files, look
 from xailib.datasets.imagenet import read_synsets
+from xailib.datasets.layouts import choose, class_folders
 from xailib.errors import InputError, nearest
 from xailib.registry import dataset
 
@@ -12,7 +13,7 @@ def folder_class_names(root: str | Path, split: str = "all", classes: str | Path
     """Return the names of the class folders in label order: as the file `classes` has them, else sorted."""
     if classes:
         return list(read_synsets(Path(classes)))
-    return [path.name for path in _class_folders(_split_folder(Path(root), split))]
+    return class_folders(_split_folder(Path(root), split))
 
 
 @dataset("folder", label="Image folder", class_names=folder_class_names)
@@ -41,17 +42,17 @@ def folder(
         InputError: no such folder, no images in it, a class folder not in `classes`, or an unreadable image.
     """
     top = _split_folder(Path(root), split)
-    folders = _class_folders(top)
-    labels = read_synsets(Path(classes)) if classes else {path.name: label for label, path in enumerate(folders)}
-    stranger = next((path.name for path in folders if path.name not in labels), None)
+    names = class_folders(top)
+    labels = read_synsets(Path(classes)) if classes else {name: label for label, name in enumerate(names)}
+    stranger = next((name for name in names if name not in labels), None)
     if stranger is not None:
         raise InputError(f"{top / stranger}: {classes} lists no class of this name{nearest(stranger, labels)}")
-    files = {
-        str(path.relative_to(top)): (path, labels[place.name]) for place in folders for path in image_files(place, True)
-    }
-    if not files:
+    items = [
+        Item(str(path.relative_to(top)), path, labels[name]) for name in names for path in image_files(top / name, True)
+    ]
+    if not items:
         raise InputError(f"{top}: no images: looked for CLASS/*.jpg ({', '.join(SUFFIXES)}); {look(top)}")
-    return Files([Item(id, *files[id]) for id in shuffled(files, seed)[:limit]], side, crop)
+    return Files(choose(items, seed, limit), side, crop)
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -60,10 +61,3 @@ def _split_folder(root: Path, split: str) -> Path:
         beside = "" if top == root else f"; {root}: {look(root)}"
         raise InputError(f"{top}: looked for one folder a class there; {look(top)}{beside}")
     return top
-
-
-def _class_folders(top: Path) -> list[Path]:
-    found = sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not found:
-        raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
-    return found

@@ -1,7 +1,8 @@
-"""ImageNet as the Kaggle download lays it out, with the boxes of its XML annotations.
+"""ImageNet as the Kaggle download lays it out, with the boxes of its XML annotations; or in class folders, without.
 
-The folder holds `ILSVRC/Data/CLS-LOC/val/*.JPEG`, `ILSVRC/Annotations/CLS-LOC/val/*.xml`, and, beside or inside
-`ILSVRC`, `LOC_val_solution.csv` and `LOC_synset_mapping.txt`.
+The Kaggle folder holds `ILSVRC/Data/CLS-LOC/val/*.JPEG`, `ILSVRC/Annotations/CLS-LOC/val/*.xml`, and, beside or inside
+`ILSVRC`, `LOC_val_solution.csv` and `LOC_synset_mapping.txt`. Its training images lie in `train/WNID/`; where the folder
+has `train/WNID/` and `val/WNID/` alone, as torchvision's `ImageNet` has it, labels count the 1,000 sorted WordNet ids.
 """
 
 import csv
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from xailib.datasets.files import SUFFIXES, Box, Crop, Files, Item, check_split, image_files, look, shuffled
-from xailib.errors import InputError
+from xailib.datasets.layouts import choose, class_folders, class_items
+from xailib.errors import InputError, nearest
 from xailib.registry import dataset
 
 
@@ -36,11 +38,11 @@ def imagenet(
     max_box_area: float = 1.0,
     bad_boxes: Literal["refuse", "drop"] = "refuse",
 ) -> Files:
-    """Load ImageNet validation images with the boxes of the labelled class.
+    """Load ImageNet images, those of the validation split with the boxes of the labelled class.
 
     Args:
-        root: the folder that holds `ILSVRC`, or `ILSVRC` itself.
-        split: val.
+        root: the folder that holds `ILSVRC`, or `ILSVRC` itself, or the folder that holds `train` and `val`.
+        split: val, or train. Images in class folders come without boxes.
         limit, seed: how many images, and which; see `load_images`.
         side: side of the square input in pixels.
         crop: `resize` squeezes the whole image into the square, `centre` keeps the middle (256 -> 224).
@@ -52,7 +54,7 @@ def imagenet(
     Raises:
         InputError: a folder, table, image or annotation that is missing or wrong.
     """
-    check_split("imagenet", split, ["val"])
+    check_split("imagenet", split, ["train", "val"])
     if bad_boxes not in ("refuse", "drop"):
         raise InputError(f"bad_boxes: '{bad_boxes}' is not known; use 'refuse' or 'drop'")
     if not 0 < max_box_area <= 1:
@@ -72,10 +74,14 @@ def imagenet(
 def _items(root: Path, split: str, seed: int, bad_boxes: str) -> Iterator[Item]:
     """The split's images with labels and boxes, in the seed's order; annotations are read as they are asked for."""
     top = root / "ILSVRC" if (root / "ILSVRC").is_dir() else root
-    folder = top / "Data" / "CLS-LOC" / split
-    if not folder.is_dir():
+    places = (top / "Data" / "CLS-LOC" / split, root / split)
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
         wanted = root / "ILSVRC" / "Data" / "CLS-LOC" / split
-        raise InputError(f"{root}: not an ImageNet folder: looked for {wanted}; {look(root)}")
+        raise InputError(f"{root}: not an ImageNet folder: looked for {wanted} and {places[1]}; {look(root)}")
+    if split == "train" or any(path.is_dir() for path in folder.iterdir()):
+        yield from choose(class_items(folder, _folder_labels(root, top, folder)), seed, None)
+        return
     files = {path.stem: path for path in image_files(folder)}
     if not files:
         raise InputError(f"{folder}: no images: looked for *.JPEG and the like ({', '.join(SUFFIXES)}); {look(folder)}")
@@ -95,6 +101,21 @@ def _items(root: Path, split: str, seed: int, bad_boxes: str) -> Iterator[Item]:
                 raise
             boxes = []
         yield Item(id, files[id], classes[synsets[id]], boxes)
+
+
+def _folder_labels(root: Path, top: Path, folder: Path) -> dict[str, int]:
+    """Class folder -> label, from `LOC_synset_mapping.txt` where it is, else by counting all 1,000."""
+    names = class_folders(folder)
+    try:
+        labels = read_synsets(_table(root, top, "LOC_synset_mapping.txt"))
+    except InputError as error:
+        if len(names) != 1000:
+            raise InputError(f"{folder}: {len(names)} class folders, not 1,000, and no list of their labels: {error}") from None
+        labels = {name: label for label, name in enumerate(names)}
+    stranger = next((name for name in names if name not in labels), None)
+    if stranger is not None:
+        raise InputError(f"{folder / stranger}: LOC_synset_mapping.txt lists no such class{nearest(stranger, labels)}")
+    return {name: labels[name] for name in names}
 
 
 def _table(root: Path, top: Path, name: str) -> Path:
