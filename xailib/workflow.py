@@ -32,8 +32,8 @@ STAGES = {
 _SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
 SOURCES = {
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
-    "attribute": (*_SHARED, "attribution/__init__.py", "attribution/state.py", "attribution/options.py"),
-    "evaluate": (*_SHARED, "metrics/__init__.py", "metrics/checks.py"),
+    "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
+    "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py"),
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
 }

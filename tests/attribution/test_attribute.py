@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 import xailib as xai
 from xailib import attribution, engine, registry
-from xailib.attribution import options as method_options
+from xailib import options as method_options
 
 PARAMS = Path(__file__).parents[2] / "params" / "methods"
 SLIC = {"segments": 10, "samples": 24}

@@ -94,3 +94,21 @@ def test_importing_the_metrics_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PARAMS.parents[1]
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_new_file_of_metrics_is_found_by_itself(monkeypatch, tmp_path):
+    from xailib import metrics as package
+    from xailib.registry import metric as registry
+
+    (tmp_path / "brightness.py").write_text(
+        "from xailib.registry import metric\n\n"
+        "@metric('brightness', better='higher', range=(0, 1), label='Brightness', paper='test')\n"
+        "def brightness(maps, model, images, *, share: float = 0.5):\n"
+        "    import pandas as pd\n"
+        "    return pd.DataFrame({'value': share * maps.mean(dim=(1, 2)).numpy()})\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "entries", dict(registry.entries))
+    package._register()
+    assert "brightness" in xai.list_metrics() and registry.get("brightness").better == "higher"
+    sys.modules.pop(f"{package.__name__}.brightness")

@@ -177,8 +177,8 @@ def test_a_hundred_thresholds_are_fast(score):
         ({"threshold": 1.0}, "threshold: 1.0"),
         ({"min_iou": 50}, "min_iou: 50"),
         ({"connectivity": 6}, "connectivity: 6"),
-        ({"box": "biggest"}, "box: 'biggest' is not 'largest' or 'extent' or 'any'"),
-        ({"thresholds": 10.5}, "thresholds: 10.5 is not a whole number"),
+        ({"box": "biggest"}, "box must be one of largest, extent, any, not 'biggest'"),
+        ({"thresholds": 10.5}, "thresholds must be a whole number, not 10.5"),
     ],
 )
 def test_bad_options_are_named(score, options, message):

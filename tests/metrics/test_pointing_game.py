@@ -109,9 +109,9 @@ def test_agrees_with_torchray(score, batch):
 def test_bad_options_are_named(score):
     with pytest.raises(InputError, match="no option 'tolerence'; did you mean 'tolerance'"):
         score(point(0, 0), tolerence=3)
-    with pytest.raises(InputError, match="truth: 'box' is not 'boxes' or 'mask'"):
+    with pytest.raises(InputError, match="truth must be one of boxes, mask, not 'box'"):
         score(point(0, 0), truth="box")
-    with pytest.raises(InputError, match="tolerance: '15' is not a number"):
+    with pytest.raises(InputError, match="tolerance must be a number, not '15'"):
         score(point(0, 0), tolerance="15")
     with pytest.raises(InputError, match="tolerance: -1 "):
         score(point(0, 0), tolerance=-1)

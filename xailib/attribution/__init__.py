@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xailib import engine, registry
-from xailib.attribution import options as _options
+from xailib import options as _options
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.models.model import Model

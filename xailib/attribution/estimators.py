@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xailib import attribution, engine, estimator_files, facts, params, registry, schema
-from xailib.attribution import options as _options
+from xailib import options as _options
 from xailib.attribution.blur import blur
 from xailib.attribution.ensembles import Moments, moments, noisy_copies
 from xailib.attribution.state import untouched

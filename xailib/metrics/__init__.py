@@ -2,19 +2,22 @@
 
 A metric carries its direction, range, extra columns and NaN rule as data (`registry.metric`), so that tables and
 arrows are made from it. To add one, decorate a function `(maps, model, images, *, options) -> DataFrame` with
-`@metric(...)` in a file of this folder and import the file below.
+`@metric(...)` in a file of this folder; it is found by itself.
 """
 
+import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from xailib import engine
+from xailib import options as _options
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.metrics import localisation, removal
-from xailib.metrics.checks import checked_images, checked_maps, checked_options, evaluation_mode
+from xailib.metrics.checks import checked_images, checked_maps, evaluation_mode
 from xailib.models.model import Model
 from xailib.registry import metric as metrics
 
@@ -59,7 +62,7 @@ def evaluate(
             repeated ids, a label that the model does not know, a model that answers NaN.
     """
     entry = metrics.get(name)
-    options = checked_options(f"metric '{name}'", entry.function, options)
+    options = _options.check("metric", name, entry.function, options, settled=())
     checked_images(images, model)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
@@ -87,8 +90,17 @@ def curves(
     """
     if name not in removal.CURVES:
         raise InputError(f"metric '{name}' has no curve{nearest(name, removal.CURVES)}")
-    options = checked_options(f"metric '{name}'", metrics.get(name).function, options)
+    options = _options.check("metric", name, metrics.get(name).function, options, settled=())
     checked_images(images, model)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
         return removal.CURVES[name](maps, model, images, removal.Removal(**options)).to(torch.float64)
+
+
+def _register() -> None:
+    """Import every file of this folder, which registers its metrics."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+_register()

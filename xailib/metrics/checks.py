@@ -1,16 +1,12 @@
-"""What every metric may take for granted: finite maps of the right shape, known labels, options of the right kind."""
+"""What every metric may take for granted: finite maps of the right shape, known labels, a model in eval mode."""
 
 import contextlib
-import inspect
-from collections.abc import Callable, Iterator
-from numbers import Real
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from xailib.errors import InputError, nearest
+from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.models.model import Model
 
@@ -41,39 +37,6 @@ def checked_images(images: ImageBatch, model: Model) -> None:
         if not 0 <= label < classes:
             known = f"no class of model '{model.id}'; use 0 to {classes - 1}"
             raise InputError(f"images: label {label} of '{name}' is {known}")
-
-
-def checked_options(owner: str, function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Return the function's keyword-only defaults overlaid with `options`, each checked against its annotation."""
-    known = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    for key, value in options.items():
-        if key not in known:
-            raise InputError(f"{owner} has no option '{key}'{nearest(key, known)}")
-        kinds = _kinds(known[key].annotation)
-        if not any(_fits(value, kind) for kind in kinds):
-            raise InputError(f"{owner}: {key}: {value!r} is not {' or '.join(map(_words, kinds))}")
-    return {key: parameter.default for key, parameter in known.items()} | options
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    """The alternatives of an annotation such as `float | None`; a Literal is one alternative."""
-    return [annotation] if get_origin(annotation) is Literal or not get_args(annotation) else list(get_args(annotation))
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether an option's value is of the annotated kind; a bool is no number."""
-    if get_origin(kind) is Literal:
-        return any(value == known and type(value) is type(known) for known in get_args(kind))
-    if kind in (int, float):
-        return isinstance(value, int if kind is int else Real) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _words(kind: Any) -> str:
-    """An annotation in words."""
-    if get_origin(kind) is Literal:
-        return " or ".join(map(repr, get_args(kind)))
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word", NoneType: "null"}[kind]
 
 
 @contextlib.contextmanager
