@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from xailib import engine
 from xailib.errors import InputError
 from xailib.images import ImageBatch
+from xailib.metrics.ranks import ranks
 from xailib.models.model import Model
 from xailib.registry import metric
 from xailib.seeding import generator
@@ -123,13 +124,8 @@ def counts(steps: int, pixels: int) -> Tensor:
 
 def ranked(maps: Tensor, images: ImageBatch, ties: Ties, seed: int) -> Tensor:
     """Place of every pixel `(n, h * w)` int32 in the order from most (0) to least important."""
-    ranks = torch.empty(len(maps), maps[0].numel(), dtype=torch.int32)
-    places = torch.arange(ranks.shape[1], dtype=torch.int32)
-    for row, values, image in zip(ranks, -maps.flatten(1), images.pixels.cpu(), strict=True):
-        stream = generator(seed, "ties", image.contiguous().numpy().tobytes())
-        second = torch.randperm(len(places), generator=stream) if ties == "random" else places
-        row[np.lexsort((second.numpy(), values.numpy()))] = places
-    return ranks
+    streams = [generator(seed, "ties", image.contiguous().numpy().tobytes()) for image in images.pixels.cpu()]
+    return ranks(maps.flatten(1), streams if ties == "random" else None)
 
 
 def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Border) -> Tensor:
@@ -163,13 +159,13 @@ def _scores(
     n, _, height, width = images.pixels.shape
     changed = counts(how.steps, height * width)[1:-1].to(model.device)
     pixels = images.pixels.to(model.device)
-    ranks = ranked(maps, images, how.ties, how.seed).to(model.device)
+    order = ranked(maps, images, how.ties, how.seed).to(model.device)
     # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
     mean = model.mean_colour.to(pixels.dtype).expand(1, 3, height, width)
     substrate = mean if how.substrate == "mean" else blurred(pixels, model, how.kernel, how.sigma, how.border)
 
     def perturbed(image: Tensor, sample: Tensor) -> Tensor:
-        own = keep(ranks[image], changed[sample, None]).view(-1, 1, height, width)
+        own = keep(order[image], changed[sample, None]).view(-1, 1, height, width)
         return torch.where(own, pixels[image], substrate if len(substrate) == 1 else substrate[image])
 
     def probability(inputs: Tensor) -> Tensor:

@@ -55,11 +55,15 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
 
 def build_network(record: dict[str, Any]) -> nn.Module:
     """Return the untrained network that a model record names."""
+    return untrained(record["architecture"], len(_class_names(record)), **record.get("model_options", {}))
+
+
+def untrained(name: str, classes: int, **options: Any) -> nn.Module:
+    """Return a network of a registered architecture with random weights from torch's stream."""
     import xailib.models.architectures
     import xailib.models.imagenet_architectures  # noqa: F401  (fills the registry)
 
-    entry = architecture.get(record["architecture"])
-    return entry.function(len(_class_names(record)), **record.get("model_options", {}))
+    return architecture.get(name).function(classes, **options)
 
 
 def wrap(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Model:

@@ -42,3 +42,11 @@ def squeezenet1_1(classes: int) -> nn.Module:
     from torchvision.models import squeezenet1_1 as network
 
     return network(weights=None, num_classes=classes)
+
+
+@architecture("resnet50", label="ResNet-50", cam_layer="layer4", offers=("cam_layer", "gap_linear_head"))
+def resnet50(classes: int) -> nn.Module:
+    """ResNet-50 (He et al. 2016), torchvision's: what ROAR explains and retrains on its three data sets."""
+    from torchvision.models import resnet50 as network
+
+    return network(weights=None, num_classes=classes)

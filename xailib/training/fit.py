@@ -1,8 +1,7 @@
 """Training of the miniature networks: vanilla, L2-PGD-robust and AdvProp, from one recipe."""
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,14 @@ from torch import Tensor, nn
 from xailib.errors import InputError
 from xailib.training.adversary import network_attack
 from xailib.training.advprop import auxiliary_view, join, split, without_auxiliary
+from xailib.training.loop import (
+    batches,
+    mirror_and_shift,
+    one_cycle,
+    parameter_groups,
+    resume_checkpoint,
+    save_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -64,10 +71,12 @@ def fit(
     torch.manual_seed(recipe.seed)
     network = (split(network) if advprop else network).to(memory_format=torch.channels_last).requires_grad_(True)
     optimiser, schedule = _optimiser(network, recipe)
-    start = _resume(checkpoint, network, optimiser, schedule)
+    parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
+    start = resume_checkpoint(checkpoint, **parts)
     began, running = time.perf_counter(), 0.0
-    for step, rows in _batches(len(pixels), recipe, start):
-        batch = _augment(pixels[rows].float().div_(255), recipe.seed, step)
+    for step, rows in batches(len(pixels), recipe.batch_size, recipe.steps, recipe.seed, start):
+        generator = torch.Generator().manual_seed(7_919 * recipe.seed + step)
+        batch = mirror_and_shift(pixels[rows].float().div_(255), 4, generator)
         batch, targets = batch.contiguous(memory_format=torch.channels_last), labels[rows]
         epsilon = recipe.epsilon * min(1.0, (step + 1) / max(1.0, recipe.ramp * recipe.steps))
         with torch.autocast("cpu", torch.bfloat16):
@@ -83,7 +92,7 @@ def fit(
         if (step + 1) % 100 == 0:
             left = (time.perf_counter() - began) / (step + 1 - start) * (recipe.steps - step - 1)
             report(f"step {step + 1}/{recipe.steps}  loss {running:.3f}  epsilon {epsilon:.2f}  {left:.0f} s left")
-            _save(checkpoint, step + 1, network, optimiser, schedule)
+            save_checkpoint(checkpoint, step + 1, **parts)
     network = without_auxiliary(network) if advprop else network
     return network.eval()
 
@@ -110,73 +119,14 @@ def _loss(
     return F.cross_entropy(network(normalise(attacked)).float(), targets)
 
 
-def _batches(count: int, recipe: Recipe, start: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield (step, row indices); the order is a function of the seed and the step alone."""
-    per_epoch = count // recipe.batch_size
-    order, epoch = torch.empty(0, dtype=torch.long), -1
-    for step in range(start, recipe.steps):
-        if step // per_epoch != epoch:
-            epoch = step // per_epoch
-            order = torch.randperm(count, generator=torch.Generator().manual_seed(1_000_003 * recipe.seed + epoch))
-        first = step % per_epoch * recipe.batch_size
-        yield step, order[first : first + recipe.batch_size]
-
-
-def _augment(batch: Tensor, seed: int, step: int) -> Tensor:
-    """Mirror half of the images and shift each batch by up to 4 pixels."""
-    generator = torch.Generator().manual_seed(7_919 * seed + step)
-    mirrored = torch.rand(len(batch), generator=generator) < 0.5
-    batch[mirrored] = batch[mirrored].flip(-1)
-    down, right = torch.randint(-4, 5, (2,), generator=generator).tolist()
-    return F.pad(batch, (4, 4, 4, 4), mode="reflect")[..., 4 + down : 68 + down, 4 + right : 68 + right]
-
-
 def _optimiser(
     network: nn.Module, recipe: Recipe
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = parameter_groups(network, recipe.weight_decay)
     if recipe.optimiser == "sgd":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(groups, recipe.learning_rate, momentum=0.9, nesterov=True)
     elif recipe.optimiser == "adamw":
         optimiser = torch.optim.AdamW(groups, recipe.learning_rate)
     else:
         raise InputError(f"training.optimiser: '{recipe.optimiser}' is not known; use 'sgd' or 'adamw'")
-
-    def one_cycle(step: int) -> float:
-        warm = 0.15 * recipe.steps
-        if step < warm:
-            return max(0.02, step / warm)
-        return max(0.002, 0.5 * (1 + math.cos(math.pi * (step - warm) / (recipe.steps - warm))))
-
-    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, one_cycle)
-
-
-def _save(
-    checkpoint: Path | None, step: int, network: nn.Module, optimiser: torch.optim.Optimizer, schedule: object
-) -> None:
-    if checkpoint is None:
-        return
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),  # type: ignore[attr-defined]
-        "random": torch.get_rng_state(),
-    }
-    partial = checkpoint.with_suffix(".partial")
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(state, partial)
-    partial.replace(checkpoint)
-
-
-def _resume(checkpoint: Path | None, network: nn.Module, optimiser: torch.optim.Optimizer, schedule: object) -> int:
-    if checkpoint is None or not checkpoint.exists():
-        return 0
-    state = torch.load(checkpoint, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])  # type: ignore[attr-defined]
-    torch.set_rng_state(state["random"])
-    return state["step"]
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, recipe.steps))

@@ -1,0 +1,145 @@
+"""Rankings of every image of a store by several estimators, made a chunk at a time and stored as removal levels."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xailib import engine
+from xailib.attribution.estimators import estimate, pool
+from xailib.errors import InputError
+from xailib.models.model import Model
+from xailib.results import atomic, write_json, write_maps
+from xailib.roar.removal import buckets, check_levels, pack
+from xailib.roar.store import Part, Store
+from xailib.roar.view import Ranking
+
+Unit = Literal["pixel", "channel"]
+CHUNK = 256  # images whose maps are in memory at once
+PARTS = ("train", "test")
+
+
+def rank(
+    folders: dict[str, Path],
+    records: Sequence[dict[str, Any]],
+    store: Store,
+    model: Model,
+    *,
+    levels: list[int],
+    unit: Unit = "pixel",
+    target: Literal["predicted", "label"] = "predicted",
+    scale: str = "full",
+    seed: int = 0,
+    maps_of: int = 128,
+    report: Callable[[str], Any] = print,
+) -> None:
+    """Rank the values of all images of a store by estimators that share their passes, and write the rankings.
+
+    For each estimator its folder gets `train_levels.npy` and `test_levels.npy` (4 bits a value: the first level that
+    takes it), `maps.npz` (the maps of the first test images, which the metrics score) and, last, `ranking.json`.
+
+    Args:
+        folders: where each estimator's files go, by its id.
+        records: values of the estimators' files.
+        store: the images.
+        model: the network to explain.
+        levels: ascending percentages.
+        unit: rank whole pixels (channels averaged), or each channel value by itself (the released code).
+        target: explain the class that the network predicts (the paper) or the label.
+        scale: which of the estimators' scales to use.
+        seed: of noise and ties.
+        maps_of: test images whose maps are kept.
+        report: is called with a line on the way.
+    """
+    check_levels(levels)
+    if unit not in ("pixel", "channel") or target not in ("predicted", "label"):
+        raise InputError(f"unit, target: '{unit}', '{target}' are not known; use pixel or channel, predicted or label")
+    side = store.side
+    shape = (side, side) if unit == "pixel" else (3, side, side)
+    digests: dict[str, dict[str, str]] = {id: {} for id in folders}
+    for name in PARTS:
+        part: Part = getattr(store, name)
+        with ExitStack() as stack:
+            files = {
+                id: stack.enter_context(stack.enter_context(atomic(folder / f"{name}_levels.npy")).open("wb"))
+                for id, folder in folders.items()
+            }
+            found = _write(files, records, part, model, shape, levels, target, scale, seed, f"{name}: ", report)
+            for id, (digest, maps, targets) in found.items():
+                digests[id][name] = digest
+                if name == "test":
+                    few = min(maps_of, len(part))
+                    write_maps(folders[id] / "maps.npz", maps[:few], part.ids[:few], targets[:few])
+    for id, folder in folders.items():
+        write_json(folder / "ranking.json", {"levels": levels, "shape": shape, "estimator": id, "sha256": digests[id]})
+
+
+def _write(
+    files: dict[str, Any],
+    records: Sequence[dict[str, Any]],
+    part: Part,
+    model: Model,
+    shape: tuple[int, ...],
+    levels: list[int],
+    target: str,
+    scale: str,
+    seed: int,
+    prefix: str,
+    report: Callable[[str], Any],
+) -> dict[str, tuple[str, Tensor, Tensor]]:
+    """Rank one part into open files; return each estimator's sha256, and the first chunk's per-pixel maps and targets."""
+    width = (int(np.prod(shape)) + 1) // 2
+    for file in files.values():
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(part), width)})
+    digests = {id: hashlib.sha256() for id in files}
+    first: dict[str, tuple[Tensor, Tensor]] = {}
+    began = said = time.monotonic()
+    for start in range(0, len(part), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(part)))
+        pixels = torch.from_numpy(np.array(part.pixels[rows])).float().div_(255)
+        targets = part.labels[rows] if target == "label" else engine.logits(model, pixels).argmax(dim=1)
+        for id, maps in estimate(records, model, pixels, targets, seed=seed, scale=scale).items():
+            packed = pack(buckets(_shaped(maps, shape), levels, part.ids[rows], seed)).numpy()
+            files[id].write(packed.tobytes())
+            digests[id].update(packed.tobytes())
+            first.setdefault(id, (pool(maps), targets))
+        if (now := time.monotonic()) - said > 10:
+            left = (now - began) / rows.stop * (len(part) - rows.stop)
+            report(f"{prefix}{rows.stop:,} of {len(part):,} images, about {left:.0f} s left")
+            said = now
+    report(f"{prefix}{len(part):,} images in {time.monotonic() - began:.0f} s")
+    return {id: (digests[id].hexdigest(), *first[id]) for id in files}
+
+
+def _shaped(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Maps as values to rank: averaged over channels, or a value a channel (a map without channels counts for each)."""
+    if len(shape) == 2:
+        return pool(maps)
+    return maps if maps.ndim == 4 else maps[:, None].expand(-1, 3, -1, -1)
+
+
+def open_ranking(folder: str | Path, name: Literal["train", "test"], part: Part) -> Ranking:
+    """Open what `rank` wrote for one part of a store; the levels stay on disk until they are touched.
+
+    Raises:
+        InputError: no ranking there, or one of other images.
+    """
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / "ranking.json").read_text())
+        packed = np.load(folder / f"{name}_levels.npy", mmap_mode="r")
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no ranking (no {Path(error.filename).name}); run its roar_rank slice first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: not a whole ranking ({error}); delete the folder and rank again") from None
+    shape = tuple(record["shape"])
+    if packed.shape != (len(part), (int(np.prod(shape)) + 1) // 2):
+        raise InputError(f"{folder}: the ranking belongs to other images than the store's; rank again")
+    return Ranking(packed, record["levels"], shape)
