@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from xailib import run, warm
+from xailib import run, slicerun, warm
 from xailib.errors import InputError
 
 PARAMETERS = "x: int = 1  # a number\nout_path: str = 'out.txt'  # output"
@@ -113,9 +113,9 @@ def test_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str], content
 
 def test_files_merge_and_give_a_notebook_what_it_declares(repository: Path) -> None:
     files = [repository / "params" / kind for kind in ("studies/smoke.yaml", "models/mini_resnet_vanilla.yaml")]
-    values = run.merge(files)
+    values = slicerun.merge(files)
     assert values["seed"] == 0 and values["model"] == "mini_resnet_vanilla" and values["precision"] == "fp32"
-    given = run.declared(repository / "notebooks" / "attribute.ipynb", values, set())
+    given = slicerun.declared(repository / "notebooks" / "attribute.ipynb", values, set())
     assert given["limit"] == 4 and "training" not in given and "models" not in given
 
 
@@ -123,19 +123,20 @@ def test_one_key_with_two_values_is_refused(tmp_path: Path, repository: Path) ->
     other = tmp_path / "other.yaml"
     other.write_text((repository / "params/studies/smoke.yaml").read_text().replace("seed: 0", "seed: 1"))
     with pytest.raises(InputError, match=r"other\.yaml: seed: .*another value"):
-        run.merge([repository / "params/studies/smoke.yaml", other])
+        slicerun.merge([repository / "params/studies/smoke.yaml", other])
 
 
 def test_every_slice_accepts_every_shipped_file(repository: Path) -> None:
     folder = repository / "params"
     for model in folder.glob("models/*.yaml"):
-        values = run.merge([folder / "studies/smoke.yaml", folder / "datasets/pictograms.yaml", model])
-        run.declared(
+        values = slicerun.merge([folder / "studies/smoke.yaml", folder / "datasets/pictograms.yaml", model])
+        slicerun.declared(
             repository / "notebooks/predict.ipynb", values, {"predictions_path", "accuracy_path", "record_path"}
         )
     for method in folder.glob("methods/*.yaml"):
-        values = run.merge([folder / "studies/smoke.yaml", method])
-        assert run.declared(repository / "notebooks/attribute.ipynb", values, {"maps_path"})["method"] == method.stem
+        values = slicerun.merge([folder / "studies/smoke.yaml", method])
+        given = slicerun.declared(repository / "notebooks/attribute.ipynb", values, {"maps_path"})
+        assert given["method"] == method.stem
 
 
 def test_a_full_disk_is_one_sentence(notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:

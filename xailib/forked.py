@@ -37,9 +37,9 @@ def run_slice(connection: socket.socket) -> int:
     provisioners.provisioners["forked"] = importlib.metadata.EntryPoint("forked", "xailib.forked:provisioner", "")
     provisioners.default_provisioner_name = "forked"
     threading.Thread(target=_end_with_asker, args=(connection,), daemon=True).start()
-    from xailib import run
+    from xailib import slicerun
 
-    status = run.main(request["words"])
+    status = slicerun.command(request["words"])
     atexit._run_exitfuncs()
     return status
 
