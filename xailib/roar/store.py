@@ -183,7 +183,7 @@ def _write(path: Path, images: Images, side: int, report: Callable[[str], Any]) 
             total += pixels.sum(axis=(0, 2, 3), dtype=np.int64)
             labels += batch.labels.tolist()
             ids += batch.ids
-            if (now := time.monotonic()) - said >= REPORT_SECONDS:
+            if (now := time.monotonic()) - said >= REPORT_SECONDS and len(ids) < count:
                 left = (now - began) / len(ids) * (count - len(ids))
                 report(f"{len(ids):,} of {count:,} images, about {left:.0f} s left")
                 said = now
