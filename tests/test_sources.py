@@ -1,6 +1,7 @@
 """Which files a method or metric is made of: what it imports, however it writes that, and nothing else."""
 
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from xailib import workflow
 from xailib.facts import registry_facts
 from xailib.sources import files, imports
 
+PACKAGE = workflow.ROOT / "xailib"
 LAYOUT = {
     "xailib/__init__.py": "",
     "xailib/errors.py": "",
@@ -84,3 +86,19 @@ def test_what_a_method_really_imports_is_among_its_files() -> None:
         homes = {getattr(value, "__module__", None) or "" for value in vars(module).values()}
         used = {home.removeprefix("xailib.").replace(".", "/") + ".py" for home in homes if home.startswith("xailib.")}
         assert used - {"registry.py", "errors.py"} <= names("attribute", "methods", id), id
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports run one way, late ones too; that a package's `__init__` gathers its own files is no circle."""
+    paths = {path: ".".join(path.relative_to(workflow.ROOT).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for path, name in paths.items()}
+    graph = {
+        name: {
+            other
+            for other in imports(path, workflow.ROOT)
+            if other in modules and not f"{name}.".startswith(other + ".")
+        }
+        for name, path in modules.items()
+    }
+    assert graph["xailib.run"] >= {"xailib.slicerun", "xailib.warm"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
