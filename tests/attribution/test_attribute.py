@@ -20,6 +20,7 @@ QUICK = {
     "gradient": {},
     "integrated_gradients": {"steps": 5, "reference": "random", "trials": 2},
     "shap": {"samples": 5},
+    "guided_backprop": {},
     "kernel_shap": SLIC,
     "cam": {},
     "gradcam": {},
@@ -163,7 +164,7 @@ def test_peak_of_a_planted_object_is_found_by_every_method(make_model, targets):
     )
     nn.init.constant_(network[-1].weight, 1.0)
     model = make_model(network, cam_layer="1", offers=("cam_layer", "gap_linear_head"), mean=(0, 0, 0), std=(1, 1, 1))
-    for name in set(QUICK) - {"random", "centre_gaussian", "sobel"}:
+    for name in set(QUICK) - {"guided_backprop", "random", "centre_gaussian", "sobel"}:  # here is no ReLU to guide
         options = {"output": "logit", "samples": 60, "segments": 30, "hidden": "black"} if SLIC is QUICK[name] else {}
         heat = xai.attribute(name, model, image, targets[:1], **options)[0]
         row, column = divmod(int(heat.argmax()), 24)
@@ -187,8 +188,8 @@ class Window(nn.Module):
 def test_methods_are_listed_in_the_order_of_the_tables():
     names = xai.list_methods()
     assert [n for n in names if n in QUICK] == [
-        "gradient", "integrated_gradients", "shap", "cam", "gradcam", "lime", "kernel_shap", "random",
-        "centre_gaussian", "sobel",
+        "gradient", "integrated_gradients", "shap", "guided_backprop", "cam", "gradcam", "lime", "kernel_shap",
+        "random", "centre_gaussian", "sobel",
     ]  # fmt: skip
     assert attribution.list_methods(family="control") == ["random", "centre_gaussian", "sobel"]
     assert attribution.list_methods("grad*") == ["gradient", "gradcam"]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from xailib import engine
@@ -15,13 +16,20 @@ from xailib.registry import method
 class Guided:
     """A model whose passes are guided; the model itself is not changed.
 
-    Raises, in a pass:
-        InputError: the network executes an activation other than a ReLU, one in a way that cannot be caught (inside a
-            scripted module, say), or no ReLU at all; its guided gradient would be wrong, or the plain one.
+    Raises:
+        InputError: at the start, the network holds a scripted module, whose operations cannot be caught; in a pass, it
+            executes an activation other than a ReLU, or no ReLU at all. Its guided gradient would be wrong, or the
+            plain one.
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        for name, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise InputError(
+                    f"method 'guided_backprop': model '{model.id}' runs the scripted module '{name}', whose operations "
+                    "cannot be guided; it needs a network of Python modules"
+                )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)

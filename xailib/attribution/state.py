@@ -24,7 +24,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     finally:
         for module, (training, inplace), before in zip(modules, flags, hooks, strict=True):
             module.training = training
-            if inplace is not None:
+            if inplace != getattr(module, "inplace", None):  # scripted modules let nobody set it
                 module.inplace = inplace
             for name, entries in before.items():
                 current = getattr(module, name)
