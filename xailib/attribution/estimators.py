@@ -103,15 +103,19 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
     def explain(copies: Tensor, images: Tensor) -> Tensor:
         return function(model, copies, targets[images], seed=seed, **options).detach().float()
 
-    if not registry.estimator.get(record["estimator_form"]).noisy:
-        maps = explain(pixels, torch.arange(len(pixels), device=pixels.device))
-        summary = Moments(maps, torch.zeros_like(maps))
-    else:
-        copies = noisy_copies(pixels, record["estimator_samples"], record["estimator_noise"], seed)
-        summary = moments(explain, copies, together=max(1, batch_size // len(pixels)))
+    try:
+        if not registry.estimator.get(record["estimator_form"]).noisy:
+            maps = explain(pixels, torch.arange(len(pixels), device=pixels.device))
+            summary = Moments(maps, torch.zeros_like(maps))
+        else:
+            copies = noisy_copies(pixels, record["estimator_samples"], record["estimator_noise"], seed)
+            summary = moments(explain, copies, together=max(1, batch_size // len(pixels)))
+    except InputError as error:
+        raise InputError(f"{_file(record)}: {error}") from error
     if not torch.isfinite(summary.mean).all():
         raise InputError(
-            f"method '{entry.name}' gave NaN or infinity for model '{model.id}'; check its weights and {_file(record)}"
+            f"{_file(record)}: method '{entry.name}' gave NaN or infinity for model '{model.id}'; check its weights and "
+            "the options"
         )
     return summary
 
