@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def test_it_defines_nothing(path: Path) -> None:
     for cell in cells(path, "code"):
         nodes = ast.walk(ast.parse(source(cell)))
         assert not [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)]
+
+
+def test_it_hides_no_figure(path: Path) -> None:
+    """A figure of `xailib.plots` is shown as the cell's value; after a semicolon it would not be."""
+    for cell in cells(path, "code"):
+        assert not re.search(r"^(figure|plots\.\w+\(.*\))\s*;\s*$", source(cell), re.MULTILINE)
 
 
 def test_parameters_are_typed_literals_with_a_comment(path: Path) -> None:
