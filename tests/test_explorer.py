@@ -1,12 +1,13 @@
 """The panel of explore.ipynb: one click gives a map, two curves and four scores, and leaves no figure open."""
 
 import time
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 
 import xailib as xai
-from xailib.explorer import explain_one, explorer
+from xailib.explorer import explain_one, explorer, study_images
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,16 @@ def test_a_second_setting_is_explained_with_its_options(study: dict) -> None:
         for name in ("integrated_gradients", "integrated_gradients_abs")
     )
     assert (signed < 0).any() and (absolute >= signed.abs() - 1e-6).all()
+
+
+def test_images_come_in_the_networks_size_and_a_study_may_take_all() -> None:
+    for name in ("foolbox", "ndf"):
+        try:
+            distribution(name)
+        except PackageNotFoundError:
+            pytest.skip("needs the extra 'photos'")
+    photos = xai.load_study("photos")
+    assert photos["limit"] is None
+    assert study_images(photos, "squeezenet1_1").pixels.shape == (20, 3, 227, 227)
+    network, method, image = explorer("photos", model="squeezenet1_1", method="random").children[0].children
+    assert image.max == 19 and len(network.options) == 2 and len(method.options) == len(photos["methods"])

@@ -8,9 +8,9 @@ from torch import Tensor
 
 import xailib as xai
 from xailib import params
-from xailib.datasets import class_names
 from xailib.images import ImageBatch
 from xailib.models.model import Model
+from xailib.slices import image_source
 
 THRESHOLD = 0.5  # localisation of a single image cannot be tuned on others: half of the maximum
 
@@ -21,8 +21,16 @@ def _model(id: str) -> Model:
 
 
 @functools.lru_cache(maxsize=2)
-def _images(dataset: str, limit: int, options: tuple[tuple[str, Any], ...]) -> ImageBatch:
-    return xai.load_images(dataset, limit=limit, **dict(options))
+def _images(dataset: str, limit: int | None, source: tuple[tuple[str, Any], ...]) -> ImageBatch:
+    return xai.load_images(dataset, limit=limit, **dict(source))
+
+
+def study_images(study: dict[str, Any], model: str) -> ImageBatch:
+    """Return the images of a study as a network takes them."""
+    options = params.load_params("datasets", study["dataset"])["dataset_options"]
+    given = {"split": study["split"], "seed": study["seed"], "root": study["root"], **options}
+    source = image_source(study["dataset"], _model(model), **given)
+    return _images(study["dataset"], study["limit"], tuple(source.items()))
 
 
 def explain_one(
@@ -34,8 +42,7 @@ def explain_one(
         the image, its map `(1, h, w)`, the deletion and insertion curves by label, and a table of the four scores.
     """
     classifier = _model(model)
-    source = {"split": study["split"], "root": study.get("root"), **study.get("dataset_options", {})}
-    images = _images(study["dataset"], study["limit"], tuple(source.items())).select([index])
+    images = study_images(study, model).select([index])
     record = params.load_params("methods", method)
     function = record.get("method_function") or method
     options = params.options(record, "methods", scale)
@@ -73,9 +80,10 @@ def explorer(study: str = "pictograms", *, model: str | None = None, method: str
     labels = {params.load_params("models", id)["label"]: id for id in chosen["models"]}
     names = {label: id for id, label in frames.distinct(frames.method_facts(chosen["methods"]))["label"].items()}
     first = model or next(iter(labels.values()))
+    last = (chosen["limit"] or len(study_images(chosen, first))) - 1
     pick_model = widgets.Dropdown(options=labels, value=first, description="Network")
     pick_method = widgets.Dropdown(options=names, value=method, description="Method")
-    pick_image = widgets.IntSlider(0, 0, chosen["limit"] - 1, description="Image", continuous_update=False)
+    pick_image = widgets.IntSlider(0, 0, last, description="Image", continuous_update=False)
     output = widgets.Output()
 
     def show(_: Any = None) -> None:
@@ -87,7 +95,7 @@ def explorer(study: str = "pictograms", *, model: str | None = None, method: str
                 print(error)
                 return
             says = _model(pick_model.value)(images.pixels).softmax(1)[0]
-            kinds = class_names(chosen["dataset"])
+            kinds = _model(pick_model.value).class_names
             title = f"{kinds[int(images.labels[0])]}: the network says {kinds[int(says.argmax())]} ({float(says.max()):.0%})"
             display(plots.overlay(images.pixels[0], maps[0], title))
             steps = len(next(iter(lines.values()))) - 1
