@@ -2,6 +2,8 @@
 
     snakemake                          the default study; profiles/default says how
     snakemake --config study=smoke     another file of params/studies/, or a path to one
+    snakemake --config study=roar_pictograms
+                                       a ROAR study (rules in roar.smk); the default study includes this one
     snakemake -n                       what would run, and why
     snakemake weights                  train the small networks again
 
@@ -10,6 +12,7 @@ stand for what Snakemake does not see: a notebook's code without its outputs, an
 A failed slice leaves its executed notebook in logs/ and the others go on.
 """
 
+import json
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -21,24 +24,28 @@ min_version("9.12")
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
 from xailib.errors import InputError
-from xailib.workflow import gpus, initial_weights, lib_code, nb_code, open_study, use_this_python
+from xailib.workflow import gpus, initial_weights, lib_code, nb_code, open_studies, use_this_python
 
 use_this_python()
 
 try:
-    STUDY = open_study(config.get("study", "pictograms"))
+    STUDY, ROAR = open_studies(config.get("study", "pictograms"))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
 # A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
-GPU = int(config.get("gpu", gpus(STUDY)))
+GPU = int(config.get("gpu", gpus(STUDY.values["device"])))
+FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
+FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
 
 pathvars:
     results=f"results/{STUDY.name}",
     logs=f"logs/{STUDY.name}",
+    roar=f"results/{ROAR.name if ROAR else 'none'}",
+    roar_logs=f"logs/{ROAR.name if ROAR else 'none'}",
 
 
 resource_scopes:
@@ -49,6 +56,9 @@ wildcard_constraints:
     model="[a-z0-9_]+",
     method="[a-z0-9_]+",
     notebook="explainability|correlation|gallery",
+    estimator="[a-z0-9_]+",
+    mode="remove|keep",
+    level="[0-9]+",
 
 
 localrules:
@@ -196,7 +206,7 @@ rule final:
 rule report:
     """One HTML file that needs no network: findings, figures, and every slice's notebook by link."""
     input:
-        expand("<results>/{notebook}.ipynb", notebook=["explainability", "correlation", "gallery"]),
+        FINALS,
     output:
         "<results>/report.html",
     log:
@@ -205,9 +215,16 @@ rule report:
         "environment.yml"
     params:
         folder=subpath(output[0], parent=True),
+        roar=f"--roar results/{ROAR.name}" if ROAR and STUDY.models else "",
         lib=lib_code("analysis"),
     shell:
-        "python -m xailib.analysis.report {params.folder} {output} > {log} 2>&1"
+        "python -m xailib.analysis.report {params.folder} {output} {params.roar} > {log} 2>&1"
+
+
+if ROAR:
+    ROAR_GPU = int(config.get("gpu", gpus(ROAR.values["device"])))
+
+    include: "roar.smk"
 
 
 rule train:

@@ -28,6 +28,10 @@ KINDS = {
     "estimators": "estimator",
 }
 
+# Keys of a study that name other files -> their folder.
+NAMED = {"dataset": "datasets", "models": "models", "methods": "methods", "metrics": "metrics"}
+ESTIMATOR_LISTS = ("estimators", "keep_estimators", "mask_estimators")
+
 
 def load_params(kind: str, id: str) -> dict[str, Any]:
     """Return the checked values of `params/<kind>/<id>.yaml`, defaults filled in.
@@ -44,7 +48,7 @@ def load_params(kind: str, id: str) -> dict[str, Any]:
 
 
 def load_study(path: str | Path) -> dict[str, Any]:
-    """Return a study's checked values; `models`, `methods` and `metrics` become lists of ids.
+    """Return a study's checked values; `models`, `methods`, `metrics` and `estimators` become lists of ids.
 
     The parameter files that the study names are checked too, and all faults are told at once.
 
@@ -57,8 +61,7 @@ def load_study(path: str | Path) -> dict[str, Any]:
             raise InputError(f"unknown study '{path}'{nearest(path.name, ids('studies'))}")
         path = ROOT / "params" / "studies" / f"{path}.yaml"
     study, faults = read(path, "studies")
-    for kind in ("datasets", "models", "methods", "metrics"):
-        key = "dataset" if kind == "datasets" else kind
+    for key, kind in (*NAMED.items(), *((key, "estimators") for key in ESTIMATOR_LISTS)):
         if key not in study or any(fault.startswith(f"{_name(path)}: {key}:") for fault in faults):
             continue
         try:
@@ -118,11 +121,12 @@ def read(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], lis
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         return {}, [f"{_name(path)}: must be a list of 'key: value' lines"]
     kind = kind or next((folder for folder, word in KINDS.items() if word in values), "studies")
-    faults = [f"{_name(path)}: {fault}" for fault in schema.faults(values, KINDS[kind])]
     word = KINDS[kind]
+    shape = "roar_study" if kind == "studies" and "estimators" in values else word  # two kinds of study, one folder
+    faults = [f"{_name(path)}: {fault}" for fault in schema.faults(values, shape)]
     if path.parent == ROOT / "params" / kind and values.get(word, path.stem) != path.stem:
         faults.append(f"{_name(path)}: {word}: '{values[word]}' is not the file's name; write '{word}: {path.stem}'")
-    for key, facts in schema.load(word)["properties"].items():
+    for key, facts in schema.load(shape)["properties"].items():
         if "default" in facts:
             values.setdefault(key, copy.deepcopy(facts["default"]))
     return values, faults

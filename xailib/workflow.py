@@ -18,6 +18,7 @@ from xailib import params
 from xailib.errors import InputError, nearest
 from xailib.facts import registry_facts
 from xailib.params import ROOT
+from xailib.roar_workflow import RoarStudy, open_roar
 
 # The study's values that a stage's results depend on. Others (which models, how large a batch) re-run no slice.
 _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
@@ -30,12 +31,19 @@ STAGES = {
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
 _SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal"))
 SOURCES = {
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
     "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
     "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py"),
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
+    "roar_images": ("images.py", "roar/store.py", "datasets/*.py"),
+    "roar_rank": (*_SHARED, "roar/rank.py", "roar/removal.py", "metrics/ranks.py", "attribution/*.py"),
+    "roar_retrain": ("seeding.py", "models/*.py", "training/loop.py", *ROAR_TRAINING),
+    "roar_trust": (*_SHARED, "roar/*.py", "metrics/*.py", "training/loop.py"),
+    "roar_toy": ("roar/toy.py",),
+    "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
 }
 
 
@@ -61,18 +69,33 @@ class Study:
 
     def needs(self, stage: str) -> str:
         """Return the values that a stage depends on as one stable line of text."""
-        return json.dumps({key: self.values[key] for key in STAGES[stage]}, sort_keys=True)
+        return json.dumps({key: self.values.get(key) for key in STAGES[stage]}, sort_keys=True)
 
 
-def open_study(path: str | Path) -> Study:
+def open_studies(name: str | Path) -> tuple[Study, RoarStudy | None]:
+    """Read the study called `name` with the ROAR study it names; a ROAR study alone comes with an empty grid."""
+    path, values = _read(name)
+    if "estimators" in values:
+        empty: dict[str, Any] = {"models": [], "methods": [], "metrics": [], "pairs": [], "skipped": []}
+        return Study(values["study"], path, values, **empty), open_roar(path, values)
+    study = open_study(name)
+    return study, open_roar(*_read(values["roar"])) if values["roar"] else None
+
+
+def _read(name: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The path of a study's file, and its checked values."""
+    path = Path(name) if Path(name).suffix else ROOT / "params" / "studies" / f"{name}.yaml"
+    values = params.load_study(path if path.exists() else path.stem)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path, values
+
+
+def open_study(name: str | Path) -> Study:
     """Read a study with every parameter file it names, check them against the code, and lay out its grid.
 
     Raises:
         InputError: every fault of every file, in one message.
     """
-    path = Path(path) if Path(path).suffix else ROOT / "params" / "studies" / f"{path}.yaml"
-    values = params.load_study(path if path.exists() else path.stem)
-    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    path, values = _read(name)
     kinds = {
         kind: {id: params.load_params(kind, id) for id in values[kind]} for kind in ("models", "methods", "metrics")
     }
@@ -139,10 +162,10 @@ def use_this_python() -> None:
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 
 
-def gpus(study: Study) -> int:
-    """Return how many GPUs a slice asks for: 1 where there is one and the study does not say `device: cpu`."""
+def gpus(device: str) -> int:
+    """Return how many GPUs a slice asks for: 1 where there is one and the study's `device` is not cpu."""
     devices = ("/dev/nvidiactl", "/dev/kfd")  # NVIDIA's and AMD's drivers; asking torch would load it
-    return int(study.values["device"] != "cpu" and any(map(os.path.exists, devices)))
+    return int(device != "cpu" and any(map(os.path.exists, devices)))
 
 
 def initial_weights(model: str) -> list[str]:

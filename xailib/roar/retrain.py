@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from xailib.errors import InputError
 from xailib.results import write_json
 from xailib.roar.network import STD, new_network
-from xailib.roar.recipe import Recipe, augment, optimiser
+from xailib.roar.recipe import Recipe
+from xailib.roar.steps import augment, optimiser
 from xailib.roar.view import View
 from xailib.training.loop import batches, resume_checkpoint, save_checkpoint
 
