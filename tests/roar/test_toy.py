@@ -141,3 +141,16 @@ def test_the_frame_is_tidy() -> None:
 def test_bad_input_is_named(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         toy.curves(**options)
+
+
+@pytest.mark.parametrize("noise_terms", [["scalar"], ["scalar", "vector"]])
+def test_the_figure_has_two_panels_a_noise_term(frame: pd.DataFrame, noise_terms: list[str]) -> None:
+    from xailib.plots.roar_toy import toy_curves
+
+    figure = toy_curves(frame[frame["noise_term"].isin(noise_terms)])
+    panels = figure.axes
+    assert len(panels) == 2 * len(noise_terms)
+    shown = {line.get_label(): line.get_ydata() for line in panels[0].lines}
+    expected = curve(frame, "scalar", "inverted", "retrained")["accuracy"]
+    np.testing.assert_allclose(shown["inverted ranking: informative inputs last"], 100 * expected)
+    assert "Without" in panels[1].get_title()
