@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import statistics
-from xailib.analysis.claims import CLAIMS, FEWEST_UNITS, RULES
+from xailib.analysis import claims, roar_rules, statistics
+from xailib.analysis.claims import FEWEST_UNITS
 from xailib.analysis.scores import Array
 from xailib.analysis.statistics import Estimate
 
+CLAIMS = {**claims.CLAIMS, **roar_rules.CLAIMS}
+RULES = {**claims.RULES, **roar_rules.RULES}
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
 

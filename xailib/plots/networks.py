@@ -108,15 +108,16 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 @styled
-def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame) -> Figure:
+def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "networks") -> Figure:
     """Draw Spearman's rho of each pair of criteria; coefficients below the critical value are set in grey.
 
     Args:
         pairs: `correlation.correlate` over all pairs.
         facts: `Criteria.facts`.
+        unit: what n counts.
     """
     if pairs.empty or pairs["rho"].isna().all():
-        return empty("Too few networks for correlations: at least three are needed.")
+        return empty(f"Too few {unit} for correlations: at least three are needed.")
     names = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
     labels = [facts.loc[name, "label"] + ARROWS.get(facts.loc[name, "better"], "") for name in names]
     matrix = np.full((len(names), len(names)), np.nan)
@@ -144,8 +145,10 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame) -> Figure:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, label="Spearman's ρ", shrink=0.6)
+    counts = sorted({int(pairs["n"].min()), int(pairs["n"].max())})
+    bold = f"|ρ| ≥ {pairs['critical'].min():.2f} (p < 0.05)" if len(counts) == 1 else "p < 0.05"
     axes.set_title(
-        f"n = {int(pairs['n'].max())} networks; bold: |ρ| ≥ {pairs['critical'].min():.2f} (p < 0.05)",
+        f"n = {' to '.join(map(str, counts))} {unit}; bold: {bold}",
         fontsize=12,
         color=GREY,
         loc="left",

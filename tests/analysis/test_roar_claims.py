@@ -1,0 +1,143 @@
+"""The claims R1 to R8 on planted accuracies: the verdict must be the planted one, also when it is reversed or unclear."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import roar_synthetic
+from roar_synthetic import study
+
+from xailib.analysis import roar_findings, roar_rules
+from xailib.analysis.roar_claims import r1_base_below_random, r2_widest_at_top, r3_sobel, r4_smoothgrad
+from xailib.analysis.roar_claims_more import r5_ensembles, r6_best_base, r7_keep, r8_retraining
+from xailib.analysis.roar_curves import curves
+
+BASES = list(roar_rules.BASES)
+LIKE_RANDOM = {name: 0.3 for name in ("", "smoothgrad_", "squared_", "smoothgrad_squared_", "vargrad_")}
+LIKE_RANDOM |= {"smoothgrad_squared_integrated": 0.3, "vargrad_integrated": 0.3, "sobel": 0.3}
+NO_IG = {"smoothgrad_squared_integrated": 0.85, "vargrad_integrated": 0.85, "smoothgrad_squared_": 0.5, "vargrad_": 0.5}
+FEW = 40
+
+PLANTED = [
+    (r1_base_below_random, {}, "supported"),
+    (r1_base_below_random, {"slopes": dict.fromkeys(BASES, 0.5)}, "contradicted"),
+    (r1_base_below_random, {"slopes": {"gradient": 0.6}}, "contradicted"),
+    (r1_base_below_random, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    # worse than Random on average, but better at the lowest level: no support for "at every level"
+    (r1_base_below_random, {"slopes": {"gradient": {10: 0.3, 50: 0.02, 90: 0.02}}}, "undecided"),
+    (r2_widest_at_top, {"images": 2000}, "supported"),
+    (r2_widest_at_top, {"slopes": {"random": {10: 0.02, 50: 0.5, 90: 0.2}}}, "contradicted"),
+    (r2_widest_at_top, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    (r3_sobel, {}, "supported"),
+    (r3_sobel, {"slopes": {"sobel": 0.0}}, "contradicted"),
+    (r3_sobel, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    (r4_smoothgrad, {}, "supported"),
+    (r4_smoothgrad, {"slopes": {"smoothgrad_": 0.5}}, "contradicted"),
+    (r4_smoothgrad, {"slopes": {"gradient": 0.0}, "images": 2000}, "contradicted"),
+    (r4_smoothgrad, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    (r5_ensembles, {}, "supported"),
+    (r5_ensembles, {"slopes": {"vargrad_": 0.1}}, "contradicted"),
+    (r5_ensembles, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    # better than all others, but not by far
+    (r5_ensembles, {"images": 2000, "slopes": {**LIKE_RANDOM, **dict.fromkeys(roar_rules.ENSEMBLES, 0.38)}}, "undecided"),
+    (r6_best_base, {}, "supported"),
+    (r6_best_base, {"slopes": NO_IG}, "contradicted"),
+    (r6_best_base, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    (r7_keep, {}, "supported"),
+    (r7_keep, {"slopes": LIKE_RANDOM, "keep_slopes": {"random": {10: 0.8, 50: 0.8, 90: 0.8}}}, "contradicted"),
+    (r7_keep, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
+    (r8_retraining, {}, "supported"),
+    (r8_retraining, {"no_retraining": 0.0}, "contradicted"),
+    (r8_retraining, {"images": FEW, "no_retraining": 0.3}, "undecided"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("test", "effects", "verdict"), PLANTED, ids=[f"{t.__name__[:2]}-{v}" for t, e, v in PLANTED])
+def test_planted_verdict(test, effects, verdict: str) -> None:
+    found = test(curves(study(seed=1, **effects), 200, 0))
+    assert found.verdict == verdict, found
+    assert found.sentence and "nan" not in found.sentence
+
+
+def test_planted_sizes_are_recovered() -> None:
+    found = curves(study(images=2000, seeds=3), 300, 0)
+    parts = {part.name: part.estimate for part in r1_base_below_random(found).parts}
+    planted = (0.30 - 0.15) * np.mean([0.1, 0.5, 0.9])
+    assert parts["GRAD"].low < planted < parts["GRAD"].high and parts["GRAD"].n == 2000
+    parts = {part.name: part for part in r4_smoothgrad(found).parts}
+    assert parts["SG-GRAD minus GRAD"].estimate.value == pytest.approx(0.1 * 0.9, abs=0.03)
+    parts = {part.name: part.estimate.value for part in r7_keep(found).parts}
+    assert parts["remove 90 %"] == pytest.approx(0.75 * 0.9, abs=0.03) and parts["keep 90 %"] < 0.06
+
+
+def test_the_papers_own_numbers_stand_beside_ours() -> None:
+    table = roar_findings.examine(curves(study(), 100, 0))
+    rows = table.set_index(["finding", "part"])
+    assert rows.loc[("R1", "GB at its best level"), "paper_Birdsnap"] == pytest.approx((58.47 - 60.11) / 100)
+    assert rows.loc[("R4", "SG-GRAD minus Random"), "paper_ImageNet"] == pytest.approx((70.10 - 63.53) / 100)
+    assert rows.loc[("R5", "headline"), "paper_Food-101"] == pytest.approx((68.37 - 27.81) / 100)
+    assert rows.loc[("R6", "headline"), "paper_Birdsnap"] == pytest.approx((14.93 - 5.20) / 100)
+    assert rows.loc[("R7", "keep 90 %"), "paper_ImageNet"] == pytest.approx((73.96 - 71.56) / 100)
+    assert rows.loc[("R8", "Random"), "paper_ImageNet"] == pytest.approx((63.53 - 0.5) / 100)
+    assert np.isnan(rows.loc[("R8", "Random"), "paper_Birdsnap"])
+    shown = roar_findings.headlines(table)._repr_html_() + roar_findings.parts(table)._repr_html_()
+    assert "Birdsnap +8.1" in shown and "supported" in shown and "-1.6" in shown
+
+
+def test_the_papers_numbers_are_at_the_levels_and_of_the_rankings_that_we_have() -> None:
+    few = ("random", "sobel", "gradient", "smoothgrad_squared_gradient")
+    table = roar_findings.examine(curves(study(estimators=few, levels=(50, 70)), 50, 0))
+    rows = table.set_index(["finding", "part"])
+    # at 70 %, of these four: Random 46.45, Sobel 53.82, GRAD 58.91 against SG-SQ-GRAD 25.34
+    assert rows.loc[("R5", "headline"), "paper_Birdsnap"] == pytest.approx((46.45 - 25.34) / 100)
+    assert (
+        rows.loc[("R4", "headline"), "verdict"] == "undecided" and "needs" in rows.loc[("R4", "headline"), "sentence"]
+    )
+    other = roar_findings.examine(curves(study(estimators=few, levels=(25,)), 50, 0))
+    assert not [name for name in other if name.startswith("paper_")]  # no level in common
+
+
+def test_the_paper_agrees_with_itself_where_its_own_table_does() -> None:
+    """Section by section: the paper's claims, put to its own numbers, hold or fail where arithmetic says so."""
+    table = roar_findings.examine(curves(study(levels=(10, 30, 50, 70, 90)), 20, 0)).set_index(["finding", "part"])
+    papers = [name for name in table if name.startswith("paper_")]
+    assert (table.loc[("R1", "headline"), papers] > 0).all()
+    assert (table.loc[("R5", "headline"), papers] > roar_rules.FAR).all()
+    assert (table.loc[("R4", "headline"), papers] > 0).all()
+    assert table.loc[("R2", "GRAD"), "paper_ImageNet"] == pytest.approx((66.75 - 63.53 - 70.72 + 67.06) / 100)
+
+
+def test_a_study_without_trainings_is_undecided() -> None:
+    frames = study(estimators=("random",))
+    frames = roar_synthetic.without(frames, frames.roar["level"] > 0)
+    table = roar_findings.examine(curves(frames, 20, 0))
+    headlines = table[table["part"] == "headline"]
+    assert list(headlines["finding"]) == list(roar_rules.CLAIMS) and set(headlines["verdict"]) == {"undecided"}
+    roar_findings.headlines(table)._repr_html_()
+
+
+def test_one_failed_cell_takes_only_its_ranking_out() -> None:
+    frames = study()
+    lost = (frames.roar["estimator"] == "gradient") & (frames.roar["level"] == 90)
+    frames = roar_synthetic.without(frames, lost)
+    found = r1_base_below_random(curves(frames, 100, 0))
+    assert [part.name for part in found.parts] == [
+        "the best of them",
+        "GB",
+        "GB at its best level",
+        "IG",
+        "IG at its best level",
+    ]
+
+
+def test_null_study_supports_nothing() -> None:
+    wrong = 0
+    for seed in range(4):
+        found = curves(study(seed, images=300, slopes=LIKE_RANDOM), 200, 0)
+        for test in (r1_base_below_random, r2_widest_at_top, r4_smoothgrad, r5_ensembles, r6_best_base):
+            wrong += test(found).verdict == "supported"
+    assert wrong <= 1
+
+
+def test_same_seed_same_table() -> None:
+    first, again = (roar_findings.examine(curves(study(), 100, 3)) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)

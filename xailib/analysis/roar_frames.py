@@ -1,0 +1,191 @@
+"""The tidy frames of one ROAR study: every training, every check, and the facts of the estimators beside them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xailib.analysis.frames import distinct, find_folder
+from xailib.errors import InputError
+from xailib.results import read_table
+
+FAMILIES = {
+    "plain": "base",
+    "squared": "squared",
+    "smoothgrad": "smoothgrad",
+    "smoothgrad_then_squared": "squared",
+    "smoothgrad_squared": "ensemble",
+    "vargrad": "ensemble",
+}
+CONTROLS = ("random", "sobel", "centre_gaussian")
+ORDER = ("base", "smoothgrad", "squared", "ensemble", "control", "check")
+COLUMNS = ["estimator", "mode", "level", "seed", "accuracy", "n", "epochs", "seconds", "status", "correct"]
+TRUST_COLUMNS = ["estimator", "check", "mode", "level", "seed", "value", "n", "correct"]
+
+
+@dataclass(frozen=True, eq=False)  # one study, one identity: what is computed from it can be kept
+class RoarFrames:
+    """What the trainings and checks of a ROAR study measured.
+
+    Attributes:
+        roar: trainings that ended well: estimator ("none": unchanged images, level 0), mode (remove, keep), level
+            (percent), seed, accuracy [0, 1], n (test images), epochs, seconds, correct (packed bits, see `hits`).
+        trust: checks: estimator, check, mode, level, seed, value, n, correct (empty where there are no hits).
+        failed: trainings and checks that failed or are missing: estimator, mode, level, seed, status (why).
+        estimators: indexed by estimator: label, method, form, family (base, smoothgrad, squared, ensemble, control, or
+            check for the blurred and redrawn rankings that test ROAR itself).
+        study: the study's values.
+        classes: how many; a network that sees nothing is right in one of so many cases.
+    """
+
+    roar: pd.DataFrame
+    trust: pd.DataFrame
+    failed: pd.DataFrame
+    estimators: pd.DataFrame
+    study: dict[str, Any]
+    classes: int
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a network that sees nothing, classes being equally frequent."""
+        return 1 / self.classes
+
+    @property
+    def levels(self) -> list[int]:
+        """The removal levels in percent, without 0."""
+        return sorted(int(level) for level in self.roar["level"].unique() if level > 0)
+
+    @property
+    def seeds(self) -> int:
+        """How many trainings a cell has at most."""
+        cells = self.roar.groupby(["estimator", "mode", "level"]).size()
+        return int(cells.max()) if len(cells) else 0
+
+    @property
+    def images(self) -> int:
+        """How many test images every training was tested on."""
+        return int(self.roar["n"].max()) if len(self.roar) else 0
+
+
+def hits(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Unpack which test images each row got right: bool `(rows, n)`; the rows must have one `n`."""
+    n = int(rows["n"].iloc[0])
+    packed = np.stack([np.frombuffer(row, np.uint8) for row in rows["correct"]])
+    return np.unpackbits(packed, axis=1, count=n).astype(bool)
+
+
+def read_roar(
+    results_dir: str | Path, study: Mapping[str, Any] | None = None, *, classes: int | None = None
+) -> RoarFrames:
+    """Read the collected tables of a ROAR study from its results folder (relative to here or to the repository).
+
+    Args:
+        results_dir: holds `roar.parquet` and, where the checks were run, `trust.parquet`.
+        study: the study's values; by default those of its parameter file.
+        classes: how many; by default counted in the study's image store, else in its data set.
+
+    Raises:
+        InputError: a missing or damaged table, an unknown estimator, or a training whose accuracy is not what its hits
+            say.
+    """
+    from xailib.analysis.facts import study_values
+
+    folder = find_folder(results_dir)
+    values = dict(study) if study is not None else study_values(folder)
+    table = _checked(read_table(folder / "roar.parquet"), COLUMNS, folder / "roar.parquet")
+    trust = pd.DataFrame(columns=TRUST_COLUMNS)
+    if (folder / "trust.parquet").exists():
+        trust = _checked(read_table(folder / "trust.parquet"), TRUST_COLUMNS, folder / "trust.parquet")
+    well = (table["status"] == "ok") & table["accuracy"].notna() & (table["correct"].map(len) > 0)
+    roar = table[well].reset_index(drop=True)
+    _agree(roar, "accuracy", folder / "roar.parquet")
+    _agree(trust[trust["correct"].map(len) > 0], "value", folder / "trust.parquet")
+    unclear = trust[trust["value"].isna()]
+    unclear = unclear.assign(status="no result of check " + unclear["check"].astype(str))
+    failed = pd.concat([table[~well], missing(table), unclear], ignore_index=True)
+    names = [name for name in dict.fromkeys([*table["estimator"], *trust["estimator"]]) if name != "none"]
+    return RoarFrames(
+        roar=roar,
+        trust=trust,
+        failed=failed[["estimator", "mode", "level", "seed", "status"]],
+        estimators=estimator_facts(names),
+        study=values,
+        classes=classes or count_classes(folder, values),
+    )
+
+
+def missing(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the trainings that an estimator lacks beside the levels and seeds that others of its mode have."""
+    rows = []
+    for mode, part in table[table["level"] > 0].groupby("mode"):
+        known = set(part[["estimator", "level", "seed"]].itertuples(index=False, name=None))
+        names, levels, seeds = (part[name].unique() for name in ("estimator", "level", "seed"))
+        rows += [
+            {"estimator": name, "mode": mode, "level": level, "seed": seed, "status": "missing: was not run"}
+            for name in names for level in sorted(levels) for seed in sorted(seeds)
+            if (name, level, seed) not in known
+        ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["estimator", "mode", "level", "seed", "status"])
+
+
+def estimator_facts(names: Sequence[str]) -> pd.DataFrame:
+    """Return label, method, form and family of estimators, from their parameter files, by family."""
+    from xailib.params import load_params
+
+    rows = [describe(name, load_params("estimators", name)) for name in names]
+    table = pd.DataFrame(rows, columns=["estimator", "label", "method", "form", "family"]).set_index("estimator")
+    places = table["family"].map({name: i for i, name in enumerate(ORDER)})
+    return distinct(table.loc[places.sort_values(kind="stable").index])
+
+
+def describe(name: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return one estimator's facts; a blurred or redrawn ranking is a check on ROAR, not an estimator."""
+    method, form = values.get("estimator_method", name), values.get("estimator_form", "plain")
+    family = FAMILIES.get(form, "base")
+    if method in CONTROLS:
+        family = "control"
+    if values.get("estimator_blur") or values.get("estimator_redraw"):
+        family = "check"
+    label = values.get("estimator_label", name)
+    return {"estimator": name, "label": label, "method": method, "form": form, "family": family}
+
+
+def count_classes(folder: Path, study: Mapping[str, Any]) -> int:
+    """Return how many classes a study's data set has, from its image store or else from the data set itself."""
+    store = folder / "store" / "store.json"
+    if store.exists():
+        return len(json.loads(store.read_text(encoding="utf-8"))["class_names"])
+    if not study.get("dataset"):
+        raise InputError(
+            f"{folder}: neither an image store nor the study says how many classes there are; give the data set"
+        )
+    from xailib.datasets import class_names
+    from xailib.params import load_params
+
+    record = load_params("datasets", study["dataset"])
+    options = {**record.get("dataset_options", {}), **study.get("image_options", {}), "root": study.get("root")}
+    return len(class_names(record.get("dataset_function", study["dataset"]), **options))
+
+
+def _checked(table: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise InputError(f"{path}: has no column '{lacking[0]}'; it needs {', '.join(columns)}")
+    table = table.astype({name: object for name in table.select_dtypes("category").columns})
+    return table.assign(mode=table["mode"].fillna(""))
+
+
+def _agree(rows: pd.DataFrame, column: str, path: Path) -> None:
+    """Refuse a row whose accuracy is not the share of its hits, or whose hits are of another length."""
+    for row in rows.itertuples():
+        value, bits = getattr(row, column), np.frombuffer(row.correct, np.uint8)
+        if len(bits) != -(-row.n // 8) or abs(np.unpackbits(bits, count=int(row.n)).mean() - value) > 1e-4:
+            raise InputError(
+                f"{path}: {row.estimator} {row.mode} {row.level} % seed {row.seed} has accuracy {value:.4f}, which its "
+                f"{row.n} hits do not say; delete the file and collect again"
+            )

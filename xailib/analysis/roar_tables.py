@@ -1,0 +1,155 @@
+"""Tables of a ROAR study: accuracies at every level, with the gap to Random, and the paper's beside ours."""
+
+import numpy as np
+import pandas as pd
+
+from xailib.analysis.roar_curves import Curves, racu
+from xailib.analysis.roar_frames import RoarFrames
+from xailib.analysis.roar_paper import DATASETS, paper_curves
+from xailib.analysis.table import Table
+
+RACU = "RACU"
+
+
+def describe(frames: RoarFrames) -> str:
+    """Return one Markdown paragraph: what the study holds, what its intervals cover, what failed."""
+    trained = len(frames.roar)
+    kept = frames.roar.loc[frames.roar["mode"] == "keep", "estimator"].nunique()
+    text = (
+        f"Study **{frames.study.get('study', '')}**: {len(frames.estimators)} rankings, "
+        f"{trained} trainings at {', '.join(map(str, frames.levels))} % "
+        f"({frames.seeds} a cell; {kept} rankings also with the most important inputs kept), each tested on "
+        f"**{frames.images} images** of {frames.classes} classes (chance {frames.chance:.1%})."
+    )
+    if frames.seeds < 2:
+        text += " *With one training a cell the intervals cover the test images only, not another training.*"
+    if len(frames.failed):
+        text += f" **{len(frames.failed)} trainings or checks failed or are missing** and are left out; they are listed below."
+    return text
+
+
+def accuracy_table(frames: RoarFrames, found: Curves) -> pd.DataFrame:
+    """Return every mean accuracy with its 95 % interval and its gap to Random in the same mode, one row a cell.
+
+    Columns: estimator ("none" at level 0), label, method, form, family, mode, level, accuracy, low, high, gap, gap_low,
+    gap_high (all in [0, 1]; NaN where not measured), seeds (trainings), n (test images).
+    """
+    counts = _counts(frames)
+    rows = []
+    clean = found.estimate(found.clean)
+    if np.isfinite(clean.value):
+        trainings = int((frames.roar["level"] == 0).sum())
+        rows.append(
+            {"estimator": "none", "label": "Unchanged", "mode": "remove", "level": 0, "accuracy": clean.value}
+            | {"low": clean.low, "high": clean.high, "seeds": trainings, "n": found.n}
+        )
+    for mode in found.modes:
+        for name in found.known(mode):
+            for i, level in enumerate(found.levels):
+                draws, random = found.of(mode, name)[:, i], found.of(mode, "random")[:, i]
+                own, gap = found.estimate(draws), found.estimate(draws - random)
+                if np.isfinite(own.value):
+                    row = {"estimator": name, **frames.estimators.loc[name], "mode": mode, "level": level}
+                    row |= {"accuracy": own.value, "low": _unit(own.low), "high": _unit(own.high)}
+                    row |= {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
+                    rows.append(row | counts[name, mode, level])
+    names = ["estimator", "label", "method", "form", "family", "mode", "level"]
+    names += ["accuracy", "low", "high", "gap", "gap_low", "gap_high", "seeds", "n"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def racu_table(frames: RoarFrames, found: Curves) -> pd.DataFrame:
+    """Return Recursive ROAR's area score of each estimator with its 95 % interval (`roar_curves.racu`)."""
+    rows = []
+    for name, draws in racu(found).items():
+        own = found.estimate(draws)
+        row = {"estimator": name, **frames.estimators.loc[name], "racu": own.value, "low": own.low, "high": own.high}
+        rows.append(row | {"n": found.n})
+    names = ["estimator", "label", "method", "form", "family", "racu", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def by_level(
+    frames: RoarFrames, accuracy: pd.DataFrame, mode: str = "remove", area: pd.DataFrame | None = None
+) -> Table:
+    """Return rankings x levels: mean accuracy in percent, the best ranking of each level in bold, controls in grey.
+
+    Args:
+        accuracy: `accuracy_table`.
+        mode: remove (lower is better) or keep (higher is better).
+        area: `racu_table`, for a column of its own.
+    """
+    part = accuracy[(accuracy["mode"] == mode) & (accuracy["level"] > 0)]
+    cells = 100 * part.pivot(index="estimator", columns="level", values="accuracy")
+    names = [name for name in frames.estimators.index if name in cells.index]
+    cells = cells.loc[names]
+    control = frames.estimators.loc[names, "family"].isin(["control", "check"]).to_numpy()
+    frame = cells.set_axis([f"{level} %" for level in cells], axis=1)
+    frame["mean"] = cells.mean(axis=1, skipna=False)
+    if len(cells.columns) and "random" in cells.index:
+        top = cells.columns[-1]
+        frame[f"{top} % minus Random"] = cells[top] - cells.loc["random", top]
+    signs = np.full(frame.shape[1], -1.0 if mode == "remove" else 1.0)
+    if area is not None:
+        frame[RACU] = area.set_index("estimator")["racu"].reindex(names)
+        signs = np.append(signs, 1.0)
+    good = np.where(control[:, None] | frame.isna(), -np.inf, frame.to_numpy(float) * signs)
+    best = (good == good.max(axis=0, initial=-np.inf)) & np.isfinite(good)
+    labels = frames.estimators.loc[names, "label"].to_numpy()
+    word = {"remove": "removed (ROAR; lower is better)", "keep": "kept (KAR; higher is better)"}[mode]
+    caption = f"Accuracy in % with the most important inputs {word}: n = {frames.images} test images, {frames.seeds} trainings"
+    return Table(
+        frame.set_axis(labels), caption, pd.DataFrame(best, labels, frame.columns), tuple(labels[control]), 2, part
+    )
+
+
+def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Table:
+    """Return rankings x (level, data set): accuracy minus Random's in points, ours beside the paper's three data sets.
+
+    Only levels and rankings that both have; accuracies of different data sets and networks can only be set beside each
+    other as differences.
+    """
+    papers = {name: paper_curves(name) for name in DATASETS}
+    theirs = next(iter(papers.values()))
+    levels = [level for level in found.levels if level in theirs.levels]
+    names = [name for name in found.known(mode) if name in theirs.estimators and name != "random"]
+    columns, rows = {}, []
+    for level in levels:
+        for source, curves in {"here": found, **papers}.items():
+            gaps = curves.of(mode, names, [level])[:, :, 0] - curves.of(mode, "random", [level])
+            columns[f"{level} %, {source}"] = 100 * gaps[0]
+            for i, name in enumerate(names):
+                own = curves.estimate(gaps[:, i])
+                row = {"estimator": name, "mode": mode, "level": level, "source": source, "minus_random": own.value}
+                rows.append(row | {"low": own.low, "high": own.high})
+    labels = frames.estimators.loc[names, "label"].to_numpy()
+    frame = pd.DataFrame(columns, index=labels)
+    word = {"remove": "removed", "keep": "kept"}[mode]
+    caption = (
+        f"Accuracy minus Random's in points, the most important inputs {word}: this study beside the paper's Table 2"
+    )
+    quiet = tuple(frames.estimators.loc[[name for name in names if name == "sobel"], "label"])
+    return Table(
+        frame, caption, frame.eq(frame.min() if mode == "remove" else frame.max()), quiet, 1, pd.DataFrame(rows)
+    )
+
+
+def failures(frames: RoarFrames) -> Table:
+    """Return the trainings that failed or are missing, one row each, with the reason."""
+    known = frames.estimators["label"]
+    table = frames.failed.assign(estimator=frames.failed["estimator"].map(known).fillna(frames.failed["estimator"]))
+    table = table.astype(str).rename(columns={"status": "why"}).set_index("estimator")
+    return Table(table, f"Trainings and checks that are left out: {len(table)}", plain=frames.failed)
+
+
+def _counts(frames: RoarFrames) -> dict[tuple[str, str, int], dict[str, int]]:
+    """Return (estimator, mode, level) -> how many trainings and test images; checks have modes as in `Curves`."""
+    checks = frames.trust.assign(mode=frames.trust["check"] + "_" + frames.trust["mode"])
+    both = pd.concat([frames.roar, checks])[["estimator", "mode", "level", "n"]]
+    cells = both.groupby(["estimator", "mode", "level"])["n"].agg(["size", "max"])
+    return {(str(a), str(b), int(c)): {"seeds": int(s), "n": int(n)} for (a, b, c), (s, n) in cells.iterrows()}
+
+
+def _unit(value: float) -> float:
+    """An accuracy's end of interval within [0, 1]; NaN stays."""
+    return float(np.clip(value, 0, 1))
