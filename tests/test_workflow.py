@@ -27,7 +27,13 @@ SMOKE = "params/studies/smoke.yaml"
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("s")
-    yield World(root)
+    world = World(root)
+    # The study's data set is a second setting of the pictograms: a file and nothing else.
+    (world.root / "params/datasets/level.yaml").write_text(
+        "dataset: level\ndataset_function: pictograms\ndataset_references: train\ndataset_options: {turn: 0.0}\n"
+    )
+    world.edit(SMOKE, lambda t: t.replace("dataset: pictograms", "dataset: level"))
+    yield world
     for path in sorted((root / "t").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
 
@@ -79,6 +85,11 @@ def test_every_slice_says_where_it_comes_from(finished: World) -> None:
         assert record["peak_memory_mib"]["resident"] < 4096 and record["passes"]["forward"] >= 0
     gradient = json.loads((finished.results / SMOKE_MODELS[0] / "gradient" / "attribute.json").read_text())
     assert gradient["passes"]["forward"] == 4 and gradient["passes"]["backward"] == 4
+
+
+def test_a_second_setting_of_a_data_set_is_what_the_slices_explain(finished: World) -> None:
+    record = json.loads((finished.results / SMOKE_MODELS[0] / "gradient" / "attribute.json").read_text())
+    assert record["parameters"]["dataset"] == "level" and record["parameters"]["turn"] == 0.0
 
 
 def test_slices_leave_no_machine_paths_in_their_notebooks(finished: World) -> None:

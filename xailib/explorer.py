@@ -27,10 +27,11 @@ def _images(dataset: str, limit: int | None, source: tuple[tuple[str, Any], ...]
 
 def study_images(study: dict[str, Any], model: str) -> ImageBatch:
     """Return the images of a study as a network takes them."""
-    options = params.load_params("datasets", study["dataset"])["dataset_options"]
-    given = {"split": study["split"], "seed": study["seed"], "root": study["root"], **options}
-    source = image_source(study["dataset"], _model(model), **given)
-    return _images(study["dataset"], study["limit"], tuple(source.items()))
+    record = params.load_params("datasets", study["dataset"])
+    function = record.get("dataset_function", study["dataset"])
+    given = {"split": study["split"], "seed": study["seed"], "root": study["root"], **record["dataset_options"]}
+    source = image_source(function, _model(model), **given)
+    return _images(function, study["limit"], tuple(source.items()))
 
 
 def explain_one(

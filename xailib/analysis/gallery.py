@@ -52,8 +52,9 @@ def study_images(
     from xailib.datasets import load_images
     from xailib.params import load_params
 
-    options = load_params("datasets", dataset).get("dataset_options", {})
-    images = load_images(dataset, split=split, limit=min(limit or most, most), seed=seed, root=root, **options)
+    record = load_params("datasets", dataset)
+    source = {"split": split, "seed": seed, "root": root, **record["dataset_options"]}
+    images = load_images(record.get("dataset_function", dataset), limit=min(limit or most, most), **source)
     if set(images.ids) & set(frames.images) != set(images.ids):
         other = next(name for name in images.ids if name not in frames.images)
         raise InputError(
