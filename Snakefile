@@ -24,7 +24,8 @@ min_version("9.12")
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
 from xailib.errors import InputError
-from xailib.workflow import gpus, initial_weights, lib_code, nb_code, open_studies, use_this_python
+from xailib.sources import lib_code, nb_code
+from xailib.workflow import gpus, initial_weights, open_studies, use_this_python
 
 use_this_python()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from xailib import workflow
+from xailib import sources
 from xailib.facts import registry_facts
 from xailib.sources import files, imports
 
-PACKAGE = workflow.ROOT / "xailib"
+PACKAGE = sources.ROOT / "xailib"
 LAYOUT = {
     "xailib/__init__.py": "",
     "xailib/errors.py": "",
@@ -54,7 +54,7 @@ def test_every_form_of_import_is_read(root: Path) -> None:
 
 
 def names(stage: str, kind: str, *ids: str) -> set[str]:
-    return {str(path.relative_to(workflow.ROOT / "xailib")) for path in workflow.sources(stage, kind, *ids)}
+    return {str(path.relative_to(sources.ROOT / "xailib")) for path in sources.sources(stage, kind, *ids)}
 
 
 def test_a_method_has_its_own_files_and_the_shared_ones() -> None:
@@ -74,7 +74,7 @@ def test_a_study_has_the_files_of_its_metrics() -> None:
 def test_registered_functions_say_their_module() -> None:
     for kind in ("methods", "metrics"):
         for facts in registry_facts()[kind].values():
-            assert (workflow.ROOT / Path(*facts["module"].split("."))).with_suffix(".py").is_file()
+            assert (sources.ROOT / Path(*facts["module"].split("."))).with_suffix(".py").is_file()
 
 
 def test_what_a_method_really_imports_is_among_its_files() -> None:
@@ -90,12 +90,12 @@ def test_what_a_method_really_imports_is_among_its_files() -> None:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Imports run one way, late ones too; that a package's `__init__` gathers its own files is no circle."""
-    paths = {path: ".".join(path.relative_to(workflow.ROOT).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    paths = {path: ".".join(path.relative_to(sources.ROOT).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
     modules = {name.removesuffix(".__init__"): path for path, name in paths.items()}
     graph = {
         name: {
             other
-            for other in imports(path, workflow.ROOT)
+            for other in imports(path, sources.ROOT)
             if other in modules and not f"{name}.".startswith(other + ".")
         }
         for name, path in modules.items()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.world import SMOKE_MODELS, World
-from xailib import params, workflow
+from xailib import params, sources, workflow
 from xailib.errors import InputError
 from xailib.facts import registry_facts
 
@@ -294,11 +294,11 @@ def test_what_a_stage_depends_on_is_stable_text() -> None:
     assert json.loads(study.needs("attribute"))["limit"] == study.values["limit"] and "models" not in study.needs(
         "evaluate"
     )
-    assert re.fullmatch("[0-9a-f]{12}", workflow.lib_code("attribute"))
-    assert len({workflow.lib_code(stage) for stage in workflow.SOURCES}) == len(workflow.SOURCES)
+    assert re.fullmatch("[0-9a-f]{12}", sources.lib_code("attribute"))
+    assert len({sources.lib_code(stage) for stage in sources.SOURCES}) == len(sources.SOURCES)
 
 
 def test_every_source_pattern_matches(repository: Path) -> None:
     """A renamed file must not silently fall out of the digests."""
-    for patterns in workflow.SOURCES.values():
+    for patterns in sources.SOURCES.values():
         assert all(list((repository / "xailib").glob(pattern)) for pattern in patterns)

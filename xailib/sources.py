@@ -1,13 +1,73 @@
-"""Which files of xailib a module is made of, read from its import statements: nothing is imported for the answer."""
+"""What a slice's results depend on beside its parameters: digests of notebooks and of the files of xailib behind them.
+
+Which files a method or metric is made of is read from import statements: nothing is imported for the answer.
+"""
 
 import ast
+import functools
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from xailib import params
+from xailib.errors import InputError
+from xailib.facts import registry_facts
 from xailib.params import ROOT
 
+# The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
+# or metric come on top, for the slices that use it.
+_SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal"))
+SOURCES = {
+    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
+    "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
+    "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py"),
+    "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
+    "train": (*_SHARED, "training/*.py"),
+    "roar_images": ("images.py", "roar/store.py", "datasets/*.py"),
+    "roar_rank": (*_SHARED, "roar/rank.py", "roar/removal.py", "metrics/ranks.py", "attribution/*.py"),
+    "roar_retrain": ("seeding.py", "models/*.py", "training/loop.py", *ROAR_TRAINING),
+    "roar_trust": (*_SHARED, "roar/*.py", "metrics/*.py", "training/loop.py"),
+    "roar_toy": ("roar/toy.py",),
+    "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
+}
 # Bookkeeping that no number depends on.
 PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "params", "provenance", "registry", "schema")}
+
+
+def nb_code(path: str | Path) -> str:
+    """Digest of a notebook's code cells: saving it with outputs in JupyterLab changes nothing."""
+    try:
+        cells = json.loads(Path(path).read_text())["cells"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a notebook ({error})") from None
+    return _digest("".join(cell["source"]).encode() for cell in cells if cell["cell_type"] == "code")
+
+
+@functools.cache  # asked for every job; and one run goes by one state of the sources
+def lib_code(stage: str, kind: str = "", *ids: str) -> str:
+    """Digest of the sources that a stage's results depend on: `sources(...)`."""
+    files = sorted(sources(stage, kind, *ids))
+    return _digest(part for path in files for part in (path.name.encode(), path.read_bytes()))
+
+
+def sources(stage: str, kind: str = "", *ids: str) -> set[Path]:
+    """Return the files behind a stage: the ones it always uses, and those of the functions of `ids`.
+
+    Args:
+        stage: a key of `SOURCES`.
+        kind, ids: methods or metrics, by the ids of their parameter files; with them come the files that the module of
+            their function imports.
+    """
+    found = {path for pattern in SOURCES[stage] for path in (ROOT / "xailib").glob(pattern)}
+    functions = [params.load_params(kind, id).get(f"{params.KINDS[kind]}_function", id) for id in ids]
+    known = registry_facts()[kind] if ids else {}
+    return found | files((known[name]["module"] for name in functions), ROOT)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
 def files(modules: Iterable[str], root: Path = ROOT) -> set[Path]:
