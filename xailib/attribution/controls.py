@@ -10,7 +10,13 @@ from xailib.models.model import Model
 from xailib.registry import method
 
 
-@method("random", family="control", label="Random", paper="control")
+def random_channels(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
+    """Independent uniform noise in [0, 1) for every channel value, `(n, 3, h, w)`, from (seed, image content)."""
+    streams = generators(pixels, seed, "random channels")
+    return torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams])
+
+
+@method("random", family="control", label="Random", paper="control", channels=random_channels)
 def random(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
     """Independent uniform noise in [0, 1), from (seed, image content)."""
     streams = generators(pixels, seed, "random")

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -61,61 +61,50 @@ def rank(
     check_levels(levels)
     if unit not in ("pixel", "channel") or target not in ("predicted", "label"):
         raise InputError(f"unit, target: '{unit}', '{target}' are not known; use pixel or channel, predicted or label")
-    side = store.side
-    shape = (side, side) if unit == "pixel" else (3, side, side)
+    shape = (store.side, store.side) if unit == "pixel" else (3, store.side, store.side)
+    width = (int(np.prod(shape)) + 1) // 2
     digests: dict[str, dict[str, str]] = {id: {} for id in folders}
+    kept: dict[str, list[tuple[Tensor, Tensor]]] = {id: [] for id in folders}
     for name in PARTS:
         part: Part = getattr(store, name)
+        hashes = {id: hashlib.sha256() for id in folders}
         with ExitStack() as stack:
-            files = {
-                id: stack.enter_context(stack.enter_context(atomic(folder / f"{name}_levels.npy")).open("wb"))
-                for id, folder in folders.items()
-            }
-            found = _write(files, records, part, model, shape, levels, target, scale, seed, f"{name}: ", report)
-            for id, (digest, maps, targets) in found.items():
-                digests[id][name] = digest
-                if name == "test":
-                    few = min(maps_of, len(part))
-                    write_maps(folders[id] / "maps.npz", maps[:few], part.ids[:few], targets[:few])
+            files = {id: _open(stack, folder / f"{name}_levels.npy", len(part), width) for id, folder in folders.items()}
+            for rows in _chunks(name, len(part), report):
+                pixels = torch.from_numpy(np.array(part.pixels[rows])).float().div_(255)
+                targets = part.labels[rows] if target == "label" else engine.logits(model, pixels).argmax(dim=1)
+                for id, maps in estimate(records, model, pixels, targets, seed=seed, scale=scale).items():
+                    packed = pack(buckets(_shaped(maps, shape), levels, part.ids[rows], seed)).numpy().tobytes()
+                    files[id].write(packed)
+                    hashes[id].update(packed)
+                    if name == "test" and rows.start < maps_of:
+                        kept[id].append((pool(maps), targets))
+        for id in folders:
+            digests[id][name] = hashes[id].hexdigest()
     for id, folder in folders.items():
+        maps, targets = (torch.cat(parts)[:maps_of] for parts in zip(*kept[id], strict=True))
+        write_maps(folder / "maps.npz", maps, store.test.ids[: len(maps)], targets)
         write_json(folder / "ranking.json", {"levels": levels, "shape": shape, "estimator": id, "sha256": digests[id]})
 
 
-def _write(
-    files: dict[str, Any],
-    records: Sequence[dict[str, Any]],
-    part: Part,
-    model: Model,
-    shape: tuple[int, ...],
-    levels: list[int],
-    target: str,
-    scale: str,
-    seed: int,
-    prefix: str,
-    report: Callable[[str], Any],
-) -> dict[str, tuple[str, Tensor, Tensor]]:
-    """Rank one part into open files; return each estimator's sha256, and the first chunk's per-pixel maps and targets."""
-    width = (int(np.prod(shape)) + 1) // 2
-    for file in files.values():
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(part), width)})
-    digests = {id: hashlib.sha256() for id in files}
-    first: dict[str, tuple[Tensor, Tensor]] = {}
+def _open(stack: ExitStack, path: Path, count: int, width: int) -> BinaryIO:
+    """Open a file of `count` x `width` bytes that takes its place when the stack ends well."""
+    file = stack.enter_context(stack.enter_context(atomic(path)).open("wb"))
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, width)})
+    return file
+
+
+def _chunks(name: str, count: int, report: Callable[[str], Any]) -> Iterator[slice]:
+    """Yield the rows of a part a chunk at a time, and report how long the rest will take."""
     began = said = time.monotonic()
-    for start in range(0, len(part), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(part)))
-        pixels = torch.from_numpy(np.array(part.pixels[rows])).float().div_(255)
-        targets = part.labels[rows] if target == "label" else engine.logits(model, pixels).argmax(dim=1)
-        for id, maps in estimate(records, model, pixels, targets, seed=seed, scale=scale).items():
-            packed = pack(buckets(_shaped(maps, shape), levels, part.ids[rows], seed)).numpy()
-            files[id].write(packed.tobytes())
-            digests[id].update(packed.tobytes())
-            first.setdefault(id, (pool(maps), targets))
+    for start in range(0, count, CHUNK):
+        rows = slice(start, min(start + CHUNK, count))
+        yield rows
         if (now := time.monotonic()) - said > 10:
-            left = (now - began) / rows.stop * (len(part) - rows.stop)
-            report(f"{prefix}{rows.stop:,} of {len(part):,} images, about {left:.0f} s left")
+            left = (now - began) / rows.stop * (count - rows.stop)
+            report(f"{name}: {rows.stop:,} of {count:,} images, about {left:.0f} s left")
             said = now
-    report(f"{prefix}{len(part):,} images in {time.monotonic() - began:.0f} s")
-    return {id: (digests[id].hexdigest(), *first[id]) for id in files}
+    report(f"{name}: {count:,} images in {time.monotonic() - began:.0f} s")
 
 
 def _shaped(maps: Tensor, shape: tuple[int, ...]) -> Tensor:

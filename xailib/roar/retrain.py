@@ -20,6 +20,7 @@ from xailib.roar.network import STD, new_network
 from xailib.roar.recipe import Recipe
 from xailib.roar.steps import augment, optimiser
 from xailib.roar.view import View
+from xailib.seeding import generator
 from xailib.training.loop import batches, resume_checkpoint, save_checkpoint
 
 CHECKPOINT_SECONDS = 30.0
@@ -72,10 +73,10 @@ class Trainer:
         per_epoch, began, saved = steps // self.recipe.epochs, time.perf_counter(), time.monotonic()
         total, counted = torch.zeros((), device=self.device), 0
         for step, rows in batches(len(view), self.recipe.batch_size, steps, seed, start):
-            generator = torch.Generator().manual_seed(7_919 * seed + step)
-            pixels, labels = view.batch(rows, draw=step)
+            stream = generator(seed, "augment", step)
+            pixels, labels = view.batch(rows, draw=(seed, step))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                logits = network(self.normalise(augment(pixels, self.recipe, generator)))
+                logits = network(self.normalise(augment(pixels, self.recipe, stream)))
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
             sgd.zero_grad(set_to_none=True)
             loss.backward()
@@ -97,12 +98,18 @@ class Trainer:
 
     @torch.inference_mode()
     def hits(self, network: nn.Module, view: View, batch_size: int = 512) -> np.ndarray:
-        """Return whether the network's first class is right, bool `(n,)`, for every image of a view."""
+        """Return whether the network's first class is right, bool `(n,)`, for every image of a view.
+
+        Raises:
+            Diverged: answers that are not finite.
+        """
         found = []
         for rows in torch.arange(len(view)).split(batch_size):
             pixels, labels = view.batch(rows)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits = network(self.normalise(pixels))
+            if not torch.isfinite(logits).all():
+                raise Diverged("training diverged in its last steps: the network answers NaN; lower recipe.learning_rate")
             found.append((logits.argmax(dim=1) == labels).cpu())
         return torch.cat(found).numpy()
 

@@ -33,14 +33,14 @@ def store_of(folder: Path) -> Store:
 
 
 def views(
-    store: Store, ranking_dir: str | None, estimator: str, level: int, mode: str, *, device: torch.device, seed: int
+    store: Store, ranking_dir: str | None, estimator: str, level: int, mode: str, device: torch.device
 ) -> tuple[View, View]:
     """What a network sees of the training and of the test images; without a ranking, the images themselves."""
     if ranking_dir is None:
         return View(store.train, store.mean, device), View(store.test, store.mean, device)
     found = rankings(store, ranking_dir)
     redraw = params.load_params("estimators", estimator)["estimator_redraw"]
-    train = View(store.train, store.mean, device, found["train"], level, mode, redraw=redraw, seed=seed)
+    train = View(store.train, store.mean, device, found["train"], level, mode, redraw=redraw)
     return train, View(store.test, store.mean, device, found["test"], level, mode)
 
 

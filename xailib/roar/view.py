@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xailib.roar.removal import Mode, fill, replaced, unpack
 from xailib.roar.store import Part
+from xailib.seeding import generator
 
 Sight = Literal["images", "mask"]
 RESIDENT_BYTES = 2 * 2**30  # a part up to this size is kept on the device, a larger one is read from disk batch by batch
@@ -38,8 +39,8 @@ class View:
         device: where batches are made.
         ranking, level, mode: what is replaced.
         sight: `images`, or `mask`: 1 where a value is replaced and 0 elsewhere, to ask whether the mask tells the class.
-        redraw: draw the replaced values anew in each call from `seed` and the call's `draw` (the released code's Random
-            control): each with probability level / 100.
+        redraw: draw the replaced values anew in each call from its `draw` (the released code's Random control): each
+            with probability level / 100.
     """
 
     def __init__(
@@ -53,19 +54,21 @@ class View:
         *,
         sight: Sight = "images",
         redraw: bool = False,
-        seed: int = 0,
     ) -> None:
         self.labels, self.mean, self.device = part.labels.to(device), mean, device
         self.ranking, self.level, self.mode, self.sight = ranking, level, mode, sight
-        self.redraw, self.seed = redraw, seed
+        self.redraw = redraw
         self._pixels = _near(part.pixels, device)
         self._packed = None if ranking is None or redraw else _near(ranking.packed, device)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, rows: Tensor, draw: int = 0) -> tuple[Tensor, Tensor]:
-        """Return what is seen of the images at `rows` `(b,)`, float32 `(b, 3, h, w)` in [0, 1], and their labels."""
+    def batch(self, rows: Tensor, draw: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
+        """Return what is seen of the images at `rows` `(b,)`, float32 `(b, 3, h, w)` in [0, 1], and their labels.
+
+        `draw` names the call, such as (seed, step), where values are drawn anew.
+        """
         pixels = self._rows(self._pixels, rows).float().div_(255)
         labels = self.labels[rows.to(self.device)]
         if self.ranking is None:
@@ -75,11 +78,11 @@ class View:
             return fill(pixels, mask, self.mean), labels
         return (mask[:, None] if mask.ndim == 3 else mask).float().expand(len(pixels), 3, -1, -1).contiguous(), labels
 
-    def _mask(self, rows: Tensor, draw: int) -> Tensor:
+    def _mask(self, rows: Tensor, draw: tuple[int, ...]) -> Tensor:
         ranking = self.ranking
         if self.redraw:
             share = self.level / 100 if self.mode == "remove" else 1 - self.level / 100
-            stream = torch.Generator().manual_seed(611_953 * self.seed + draw)
+            stream = generator(0, "redraw", *draw)
             return (torch.rand(len(rows), *ranking.shape, generator=stream) < share).to(self.device)
         packed = self._rows(self._packed, rows)
         return replaced(unpack(packed, ranking.shape), ranking.levels, self.level, self.mode)
