@@ -1,5 +1,6 @@
 """What the report tells about a study beside its notebooks: parameters, verdicts, pairs left out, provenance."""
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,17 +12,25 @@ from xailib.errors import InputError
 from xailib.params import ids, load_params
 from xailib.results import read_table
 
+# What a slice's record is called, in the order of the work.
+STAGES = ("predict", "attribute", "evaluate", "rank", "retrain", "trust", "toy")
+
 
 def study_values(folder: Path) -> dict[str, Any]:
     """Return the study's values: its parameter file if one has the folder's name, else the notebooks' parameters."""
     if folder.name in ids("studies"):
         return load_params("studies", folder.name)
-    try:
-        notebook = json.loads((folder / "explainability.ipynb").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {"study": folder.name, "description": ""}
-    given = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {})
+    given: dict[str, Any] = {}
+    for name in ("roar_results", "explainability"):
+        with contextlib.suppress(OSError, ValueError):
+            notebook = json.loads((folder / f"{name}.ipynb").read_text(encoding="utf-8"))
+            given = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {})
     return {"study": folder.name, "description": "", **given}
+
+
+def parameter_rows(study: dict[str, Any]) -> dict[str, str]:
+    """Return those of a study's values that say something, as a reader would write them."""
+    return {key: told(value) for key, value in study.items() if value not in (None, "", [], {})}
 
 
 def findings_rows(folder: Path) -> list[dict[str, Any]]:
@@ -31,6 +40,25 @@ def findings_rows(folder: Path) -> list[dict[str, Any]]:
         return []
     table = read_table(path).fillna({"claim": "", "sentence": ""})
     return table[table["part"] == "headline"].to_dict("records")
+
+
+def claim_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the headline of each claim of the ROAR paper, with `points` (ours) and `paper` (its own) as text."""
+    from xailib.analysis import roar_findings
+
+    path = folder / "roar_findings.csv"
+    if not path.exists():
+        return []
+    table = read_table(path).fillna({"claim": "", "sentence": "", "statistic": ""})
+    rows = table[table["part"] == "headline"].to_dict("records")
+    return [{**row, "points": roar_findings.points(row), "paper": roar_findings.paper_told(row)} for row in rows]
+
+
+def failed_rows(folder: Path) -> list[dict[str, str]]:
+    """Return the trainings and checks of a ROAR study that failed or are missing, with the reason."""
+    from xailib.analysis.roar_frames import read_roar
+
+    return read_roar(folder, study_values(folder)).failed.astype(str).to_dict("records")
 
 
 def skipped_rows(folder: Path) -> list[dict[str, str]]:
@@ -45,7 +73,7 @@ def skipped_rows(folder: Path) -> list[dict[str, str]]:
 def slice_records(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """Return (stage, record) of every slice: what its provenance says."""
     found = []
-    for stage in ("predict", "attribute", "evaluate"):
+    for stage in STAGES:
         for path in sorted(folder.glob(f"**/{stage}.json")):
             try:
                 found.append((stage, json.loads(path.read_text(encoding="utf-8"))))

@@ -1,7 +1,8 @@
 """One HTML page of a study that needs no network: `python -m xailib.analysis.report results/<study> [report.html]`.
 
-The executed final notebooks without their code, with the findings first and the study's parameters, the pairs that were
-left out and the provenance of every slice last.
+The executed final notebooks without their code, with the findings first and the study's parameters, what was left out and
+the provenance of every slice last. With `--roar results/<roar study>` the page holds a ROAR study too; a ROAR study's own
+folder gives a page of that alone.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from xailib.errors import InputError
 from xailib.results import atomic
 
 NOTEBOOKS = ("explainability", "correlation", "gallery")
+ROAR_NOTEBOOKS = ("roar_results",)
+ROAR_TABLE = "roar.parquet"  # a folder that holds it is a ROAR study's
 HIDDEN = "not-in-report"  # tag of cells that matter only to whoever runs the notebook
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 # What would make a browser ask the network: attributes of elements that load, imports and url() of styles.
@@ -42,11 +45,12 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m xailib.analysis.report", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("results", help="the study's results folder, with the executed final notebooks")
+    parser.add_argument("results", help="a study's results folder, with the executed final notebooks")
     parser.add_argument("report", nargs="?", help="the HTML file to write (default: report.html in that folder)")
+    parser.add_argument("--roar", metavar="FOLDER", help="a ROAR study's results folder, to report on the same page")
     arguments = parser.parse_args(words)
     try:
-        path = write_report(arguments.results, arguments.report)
+        path = write_report(arguments.results, arguments.report, arguments.roar)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -54,24 +58,41 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def write_report(results_dir: str | Path, report: str | Path | None = None) -> Path:
+def write_report(results_dir: str | Path, report: str | Path | None = None, roar_dir: str | Path | None = None) -> Path:
     """Write the report of a study and return its path.
 
+    Args:
+        results_dir: the folder of an explainability study, or of a ROAR study.
+        report: the file to write; by default report.html in that folder.
+        roar_dir: the folder of a ROAR study to report on the same page.
+
     Raises:
-        InputError: a missing folder or notebook.
+        InputError: a missing folder or notebook, or two ROAR studies.
     """
     from jinja2 import Environment, StrictUndefined
 
     folder = find_folder(results_dir)
-    sections = [section(folder / f"{name}.ipynb") for name in NOTEBOOKS]
-    study, records = facts.study_values(folder), facts.slice_records(folder)
+    alone = (folder / ROAR_TABLE).exists()
+    if alone and roar_dir:
+        raise InputError(f"{results_dir}: is a ROAR study's folder itself; give an explainability study's with --roar")
+    roar = folder if alone else find_folder(roar_dir) if roar_dir else None
+    main = None if alone else folder
+    parts = [(main, NOTEBOOKS)] if main else []
+    parts += [(roar, ROAR_NOTEBOOKS)] if roar else []
+    sections = [section(place / f"{name}.ipynb") for place, names in parts for name in names]
+    studies = [facts.study_values(place) for place, _ in parts]
+    records = [record for place, _ in parts for record in facts.slice_records(place)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        study=study,
-        findings=facts.findings_rows(folder),
+        studies=studies,
+        explained=main is not None,
+        findings=facts.findings_rows(main) if main else [],
+        roar=roar is not None,
+        claims=facts.claim_rows(roar) if roar else [],
         sections=sections,
-        parameters={key: facts.told(value) for key, value in study.items() if value not in (None, "", [])},
-        skipped=facts.skipped_rows(folder),
+        parameters=[facts.parameter_rows(study) for study in studies],
+        skipped=facts.skipped_rows(main) if main else [],
+        failed=facts.failed_rows(roar) if roar else [],
         stages=facts.stage_rows(records),
         origins=facts.origins(records),
     )

@@ -73,7 +73,7 @@ def headlines(found: pd.DataFrame) -> Table:
             "Claim": rows["claim"],
             "Verdict": rows["verdict"],
             "What was found": rows["sentence"],
-            "Points": [_with_interval(row) for row in rows.to_dict("records")],
+            "Points": [f"{points(row)}: {row['statistic']}" for row in rows.to_dict("records")],
             "Paper": [paper_told(row) for row in rows.to_dict("records")],
             "Rule": rows["rule"],
         }
@@ -103,6 +103,12 @@ def parts(found: pd.DataFrame) -> Table:
     return Table(table, f"The numbers behind the verdicts (n = {n} {unit}), and the same numbers of the paper's table")
 
 
+def points(row: dict[str, Any]) -> str:
+    """A row's own number in points with its interval: '+6.3 (+3.7 to +9.0)'."""
+    interval = f" ({_interval(row)})" if _interval(row) else ""
+    return "-" if pd.isna(row["value"]) else f"{_points(row['value'])}{interval}"
+
+
 def paper_told(row: dict[str, Any]) -> str:
     """The paper's own numbers of a row: 'Birdsnap +17.7, Food-101 +7.1'."""
     told = [f"{name.removeprefix('paper_')} {_points(row[name])}" for name in row if str(name).startswith("paper_")]
@@ -111,11 +117,6 @@ def paper_told(row: dict[str, Any]) -> str:
 
 def _papers(rows: pd.DataFrame) -> list[str]:
     return [name for name in rows if name.startswith("paper_")]
-
-
-def _with_interval(row: dict[str, Any]) -> str:
-    interval = f" ({_interval(row)})" if _interval(row) else ""
-    return "-" if pd.isna(row["value"]) else f"{_points(row['value'])}{interval}: {row['statistic']}"
 
 
 def _interval(row: dict[str, Any]) -> str:

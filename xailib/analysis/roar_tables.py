@@ -1,12 +1,17 @@
 """Tables of a ROAR study: accuracies at every level, with the gap to Random, and the paper's beside ours."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from xailib.analysis.frames import find_folder
 from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
+from xailib.params import ROOT
+from xailib.results import read_table, write_table
 
 RACU = "RACU"
 
@@ -132,6 +137,17 @@ def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Tab
     return Table(
         frame, caption, frame.eq(frame.min() if mode == "remove" else frame.max()), quiet, 1, pd.DataFrame(rows)
     )
+
+
+def read_toy(results_dir: str | Path, toy_path: str | Path | None = None) -> pd.DataFrame:
+    """Return the toy problem's table (`roar.toy.curves`), or an empty frame where it was not run."""
+    path = ROOT / toy_path if toy_path else find_folder(results_dir) / "toy.csv"
+    return read_table(path) if path.exists() else pd.DataFrame()
+
+
+def save(table: pd.DataFrame, results_dir: str | Path, name: str) -> Path:
+    """Write a tidy table as `{name}.csv` into the study's folder."""
+    return write_table(find_folder(results_dir) / f"{name}.csv", table)
 
 
 def failures(frames: RoarFrames) -> Table:

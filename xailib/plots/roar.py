@@ -113,7 +113,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, clean: pd.DataFrame, chance: float) -
     modes = rows["mode"].unique()
     keep = modes[0].endswith("keep")
     axes.axhline(chance, color=GREY, linestyle=":", linewidth=1.5)
-    ends, colours = [], _colours(rows)
+    ends, colours = [], colours_of(rows)
     for name, curve in rows.groupby("estimator", sort=False):
         curve = curve.sort_values("level")
         facts = curve.iloc[0]
@@ -136,7 +136,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, clean: pd.DataFrame, chance: float) -
     label_ends(axes, ends, first if keep else last, span, left=keep)
 
 
-def _colours(rows: pd.DataFrame) -> dict[str, str]:
+def colours_of(rows: pd.DataFrame) -> dict[str, str]:
     """Each ranking's colour: its method's; methods beyond the paper's take the next free ones."""
     others = [method for method in dict.fromkeys(rows["method"]) if method not in METHODS]
     table = METHODS | {method: OTHERS[i % len(OTHERS)] for i, method in enumerate(others)}

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from xailib.plots.maps import bare, draw_image
-from xailib.plots.roar import _colours
+from xailib.plots.roar import colours_of
 from xailib.plots.style import GREY, empty, styled, subplots
 
 
@@ -24,26 +25,53 @@ def roar_leak(accuracy: pd.DataFrame, chance: float) -> Figure:
     masks = accuracy[accuracy["mode"] == "mask_only_remove"].sort_values("accuracy", kind="stable")
     if masks.empty:
         return empty("This study trained no classifier on the masks alone.")
-    level, names = int(masks["level"].iloc[0]), list(masks["estimator"])
-    retrained = accuracy[(accuracy["mode"] == "remove") & (accuracy["level"] == level)].set_index("estimator")
-    figure, (row,) = subplots(1, 2, figsize=(12.5, 0.36 * len(names) + 2.2), sharey=True)
-    colours, places = _colours(masks), {name: y for y, name in enumerate(names)}
-    for axes, part in zip(row, (masks.set_index("estimator"), retrained), strict=True):
-        for name in [name for name in names if name in part.index]:
-            cell, y = part.loc[name], places[name]
-            axes.plot([cell["low"], cell["high"]], [y, y], color=colours[name], linewidth=3, alpha=0.5)
-            axes.plot(cell["accuracy"], y, "o", color=colours[name], markersize=9)
+    level = int(masks["level"].iloc[0])
+    retrained = accuracy[(accuracy["mode"] == "remove") & (accuracy["level"] == level)]
+    figure, (row,) = subplots(1, 2, figsize=(12.5, 0.36 * len(masks) + 2.2), sharey=True)
+    for axes, part in zip(row, (masks, retrained), strict=True):
+        _dots(axes, part, masks, "accuracy")
         axes.axvline(chance, color=GREY, linestyle=":", linewidth=1.5)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set(xlim=(0, 1), yticks=range(len(names)), yticklabels=masks["label"], ylim=(-0.6, len(names) - 0.4))
-        axes.grid(axis="x")
+        axes.set_xlim(0, 1)
     row[0].set_title("A classifier that sees only which inputs are gone", fontsize=14)
     row[1].set_title("ROAR: retrained on what is left", fontsize=14)
     row[0].set_xlabel(f"Test accuracy from the mask alone, {level} % removed")
     row[1].set_xlabel(f"Test accuracy, {level} % removed")
-    note = f"n = {int(masks['n'].max())} test images; bars: 95 % intervals; dotted: chance"
-    figure.suptitle(note, fontsize=12, color=GREY)
+    figure.suptitle(
+        f"n = {int(masks['n'].max())} test images; bars: 95 % intervals; dotted: chance", fontsize=12, color=GREY
+    )
     return figure
+
+
+@styled
+def roar_area(area: pd.DataFrame) -> Figure:
+    """Draw Recursive ROAR's area score of each ranking with its interval; right of zero is better than Random.
+
+    Args:
+        area: `roar_tables.racu_table`.
+    """
+    area = area.dropna(subset=["racu"]).sort_values("racu", kind="stable")
+    if area.empty:
+        return empty("No area scores: they need the random ranking and trainings on unchanged images.")
+    figure, ((axes,),) = subplots(figsize=(8.5, 0.34 * len(area) + 1.7))
+    axes.axvline(0, color="black", linewidth=1)
+    _dots(axes, area, area, "racu")
+    axes.set_xlabel("Area between Random's curve and the ranking's (RACU; 1 is best)")
+    note = f"n = {int(area['n'].max())} test images; bars: 95 % intervals over images and trainings"
+    axes.set_title(note, fontsize=12, color=GREY, loc="left")
+    return figure
+
+
+def _dots(axes: Axes, part: pd.DataFrame, order: pd.DataFrame, column: str) -> None:
+    """Draw one line a ranking of `order`, from the bottom up: its value in `part` as a dot, its interval as a bar."""
+    colours, cells = colours_of(order), part.set_index("estimator")
+    for y, name in enumerate(order["estimator"]):
+        if name in cells.index:
+            cell = cells.loc[name]
+            axes.plot([cell["low"], cell["high"]], [y, y], color=colours[name], linewidth=3, alpha=0.5)
+            axes.plot(cell[column], y, "o", color=colours[name], markersize=9)
+    axes.set(yticks=range(len(order)), yticklabels=order["label"], ylim=(-0.6, len(order) - 0.4))
+    axes.grid(axis="x")
 
 
 @styled
@@ -56,7 +84,7 @@ def roar_examples(rows: Mapping[str, Sequence[Any]], titles: Sequence[str], capt
         caption: of the figure.
     """
     if not rows:
-        return empty("There are no images to show.")
+        return empty(caption or "There are no images to show.")
     figure, grid = subplots(len(rows), len(titles), figsize=(1.7 * len(titles) + 1.4, 1.7 * len(rows) + 0.9))
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
     for cells, (label, images) in zip(grid, rows.items(), strict=True):

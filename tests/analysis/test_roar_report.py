@@ -1,0 +1,195 @@
+"""ROAR's figures, its final notebook, and its part of the report."""
+
+import dataclasses
+import json
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import roar_synthetic
+import torch
+from cells import run_cells
+
+from xailib import plots
+from xailib.analysis import report, roar_examples, roar_findings, roar_tables
+from xailib.analysis.roar_curves import curves
+from xailib.errors import InputError
+from xailib.results import write_json
+from xailib.roar import removal, store
+
+FEW = ("gradient", "squared_gradient", "smoothgrad_gradient", "vargrad_gradient", "random", "sobel", "blurred_gradient")
+
+
+@pytest.fixture(scope="module")
+def made_up():
+    return roar_synthetic.study(images=120, estimators=FEW)
+
+
+@pytest.fixture(scope="module")
+def accuracy(made_up):
+    return roar_tables.accuracy_table(made_up, curves(made_up, 50, 0))
+
+
+@pytest.fixture(scope="module")
+def folder(made_up, tmp_path_factory):
+    """A results folder with a small store, and the rankings of two estimators."""
+    place = roar_synthetic.write(made_up, tmp_path_factory.mktemp("results") / "made_up")
+    images = store.build(
+        place / "store",
+        "pictograms",
+        side=16,
+        train_images=4,
+        test_images=3,
+        options={"classes": 2},
+        report=lambda _: None,
+    )
+    for name in ("random", "gradient"):
+        maps = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(len(name)))
+        packed = removal.pack(removal.buckets(maps, [10, 50, 90], images.test.ids))
+        (place / name).mkdir()
+        np.save(place / name / "test_levels.npy", packed.numpy())
+        write_json(place / name / "ranking.json", {"levels": [10, 50, 90], "shape": [16, 16]})
+    return place
+
+
+def texts(figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def test_curves_are_labelled_at_their_ends_in_three_panels(accuracy) -> None:
+    figure = plots.roar_curves(accuracy, 1 / 12)
+    assert len(figure.axes) == 3
+    for axes, own in zip(figure.axes, (["GRAD", "SQ-GRAD"], ["SG-GRAD"], ["VAR-GRAD"]), strict=True):
+        labels = [text.get_text() for text in axes.texts]
+        assert sorted(labels) == sorted([*own, "Random", "Sobel"])
+        heights = sorted(text.get_position()[1] for text in axes.texts)
+        assert np.diff(heights).min() > 0.04  # labels do not cover each other
+    assert "n = 120 test images, 2 trainings a point" in texts(figure)
+    drawn = {tuple(line.get_ydata()) for line in figure.axes[0].lines}
+    cells = accuracy.query("mode == 'remove' and estimator in ('none', 'gradient')")["accuracy"]
+    assert tuple(cells) in drawn
+    assert "Most important inputs kept" in texts(plots.roar_curves(accuracy, 1 / 12, "keep"))
+
+
+def test_pairs_checks_and_leak(accuracy, made_up) -> None:
+    pair = plots.roar_retraining(accuracy, 1 / 12)
+    first, second = ({text.get_text() for text in axes.texts} for axes in pair.axes)
+    assert first == second == {"GRAD", "VAR-GRAD", "Random", "Sobel"}
+    assert "GRAD, blurred" in texts(plots.roar_blurred(accuracy, 1 / 12))
+    leak = plots.roar_leak(accuracy, 1 / 12)
+    masks = accuracy[accuracy["mode"] == "mask_only_remove"].set_index("label")["accuracy"]
+    order = [label.get_text() for label in leak.axes[0].get_yticklabels()]
+    assert masks[order].is_monotonic_increasing and "from the mask alone, 90 % removed" in texts(leak)
+    assert "RACU" in texts(plots.roar_area(roar_tables.racu_table(made_up, curves(made_up, 50, 0))))
+
+
+def test_figures_say_so_when_there_is_nothing_to_draw(accuracy, made_up) -> None:
+    only = accuracy[accuracy["mode"] == "keep"]
+    assert "without retraining" in texts(plots.roar_retraining(only, 0.1))
+    assert "masks alone" in texts(plots.roar_leak(only, 0.1))
+    assert "no trainings" in texts(plots.roar_curves(only, 0.1))
+    assert "blurred" in texts(plots.roar_blurred(only, 0.1))
+    assert "No area scores" in texts(plots.roar_area(pd.DataFrame(columns=["racu", "estimator"])))
+    bare = dataclasses.replace(made_up, roar=made_up.roar[made_up.roar["mode"] == "keep"].reset_index(drop=True))
+    assert roar_tables.racu_table(bare, curves(bare, 20, 0)).empty
+
+
+def test_examples_are_the_images_with_exactly_those_pixels_replaced(made_up, folder) -> None:
+    found = roar_examples.examples(made_up, folder, image=1)
+    assert list(found.rows) == ["Random", "GRAD"] and found.titles == ["Unchanged", "10 %", "50 %", "90 %"]
+    mean = store.open_store(folder / "store").mean.numpy()
+    for images in found.rows.values():
+        for pixels, share in zip(images, (0, 0.1, 0.5, 0.9), strict=True):
+            changed = np.isclose(pixels, mean[:, None, None]).all(axis=0) & ~np.isclose(pixels, images[0]).all(axis=0)
+            assert changed.mean() == pytest.approx(share, abs=0.03)
+    assert found.table["image"].nunique() == 1
+    assert "90 %" in texts(plots.roar_examples(found.rows, found.titles, found.caption))
+    with pytest.raises(InputError, match="no test image 3"):
+        roar_examples.examples(made_up, folder, image=3)
+    with pytest.raises(InputError, match="did you mean 'gradient'"):
+        roar_examples.examples(made_up, folder, ["gradeint"])
+
+
+def test_examples_are_left_out_with_a_sentence(made_up, folder, tmp_path) -> None:
+    found = roar_examples.examples(made_up, tmp_path)
+    assert found.rows == {} and "no finished store" in found.caption
+    assert "no finished store" in texts(plots.roar_examples(found.rows, found.titles, found.caption))
+    without = roar_examples.examples(made_up, folder, ["sobel"])
+    assert without.rows == {} and "none of sobel has a ranking" in without.caption
+
+
+def test_notebook_runs_on_a_made_up_study(folder, tmp_path) -> None:
+    run_cells(
+        "roar_results", {"results_dir": str(folder), "out_dir": str(tmp_path), "bootstrap": 50, "study": "made_up"}
+    )
+    written = {path.name for path in tmp_path.iterdir()}
+    for name in (
+        "roar_remove",
+        "roar_keep",
+        "roar_retraining",
+        "roar_leak",
+        "roar_agreement",
+        "roar_examples",
+        "roar_toy",
+    ):
+        assert {f"{name}.png", f"{name}.pdf", f"{name}.csv"} <= written
+    claims = pd.read_csv(folder / "roar_findings.csv")
+    assert set(claims.query("part == 'headline'")["finding"]) == {f"R{i}" for i in range(1, 9)}
+    assert len(pd.read_csv(folder / "roar_accuracy.csv")) > 100 and len(pd.read_csv(folder / "roar_agreement.csv")) > 20
+
+
+def executed(folder, name: str) -> None:
+    cells = [nbformat.v4.new_markdown_cell(f"# The {name}\n\nProse."), nbformat.v4.new_markdown_cell("## Claims")]
+    (folder / f"{name}.ipynb").write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells)))
+
+
+@pytest.fixture
+def reported(made_up, tmp_path):
+    """A ROAR study's folder with an executed notebook, its claims, a record, and a training that failed."""
+    lost = (made_up.roar["estimator"] == "sobel") & (made_up.roar["level"] == 90)
+    frames = roar_synthetic.without(made_up, lost)
+    place = roar_synthetic.write(frames, tmp_path / "roar_made_up")
+    executed(place, "roar_results")
+    notebook = json.loads((place / "roar_results.ipynb").read_text())
+    notebook["metadata"]["papermill"] = {"parameters": {"dataset": "pictograms", "description": "Made-up rankings."}}
+    (place / "roar_results.ipynb").write_text(json.dumps(notebook))
+    roar_findings.save(roar_findings.examine(curves(frames, 50, 0)), place)
+    write_json(place / "gradient" / "remove_50" / "retrain.json", {"seconds": 12.0, "git": {"commit": "abc123" * 6}})
+    return place
+
+
+def test_a_roar_study_alone_makes_a_page(reported) -> None:
+    page = report.write_report(reported).read_text()
+    assert report.remote_loads(page) == []
+    places = [
+        page.index(word)
+        for word in ('id="findings"', "<th>R1</th>", 'id="roar_results"', 'id="failed"', 'id="provenance"')
+    ]
+    assert places == sorted(places)
+    assert "<th>F1</th>" not in page and 'id="skipped"' not in page
+    assert "Which rankings find what the network needs?" in page and "Made-up rankings." in page
+    assert "Birdsnap +" in page and "missing: was not run" in page and "<th>retrain</th>" in page
+    assert 'href="#roar_results-claims"' in page and 'id="roar_results-claims"' in page
+
+
+def test_both_papers_on_one_page(reported, tmp_path, capsys) -> None:
+    for name in report.NOTEBOOKS:
+        executed(tmp_path, name)
+    assert report.main([str(tmp_path), str(tmp_path / "both.html"), "--roar", str(reported)]) == 0
+    page = (tmp_path / "both.html").read_text()
+    places = [
+        page.index(f'<h2 id="{name}"') for name in (*report.NOTEBOOKS, *report.ROAR_NOTEBOOKS, "skipped", "failed")
+    ]
+    assert places == sorted(places) and "How explainable are CNNs?" in page
+    assert page.index("<th>R1</th>") < places[0] and page.index("No findings yet") < page.index("<th>R1</th>")
+    assert report.main([str(reported), "--roar", str(reported)]) == 2
+    assert "a ROAR study's folder itself" in capsys.readouterr().err
+
+
+def test_a_report_before_the_claims_says_so(reported) -> None:
+    (reported / "roar_findings.csv").unlink()
+    assert "No claims tested yet" in report.write_report(reported).read_text()
+    (reported / "roar_results.ipynb").unlink()
+    with pytest.raises(InputError, match=r"roar_results\.ipynb: no such executed notebook"):
+        report.write_report(reported)
