@@ -80,7 +80,7 @@ def test_the_papers_own_numbers_stand_beside_ours() -> None:
     assert rows.loc[("R8", "Random"), "paper_ImageNet"] == pytest.approx((63.53 - 0.5) / 100)
     assert np.isnan(rows.loc[("R8", "Random"), "paper_Birdsnap"])
     shown = roar_findings.headlines(table)._repr_html_() + roar_findings.parts(table)._repr_html_()
-    assert "Birdsnap +8.1" in shown and "supported" in shown and "-1.6" in shown
+    assert "Birdsnap\u00a0+8.1" in shown and "supported" in shown and "-1.6" in shown
 
 
 def test_the_papers_numbers_are_at_the_levels_and_of_the_rankings_that_we_have() -> None:

@@ -169,7 +169,7 @@ def test_a_roar_study_alone_makes_a_page(reported) -> None:
     assert places == sorted(places)
     assert "<th>F1</th>" not in page and 'id="skipped"' not in page
     assert "Which rankings find what the network needs?" in page and "Made-up rankings." in page
-    assert "Birdsnap +" in page and "missing: was not run" in page and "<th>retrain</th>" in page
+    assert "Birdsnap\u00a0+" in page and "missing: was not run" in page and "<th>retrain</th>" in page
     assert 'href="#roar_results-claims"' in page and 'id="roar_results-claims"' in page
 
 

@@ -247,3 +247,11 @@ def test_the_papers_table_is_shipped() -> None:
     data = tomllib.loads((roar_paper.TABLE.parents[2] / "pyproject.toml").read_text())
     assert "**/*.csv" in data["tool"]["setuptools"]["package-data"]["xailib"]
     assert "arXiv 1806.10758" in roar_paper.TABLE.read_text()
+
+
+def test_trainings_with_everything_removed_are_told_but_judge_no_ranking(made_up) -> None:
+    rows = made_up.roar[made_up.roar["level"] == 90].assign(level=100)
+    frames = dataclasses.replace(made_up, roar=pd.concat([made_up.roar, rows], ignore_index=True))
+    assert frames.levels == [10, 50, 90] and curves(frames, 20, 0).top == 90
+    told = f"With 100 % removed accuracy is {rows.loc[rows['mode'] == 'remove', 'accuracy'].mean():.1%}"
+    assert told in roar_tables.describe(frames)

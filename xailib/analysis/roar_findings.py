@@ -110,9 +110,10 @@ def points(row: dict[str, Any]) -> str:
 
 
 def paper_told(row: dict[str, Any]) -> str:
-    """The paper's own numbers of a row: 'Birdsnap +17.7, Food-101 +7.1'."""
-    told = [f"{name.removeprefix('paper_')} {_points(row[name])}" for name in row if str(name).startswith("paper_")]
-    return ", ".join(word for word in told if not word.endswith(" -")) or "-"
+    """The paper's own numbers of a row, such as 'Birdsnap +17.7, Food-101 +7.1', each kept on one line."""
+    known = {str(name).removeprefix("paper_"): value for name, value in row.items() if str(name).startswith("paper_")}
+    told = [f"{name} {_points(value)}" for name, value in known.items() if pd.notna(value)]
+    return ", ".join(word.replace("-101", "\u2011101").replace(" ", "\u00a0") for word in told) or "-"
 
 
 def _papers(rows: pd.DataFrame) -> list[str]:
@@ -124,4 +125,4 @@ def _interval(row: dict[str, Any]) -> str:
 
 
 def _points(value: float) -> str:
-    return "-" if pd.isna(value) else f"{100 * value:+.1f}"
+    return "-" if pd.isna(value) else f"{100 * value:+.1f}".replace("-0.0", "+0.0")

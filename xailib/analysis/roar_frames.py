@@ -57,8 +57,8 @@ class RoarFrames:
 
     @property
     def levels(self) -> list[int]:
-        """The removal levels in percent, without 0."""
-        return sorted(int(level) for level in self.roar["level"].unique() if level > 0)
+        """The removal levels in percent, without 0 and 100, where all rankings are the same."""
+        return sorted(int(level) for level in self.roar["level"].unique() if 0 < level < 100)
 
     @property
     def seeds(self) -> int:

@@ -28,6 +28,9 @@ def describe(frames: RoarFrames) -> str:
     )
     if frames.seeds < 2:
         text += " *With one training a cell the intervals cover the test images only, not another training.*"
+    nothing = frames.roar[(frames.roar["level"] == 100) & (frames.roar["mode"] == "remove")]
+    if len(nothing):
+        text += f" With 100 % removed accuracy is {nothing['accuracy'].mean():.1%}, whatever the ranking."
     if len(frames.failed):
         text += f" **{len(frames.failed)} trainings or checks failed or are missing** and are left out; they are listed below."
     return text

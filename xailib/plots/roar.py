@@ -102,7 +102,8 @@ def _panels(accuracy: pd.DataFrame, panels: dict[str, pd.DataFrame], chance: flo
     trained = pd.concat(panels.values())
     seeds = trained.loc[trained["mode"].isin(["remove", "keep"]), "seeds"]
     counts = str(seeds.max()) if seeds.nunique() < 2 else f"{seeds.min()} to {seeds.max()}"
-    note = f"n = {int(trained['n'].max())} test images, {counts} training{'s' * (counts != '1')} a point; "
+    where = " of the left panel" if "no_retraining_remove" in set(trained["mode"]) else ""
+    note = f"n = {int(trained['n'].max())} test images, {counts} training{'s' * (counts != '1')} a point{where}; "
     figure.supxlabel(note + "bands: 95 % intervals over both; dotted: chance", fontsize=12, color=GREY)
     return figure
 
@@ -113,7 +114,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, clean: pd.DataFrame, chance: float) -
     modes = rows["mode"].unique()
     keep = modes[0].endswith("keep")
     axes.axhline(chance, color=GREY, linestyle=":", linewidth=1.5)
-    ends, colours = [], colours_of(rows)
+    ends, colours, checks = [], colours_of(rows), 0
     for name, curve in rows.groupby("estimator", sort=False):
         curve = curve.sort_values("level")
         facts = curve.iloc[0]
@@ -121,9 +122,11 @@ def _panel(axes: Axes, rows: pd.DataFrame, clean: pd.DataFrame, chance: float) -
             curve = pd.concat([clean.assign(level=100 if keep else 0), curve]).sort_values("level")
         x, y, low, high = (curve[key].to_numpy(float) for key in ("level", "accuracy", "low", "high"))
         control = facts["family"] == "control"
+        checks += facts["family"] == "check"
         dashed = facts["form"] in DASHED or facts["family"] == "check" or name == "sobel"
+        style = (":" if checks == 2 else "--") if dashed else "-"
         axes.fill_between(x, low, high, color=colours[name], alpha=0.13, linewidth=0)
-        axes.plot(x, y, "--" if dashed else "-", color=colours[name], linewidth=3.2 if control else 2.2)
+        axes.plot(x, y, style, color=colours[name], linewidth=3.2 if control else 2.2)
         axes.plot(x, y, "s" if dashed else "o", color=colours[name], markersize=5.5)
         ends.append((y[0] if keep else y[-1], facts["label"], colours[name]))
     first, last = (min(levels), 100 if len(clean) else max(levels)) if keep else (0, max(levels))
