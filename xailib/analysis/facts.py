@@ -42,25 +42,6 @@ def findings_rows(folder: Path) -> list[dict[str, Any]]:
     return table[table["part"] == "headline"].to_dict("records")
 
 
-def claim_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the headline of each claim of the ROAR paper, with `points` (ours) and `paper` (its own) as text."""
-    from xailib.analysis import roar_findings
-
-    path = folder / "roar_findings.csv"
-    if not path.exists():
-        return []
-    table = read_table(path).fillna({"claim": "", "sentence": "", "statistic": ""})
-    rows = table[table["part"] == "headline"].to_dict("records")
-    return [{**row, "points": roar_findings.points(row), "paper": roar_findings.paper_told(row)} for row in rows]
-
-
-def failed_rows(folder: Path) -> list[dict[str, str]]:
-    """Return the trainings and checks of a ROAR study that failed or are missing, with the reason."""
-    from xailib.analysis.roar_frames import read_roar
-
-    return read_roar(folder, study_values(folder)).failed.astype(str).to_dict("records")
-
-
 def skipped_rows(folder: Path) -> list[dict[str, str]]:
     """Return the pairs that were left out, with the reason."""
     path = folder / "skipped.csv"

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from xailib.analysis import facts
+from xailib.analysis import facts, roar_facts
 from xailib.analysis.frames import find_folder
 from xailib.errors import InputError
 from xailib.results import atomic
@@ -88,11 +88,11 @@ def write_report(results_dir: str | Path, report: str | Path | None = None, roar
         explained=main is not None,
         findings=facts.findings_rows(main) if main else [],
         roar=roar is not None,
-        claims=facts.claim_rows(roar) if roar else [],
+        claims=roar_facts.claim_rows(roar) if roar else [],
         sections=sections,
         parameters=[facts.parameter_rows(study) for study in studies],
         skipped=facts.skipped_rows(main) if main else [],
-        failed=facts.failed_rows(roar) if roar else [],
+        failed=roar_facts.failed_rows(roar) if roar else [],
         stages=facts.stage_rows(records),
         origins=facts.origins(records),
     )
