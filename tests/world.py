@@ -16,16 +16,17 @@ SMOKE_MODELS = ("mini_resnet_vanilla", "mini_resnet_robust")
 class World:
     """A copy of the repository with results of its own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, study: str = "smoke") -> None:
+        self.study = study
         self.root = copy_repository(root / "w")
         (root / "t").mkdir()
         # A private TMPDIR: the warm server lives there and ends when the folder goes.
         self.environment = {**os.environ, "TMPDIR": str(root / "t")}
         self.environment.pop("SLURM_JOB_ID", None)
-        self.results = self.root / "results" / "smoke"
+        self.results = self.root / "results" / study
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", "study=smoke", *words]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", f"study={self.study}", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.root, env=self.environment, start_new_session=True, **pipes)
 
@@ -34,9 +35,9 @@ class World:
         said, _ = process.communicate(timeout=540)
         return process.returncode, said
 
-    def plan(self, target: str = "results/smoke/scores.parquet") -> dict[str, int]:
-        """What a run would do: {rule: number of jobs}."""
-        status, said = self.snakemake("-n", "--", target)
+    def plan(self, target: str = "scores.parquet") -> dict[str, int]:
+        """What a run would do up to a file of the study's results: {rule: number of jobs}."""
+        status, said = self.snakemake("-n", "--", f"results/{self.study}/{target}")
         assert status == 0, said
         jobs = dict(re.findall(r"^(\w+)\s+(\d+)$", said, flags=re.M))
         jobs.pop("total", None)
@@ -55,7 +56,7 @@ def copy_repository(target: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for name in ("xailib", "params", "notebooks", "profiles"):
         shutil.copytree(REPOSITORY / name, target / name, ignore=ignore)
-    for name in ("Snakefile", "environment.yml"):
+    for name in ("Snakefile", "roar.smk", "environment.yml"):
         shutil.copy(REPOSITORY / name, target / name)
     for seed, model in enumerate(SMOKE_MODELS):
         write_untrained(target, model, seed)
