@@ -21,7 +21,7 @@ STAGES = {
     "roar_images": _IMAGES,
     "roar_rank": ("levels", "unit", "target", "scale", "seed", "trust_images"),
     "roar_retrain": _TRAINING,
-    "roar_trust": (*_TRAINING, "trust_images", "scale", "seed"),
+    "roar_trust": ("architecture", "recipe", "precision", "trust_images", "scale", "seed"),
     "roar_results": ("study", "description", "bootstrap"),
 }
 

@@ -1,0 +1,121 @@
+"""A small ROAR study through real Snakemake: whole tables, one failed slice that stops no other, and what an edit re-runs."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.world import World
+from xailib import roar_workflow
+from xailib.errors import InputError
+from xailib.workflow import open_studies
+
+SMOKE = "params/studies/roar_smoke.yaml"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    root = tmp_path_factory.mktemp("r")
+    yield World(root, "roar_smoke")
+    for path in sorted((root / "t").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+@pytest.fixture(scope="module")
+def finished(world: World) -> World:
+    status, said = world.snakemake()
+    assert status == 0, said
+    return world
+
+
+def test_the_tables_are_whole(finished: World) -> None:
+    roar, trust = (pd.read_parquet(finished.results / f"{name}.parquet") for name in ("roar", "trust"))
+    cells = roar.groupby(["mode", "level"]).size().to_dict()
+    assert cells == {("remove", 0): 1, ("remove", 50): 5, ("remove", 90): 5, ("keep", 50): 1, ("keep", 90): 1}
+    assert (roar["status"] == "ok").all() and (roar["n"] == 32).all() and (roar["epochs"] == 2).all()
+    assert set(trust["check"]) == {
+        "no_retraining", "road", "mask_only", "pointing_game", "localisation", "deletion", "insertion",
+    }  # fmt: skip
+    assert trust[trust["check"] == "mask_only"]["estimator"].tolist() == ["gradient"]
+    assert (finished.results / "report.html").stat().st_size > 50_000
+    assert pd.read_csv(finished.results / "roar_findings.csv")["finding"].unique().tolist() == [f"R{i}" for i in range(1, 9)]
+
+
+def test_one_noise_pass_serves_the_estimators_that_share_it(finished: World) -> None:
+    record = json.loads((finished.results / "ranks/gradient_noisy.json").read_text())
+    assert [values["estimator"] for values in record["parameters"]["estimators"]] == [
+        "smoothgrad_squared_gradient", "vargrad_gradient",
+    ]  # fmt: skip
+    assert record["passes"] == {**record["passes"], "forward": 96 * (1 + 3), "backward": 96 * 3}  # 3 noisy copies
+
+
+def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
+    assert finished.plan("report.html") == {}
+    assert not list((finished.root / "resources" / "roar").rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        # One more level: rankings hold their levels, so all of them are made again.
+        (lambda t: t.replace("levels: [50, 90]", "levels: [50, 70, 90]"), {"roar_rank_gradient": 1, "roar_base": None}),
+        # Another seed: all trainings, from the first on.
+        (lambda t: t.replace("seeds: 1", "seeds: 2"), {"roar_base": 1, "roar_retrain": 12}),
+        # One more estimator that shares no pass: its slices only.
+        (lambda t: t.replace("[random,", "[sobel, random,", 1), {"roar_rank_sobel": 1, "roar_retrain": 2, "roar_trust": 1}),
+        # How large a batch: no result depends on it.
+        (lambda t: t + "batch_size: 16\n", {"roar_base": None, "roar_retrain": None}),
+    ],
+)
+def test_an_edit_re_runs_what_it_touches(
+    finished: World, change: Callable[[str], str], jobs: dict[str, int | None]
+) -> None:
+    undo = finished.edit(SMOKE, change)
+    try:
+        plan = finished.plan("roar.parquet")
+    finally:
+        undo()
+    assert {rule: plan.get(rule) for rule in jobs} == jobs
+
+
+def open_with(tmp_path: Path, repository: Path, **changes: object) -> roar_workflow.RoarStudy:
+    values = yaml.safe_load((repository / SMOKE).read_text()) | changes
+    path = tmp_path / "roar_smoke.yaml"
+    path.write_text(yaml.safe_dump(values))
+    study, roar = open_studies(path)
+    assert study.models == [] and roar is not None
+    return roar
+
+
+def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> None:
+    study = open_with(tmp_path, repository)
+    assert study.groups == {
+        "random": ["random", "random_redrawn"],
+        "gradient": ["gradient"],
+        "gradient_noisy": ["smoothgrad_squared_gradient", "vargrad_gradient"],
+    }
+    assert len(study.trainings) == 12 and ("random", "keep", 90) in study.trainings
+    assert study.mask_level("gradient") == 90 and study.mask_level("random") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"levels": [50, 120]}, "levels.1: 120 is greater than the maximum of 100"),
+        ({"levels": [0, 50]}, "levels.0: 0 is less than the minimum of 1"),
+        ({"levels": [90, 50]}, "levels: .* must be in ascending order"),
+        ({"estimators": ["gradiant"]}, "unknown estimator 'gradiant'; did you mean 'gradient'"),
+        ({"keep_estimators": ["sobel"]}, "keep_estimators: 'sobel' is not one of the study's estimators"),
+        ({"architecture": "roar_cn"}, "architecture: unknown 'roar_cn'; did you mean 'roar_cnn'"),
+        ({"recipe": {"epoch": 2}}, "recipe.epoch: unknown key; did you mean 'epochs'"),
+        ({"mask_level": 70}, "mask_level: 70 is none of the levels"),
+        ({"seeds": "two"}, "seeds: 'two' is not a whole number"),
+        ({"kept": 1}, "kept: unknown key"),
+    ],
+)
+def test_faults_of_a_study_are_told_in_a_sentence(tmp_path: Path, repository: Path, changes: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        open_with(tmp_path, repository, **changes)
