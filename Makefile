@@ -1,18 +1,23 @@
 # Needs Python 3.11 and nothing else; everything goes into .venv. `make help` lists the tasks.
 STUDY ?= pictograms
+ROAR = $(if $(filter pictograms,$(STUDY)),roar_pictograms,$(STUDY))
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study test lab lint bench weights
+.PHONY: help study roar test lab lint bench weights
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
-study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, or a YAML file)
+study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, a ROAR study, or a YAML file)
 	$(BIN)/snakemake --config study=$(STUDY)
 	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(STUDY)))/report.html"
+
+roar: .venv/installed ## run ROAR alone and say where its report is (STUDY=roar_pictograms; also roar_imagenette, ...)
+	$(BIN)/snakemake --config study=$(ROAR)
+	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(ROAR)))/report.html"
 
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest
@@ -23,7 +28,7 @@ lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
 lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/snakefmt --check Snakefile roar.smk
 	$(BIN)/snakemake --lint
 
 bench: .venv/installed ## race against other implementations

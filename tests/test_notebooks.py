@@ -11,7 +11,7 @@ import pytest
 from xailib import schema
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-SLICES = ("predict", "attribute", "evaluate", "train")
+SLICES = ("predict", "attribute", "evaluate", "train", "roar_rank", "roar_retrain", "roar_trust")
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -68,10 +68,10 @@ def test_parameters_are_typed_literals_with_a_comment(path: Path) -> None:
 def test_parameters_are_keys_of_parameter_files_or_paths(path: Path) -> None:
     if path.stem not in SLICES:
         pytest.skip("not a slice")
-    kinds = ["study", "dataset", "model", "method", "metric"]
-    known = {key for kind in kinds for key in schema.load(kind)["properties"]} | {"steps"}
+    kinds = ["study", "dataset", "model", "method", "metric", "estimator", "roar_study"]
+    known = {key for kind in kinds for key in schema.load(kind)["properties"]} | {"steps", "mode", "level"}
     names = {node.target.id for cell in tagged(path) for node in ast.parse(source(cell)).body}
-    assert {name for name in names if not name.endswith("_path")} <= known
+    assert {name for name in names if not name.endswith(("_path", "_dir"))} <= known
 
 
 def test_it_speaks_before_every_step(path: Path) -> None:
