@@ -19,7 +19,9 @@ def ranks(values: Tensor, streams: Sequence[torch.Generator] | None = None) -> T
     """
     places = torch.arange(values.shape[1], dtype=torch.int32)
     found = torch.empty(values.shape, dtype=torch.int32)
+    start = np.arange(values.shape[1])
     for i, (row, one) in enumerate(zip(found, -values.detach().float().cpu(), strict=True)):
-        second = places if streams is None else torch.randperm(len(places), generator=streams[i])
-        row[np.lexsort((second.numpy(), one.numpy()))] = places
+        if streams is not None:  # a stable sort keeps the order in which it meets equal values
+            start[torch.randperm(len(places), generator=streams[i]).numpy()] = places
+        row[start[np.argsort(one.numpy()[start], kind="stable")]] = places
     return found
