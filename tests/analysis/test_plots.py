@@ -72,14 +72,18 @@ def test_curves_show_the_area() -> None:
     assert "area 0.50" in texts(plots.curves(np.linspace(0, 1, 11), {"Deletion": np.linspace(1, 0, 11)}))
 
 
-def test_signed_maps_are_centred_on_white_and_unsigned_start_at_zero() -> None:
+def test_signed_maps_are_centred_on_white_and_unsigned_start_at_their_minimum() -> None:
     images, maps = np.random.default_rng(0).random((2, 3, 8, 8)), np.zeros((2, 8, 8))
     maps[0, 0, 0], maps[0, 1, 1], maps[1, 2, 2] = 2.0, -1.0, 3.0
     figure = plots.show_maps(images, maps, ["a", "b"])
     signed, unsigned = (figure.axes[i].images[0] for i in (2, 3))
     assert signed.get_cmap().name == "RdBu_r" and signed.norm.vmin == -signed.norm.vmax
     assert unsigned.get_cmap().name == "cividis" and unsigned.norm.vmin == 0
-    plots.show_maps(images, np.zeros((2, 8, 8)))  # a constant map is drawn, not refused
+    risen = plots.show_maps(images, maps.clip(0) + 5).axes[3].images[0]  # as RISE's: differences on a high floor
+    assert risen.norm.vmin == 5 and risen.norm.vmax > 7
+    for value in (0.0, 0.3):  # a constant map is drawn, not refused
+        flat = plots.show_maps(images, np.full((2, 8, 8), value)).axes[3].images[0]
+        assert flat.norm.vmin < flat.norm.vmax
     assert isinstance(plots.overlay(images[0], maps[0], "title"), Figure)
 
 

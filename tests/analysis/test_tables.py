@@ -74,6 +74,25 @@ def test_table_of_methods_is_the_groupby_mean(study) -> None:
     assert "12 networks x 40 images" in table.caption
 
 
+def test_a_mean_over_fewer_networks_says_so_and_is_nobodys_best(study) -> None:
+    top = study.scores["value"].where(study.scores["method"] != "cam", 1.0)
+    table = tables.by_method(dataclasses.replace(study, scores=study.scores.assign(value=top)))
+    label = "CAM (on 10 of 12 networks)"
+    assert label in table.frame.index and "GradCAM" in table.frame.index
+    assert table.frame.loc[label, "Insertion ↑"] == 1.0 and not table.best.loc[label].any()
+    assert table.best["Insertion ↑"].sum() == 1
+    assert "cam" in set(table.plain["method"])
+
+
+def test_two_networks_have_no_correlations_and_fit_one_page(small) -> None:
+    criteria = correlation.model_criteria(small, 100, 0)
+    table = tables.correlations(correlation.correlate(criteria), criteria.facts)
+    assert table.frame.empty and "at least three networks" in table._repr_html_()
+    networks = tables.networks(criteria)
+    assert networks.frame.shape == networks.best.shape == (2, 9)
+    assert "insertion_normalised" in set(networks.plain["criterion"])
+
+
 def test_best_is_lowest_for_deletion_and_never_a_control() -> None:
     study = synthetic.study()
     low = study.scores["method"] == "random"

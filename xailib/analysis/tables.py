@@ -1,5 +1,8 @@
 """Tables: means of scores with direction arrows, controls beside the methods, the best marked, n in the caption."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 
@@ -17,12 +20,23 @@ def arrowed(label: str, better: str) -> str:
 
 
 def by_method(frames: Frames) -> Table:
-    """Return methods x metrics: means over networks and images; the best method of each metric in bold."""
+    """Return methods x metrics: means over networks and images; the best method of each metric in bold.
+
+    The mean of a method that does not apply to every network is over other networks than the rest, so its row says so
+    and it is nobody's best.
+    """
     data = scores.cube(frames, controls=True)
     values = scores.nanmean(data.values, axis=(0, 3))
+    applies = np.isfinite(data.values).any(axis=(2, 3)).sum(axis=0)
+    some = {
+        name: f"{frames.methods.loc[name, 'label']} (on {n} of {len(data.models)} networks)"
+        for name, n in zip(data.methods, applies, strict=True)
+        if 0 < n < len(data.models)
+    }
     return _table(
         frames, values, data.methods, data.metrics, "metrics",
         f"Mean score of each method (n = {len(data.models)} networks x {len(data.images)} images)",
+        apart=some,
     )  # fmt: skip
 
 
@@ -56,7 +70,10 @@ def compare_filters(frames: Frames) -> Table:
 
 
 def networks(criteria: Criteria) -> Table:
-    """Return networks x criteria, the best network of each criterion in bold; saved with 95 % intervals over images."""
+    """Return networks x criteria, the best network of each criterion in bold.
+
+    Saved, it also has the normalised scores, for which a page has no room, and 95 % intervals over images.
+    """
     from xailib.analysis.statistics import interval
 
     facts = criteria.facts
@@ -81,6 +98,8 @@ def networks(criteria: Criteria) -> Table:
     )
     frame = criteria.table.set_axis(labels, axis=1).set_index(criteria.models["label"].to_numpy())
     best = good.eq(good.max()).set_axis(labels, axis=1).set_axis(frame.index)
+    shown = ~criteria.table.columns.str.endswith("_normalised")
+    frame, best = frame.loc[:, shown], best.loc[:, shown]
     return Table(
         frame,
         f"The networks on every criterion (n images: {counts} and those that follow)",
@@ -92,6 +111,8 @@ def networks(criteria: Criteria) -> Table:
 def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Table:
     """Return the pairs of criteria with the strongest correlations; those beyond the critical rho in bold."""
     rows = pairs.reindex(pairs["rho"].abs().sort_values(ascending=False).index).dropna(subset=["rho"])
+    if rows.empty:
+        return Table(pd.DataFrame(), "No correlations: at least three networks are needed.")
     total, rows = len(rows), rows.head(most)
     frame = pd.DataFrame(
         {
@@ -108,11 +129,7 @@ def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Ta
     ).set_index("Criteria")
     strong = (rows["rho"].abs() >= rows["critical"]).to_numpy()
     best = pd.DataFrame(np.repeat(strong[:, None], frame.shape[1], axis=1), frame.index, frame.columns)
-    count = (
-        f"n = {int(rows['n'].max())} networks; bold: |rho| of at least {rows['critical'].min():.2f}, p < 0.05"
-        if len(rows)
-        else "none"
-    )
+    count = f"n = {int(rows['n'].max())} networks; bold: |rho| of at least {rows['critical'].min():.2f}, p < 0.05"
     return Table(
         frame, f"Spearman's rank correlation of criteria, the {len(rows)} strongest of {total} pairs ({count})", best
     )
@@ -156,8 +173,12 @@ def _table(
     kind: str,
     caption: str,
     metric: str = "",
+    apart: Mapping[str, str] = MappingProxyType({}),
 ) -> Table:
-    """Label a `(methods, columns)` array and mark the best method of each column, controls apart."""
+    """Label a `(methods, columns)` array and mark the best method of each column.
+
+    Controls are never the best, nor are the methods in `apart`, which have labels of their own.
+    """
     facts = frames.metrics.loc[columns] if kind == "metrics" else frames.metrics.loc[[metric] * len(columns)]
     signs = facts["better"].map({"higher": 1.0, "lower": -1.0}).to_numpy(float)
     control = (frames.methods.loc[methods, "family"] == "control").to_numpy()
@@ -166,8 +187,10 @@ def _table(
         if kind == "metrics"
         else frames.models.loc[columns, "label"]
     )
-    frame = pd.DataFrame(values, index=frames.methods.loc[methods, "label"].to_numpy(), columns=list(labels))
-    ranked = np.where(control[:, None] | ~np.isfinite(values), -np.inf, values * signs)
+    names = [apart.get(name, frames.methods.loc[name, "label"]) for name in methods]
+    frame = pd.DataFrame(values, index=names, columns=list(labels))
+    unranked = control | np.isin(methods, list(apart))
+    ranked = np.where(unranked[:, None] | ~np.isfinite(values), -np.inf, values * signs)
     best = pd.DataFrame((ranked == ranked.max(axis=0)) & np.isfinite(ranked), frame.index, frame.columns)
     plain = pd.DataFrame(values, index=methods, columns=columns).rename_axis(index="method").reset_index()
     return Table(frame, caption, best, tuple(frame.index[control]), digits=3 if kind == "metrics" else 2, plain=plain)

@@ -16,17 +16,17 @@ SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 
 
 def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any) -> None:
-    """Draw one map `(h, w)`: zero-centred red and blue when it is signed, from zero up in cividis when it is not.
+    """Draw one map `(h, w)`: zero-centred red and blue when it is signed, from its minimum up in cividis when it is not.
 
-    The scale ends at the 99.5th percentile of the magnitude, as a few pixels of a gradient map would hide the rest.
+    The scale ends at the 99.5th percentile of the magnitude, as a few pixels of a gradient map would hide the rest. It
+    begins at the minimum because RISE's maps are far from zero everywhere: only their differences say something.
     """
     values = np.asarray(map, float)
     signed = bool((values < 0).any()) if signed is None else signed
     top = max(np.quantile(np.abs(values), 0.995), np.abs(values).max() * 1e-3) or 1.0
+    low = values.min() if values.min() < top else 0.0  # a constant map has no differences
     limits = (
-        {"cmap": DIVERGING, "vmin": -top, "vmax": top}
-        if signed
-        else {"cmap": SEQUENTIAL, "vmin": min(values.min(), 0), "vmax": top}
+        {"cmap": DIVERGING, "vmin": -top, "vmax": top} if signed else {"cmap": SEQUENTIAL, "vmin": low, "vmax": top}
     )
     axes.imshow(values, **{**limits, **options})
 

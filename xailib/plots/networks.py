@@ -98,6 +98,7 @@ def _label(axes: Axes, x: np.ndarray, y: np.ndarray, labels: list[str]) -> None:
             va="center",
             fontsize=10,
             color="#222222",
+            bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
             arrowprops=line,
             annotation_clip=False,
         ).set_in_layout(False)
