@@ -18,7 +18,7 @@ from xailib.params import ROOT
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
 _SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
-ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal"))
+ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
     "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
@@ -26,10 +26,10 @@ SOURCES = {
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
     "roar_images": ("images.py", "roar/store.py", "datasets/*.py"),
-    "roar_rank": (*_SHARED, "roar/rank.py", "roar/removal.py", "metrics/ranks.py", "attribution/*.py"),
+    "roar_rank": (*_SHARED, "roar/rank.py", "roar/removal.py", "roar/slices.py", "metrics/ranks.py", "attribution/*.py"),
     "roar_retrain": ("seeding.py", "models/*.py", "training/loop.py", *ROAR_TRAINING),
-    "roar_trust": (*_SHARED, "roar/*.py", "metrics/*.py", "training/loop.py"),
-    "roar_toy": ("roar/toy.py",),
+    "roar_trust": (*_SHARED, "roar/trust.py", "roar/imputation.py", "metrics/*.py", "training/loop.py", *ROAR_TRAINING),
+    "roar_toy": ("roar/toy.py", "plots/roar_toy.py"),
     "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
 }
 # Bookkeeping that no number depends on.

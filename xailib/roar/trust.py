@@ -74,8 +74,8 @@ def mask_alone(
 ) -> Rows:
     """Test accuracy of a network that is trained on the masks of removed values and sees no image.
 
-    Above chance, the shape of the mask tells the class, and retraining can read it: ROAR then flatters the estimator
-    less, or more, than it deserves (Jethani et al. 2021; Rong et al. 2022).
+    Above chance, the mask by itself tells the class, and a retrained network can read it: what ROAR measures is then
+    partly the mask and not what its pixels showed (Jethani et al. 2021; Rong et al. 2022).
 
     Args:
         level: percentage of the values in the masks.
