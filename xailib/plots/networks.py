@@ -128,7 +128,8 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
         matrix[y, x] = row.rho
         if np.isfinite(row.rho):
             strong = abs(row.rho) >= row.critical
-            colour = "white" if strong and abs(row.rho) > 0.7 else "black" if strong else "#4D4D4D"
+            dark = abs(row.rho) > 0.7
+            colour = ("white" if dark else "black") if strong else ("#D9D9D9" if dark else "#4D4D4D")
             axes.text(
                 x,
                 y,
