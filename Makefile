@@ -34,8 +34,8 @@ lint: .venv/installed ## check code, notebooks and Snakefile
 bench: .venv/installed ## race against other implementations
 	@for race in benchmarks/*.py; do echo "== $$race"; $(BIN)/python "$$race" || exit 1; done
 
-weights: .venv/installed ## train the small networks again (hours; goes on where it was stopped)
-	$(BIN)/snakemake weights
+weights: .venv/installed ## train the small networks of a study again (hours; goes on where it was stopped; STUDY=pictograms, tiny_imagenet)
+	$(BIN)/snakemake weights --config study=$(STUDY)
 
 # The stamp is touched last, so that a broken installation is tried again and a whole one is not.
 .venv/installed: requirements.lock

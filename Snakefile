@@ -248,9 +248,10 @@ rule train:
         gpu=GPU,
     params:
         initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
+        root=f"-p root {STUDY.values['root']}" if STUDY.values.get("root") else "",
     shell:
         "python -m xailib.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
-        " {params.initial} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
+        " {params.initial} {params.root} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
 
 
 rule weights:
@@ -261,5 +262,7 @@ rule weights:
         "logs/weights/card.log",
     conda:
         "environment.yml"
+    params:
+        root=f"--root {STUDY.values['root']}" if STUDY.values.get("root") else "",
     shell:
-        "python -m xailib.training.card results/weights 2>&1 | tee {log}"
+        "python -m xailib.training.card results/weights {params.root} 2>&1 | tee {log}"

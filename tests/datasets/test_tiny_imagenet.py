@@ -70,6 +70,10 @@ def test_some_classes(folder: Path) -> None:
         class_names("tiny_imagenet")
 
 
+def test_a_list_of_names_needs_no_folder() -> None:
+    assert class_names("tiny_imagenet", classes=["orange", "bison"]) == ["orange", "bison"]
+
+
 VAL, BOXES = "val/val_annotations.txt", "train/n07747607/n07747607_boxes.txt"
 
 

@@ -100,4 +100,6 @@ def pick_device(device: str) -> torch.device:
 def _class_names(record: dict[str, Any]) -> list[str]:
     from xailib.datasets import class_names
 
-    return class_names(record["model_dataset"])
+    dataset = record["model_dataset"]
+    known = params.load_params("datasets", dataset) if dataset in params.ids("datasets") else {}
+    return class_names(known.get("dataset_function", dataset), **known.get("dataset_options", {}))

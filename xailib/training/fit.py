@@ -14,6 +14,7 @@ from xailib.training.adversary import network_attack
 from xailib.training.advprop import auxiliary_view, join, split, without_auxiliary
 from xailib.training.loop import (
     batches,
+    mirror_and_crop,
     mirror_and_shift,
     one_cycle,
     parameter_groups,
@@ -34,7 +35,8 @@ class Recipe:
         epsilon: L2 radius of the training attacker in pixels [0, 1]; 0 trains on clean images.
         attack_steps: steps of the attacker.
         ramp: share of the steps over which epsilon grows from 0 to its full size.
-        images: size of the rendered training set.
+        images: size of the training set; null is all that the data set has.
+        crop: least share of an image's area that augmentation shows; 1 moves images by up to 4 pixels instead.
         seed: of weights, order and attacks.
     """
 
@@ -47,7 +49,8 @@ class Recipe:
     epsilon: float = 0.0
     attack_steps: int = 2
     ramp: float = 0.3
-    images: int = 24_000
+    images: int | None = 24_000
+    crop: float = 1.0
     seed: int = 0
 
 
@@ -76,7 +79,10 @@ def fit(
     began, running = time.perf_counter(), 0.0
     for step, rows in batches(len(pixels), recipe.batch_size, recipe.steps, recipe.seed, start):
         generator = torch.Generator().manual_seed(7_919 * recipe.seed + step)
-        batch = mirror_and_shift(pixels[rows].float().div_(255), 4, generator)
+        batch = pixels[rows].float().div_(255)
+        batch = (
+            mirror_and_crop(batch, recipe.crop, generator) if recipe.crop < 1 else mirror_and_shift(batch, 4, generator)
+        )
         batch, targets = batch.contiguous(memory_format=torch.channels_last), labels[rows]
         epsilon = recipe.epsilon * min(1.0, (step + 1) / max(1.0, recipe.ramp * recipe.steps))
         with torch.autocast("cpu", torch.bfloat16):

@@ -35,6 +35,23 @@ def mirror_and_shift(batch: Tensor, shift: int, generator: torch.Generator, *, m
     return F.pad(batch, (shift,) * 4, mode="reflect")[..., down : down + height, right : right + width]
 
 
+def mirror_and_crop(batch: Tensor, smallest: float, generator: torch.Generator) -> Tensor:
+    """Mirror half of the images `(b, 3, h, w)` and enlarge a random part of each: at least `smallest` of its area.
+
+    Sides differ by up to a third, as in GoogLeNet's training (Szegedy 2015); the part never leaves the image.
+    """
+    area = smallest + (1 - smallest) * torch.rand(len(batch), generator=generator)
+    ratio = torch.exp((torch.rand(len(batch), generator=generator) * 2 - 1) * math.log(4 / 3))
+    sides = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).clamp_max(1.0)
+    places = (torch.rand(2, len(batch), generator=generator) * 2 - 1) * (1 - sides)
+    mirrored = torch.where(torch.rand(len(batch), generator=generator) < 0.5, -1.0, 1.0)
+    grid = torch.zeros(len(batch), 2, 3)
+    grid[:, 0, 0], grid[:, 1, 1] = sides[0] * mirrored, sides[1]
+    grid[:, 0, 2], grid[:, 1, 2] = places[0], places[1]
+    points = F.affine_grid(grid.to(batch.device), list(batch.shape), align_corners=False)
+    return F.grid_sample(batch, points, mode="bilinear", padding_mode="border", align_corners=False)
+
+
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """The network's parameters for an optimiser: biases and normalisation do not decay."""
     decayed = [p for p in network.parameters() if p.ndim > 1]

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xailib.datasets import load_images
 from xailib.errors import InputError, nearest
+from xailib.images import ImageBatch
 from xailib.models import build_network, wrap
 from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
 from xailib.params import ROOT, load_params
@@ -34,6 +36,7 @@ def train(
     *,
     path: Path | None = None,
     initial_path: Path | None = None,
+    root: str | Path | None = None,
     steps: int = 0,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def train(
         id: a model whose parameter file has a `training` block.
         path: where the weights go; by default where the model's record says.
         initial_path: weights of the recipe's `initial` model; by default that model's own file.
+        root: folder of the images, for data sets that are read from one.
         steps: how many steps, when other than the recipe's.
         report: called with a progress line every 100 steps.
     """
@@ -52,7 +56,7 @@ def train(
     recipe = recipe_of(record)
     recipe = replace(recipe, steps=steps or recipe.steps)
     path = path or ROOT / record["weights"]["path"]
-    pixels, labels = training_set(record["model_dataset"], recipe.images)
+    pixels, labels = training_set(record["model_dataset"], recipe.images, root=root)
     torch.manual_seed(recipe.seed)
     network = build_network(record)
     if recipe.initial:
@@ -72,20 +76,33 @@ def train(
     return {"model": id, "sha256": sha256, "seconds": seconds, "steps": recipe.steps, "bytes": path.stat().st_size}
 
 
-def training_set(dataset: str, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return `count` training images uint8 `(n, 3, h, w)` and labels `(n,)`; kept in `resources/` after the first call."""
-    kept = ROOT / "resources" / "training" / f"{dataset}_{count}_{seed}.npz"
+def training_set(
+    dataset: str, count: int | None, seed: int = 0, root: str | Path | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return `count` training images uint8 `(n, 3, h, w)` and labels `(n,)`; kept in `resources/` after the first call.
+
+    Args:
+        dataset: id of a file in `params/datasets/`.
+        count: how many images; None for all of the training split.
+        seed: chooses and orders them.
+        root: folder of the images, for data sets that are read from one.
+    """
+    kept = ROOT / "resources" / "training" / f"{dataset}_{count or 'all'}_{seed}.npz"
     if not kept.exists():
-        _keep(kept, dataset, count, seed)
+        _keep(kept, dataset, count, seed, root)
     arrays = np.load(kept)
     return torch.from_numpy(arrays["pixels"]), torch.from_numpy(arrays["labels"])
 
 
-def _keep(path: Path, dataset: str, count: int, seed: int) -> None:
-    from xailib.datasets import load_images
-
-    images = load_images(dataset, split="train", limit=count, seed=seed)
+def _keep(path: Path, dataset: str, count: int | None, seed: int, root: str | Path | None) -> None:
+    images = split_images(dataset, "train", limit=count, seed=seed, root=root)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, pixels=(images.pixels * 255).round().byte().numpy(), labels=images.labels.numpy())
     partial.replace(path)
+
+
+def split_images(dataset: str, split: str | None, **arguments: Any) -> ImageBatch:
+    """Return `load_images` of a data set of `params/datasets/` with the options of its file; None is its default split."""
+    record = load_params("datasets", dataset)
+    return load_images(record.get("dataset_function", dataset), split=split, **record["dataset_options"], **arguments)
