@@ -90,7 +90,7 @@ def test_one_fault_is_one_sentence(root: Path, line: str, said: str) -> None:
     ("old", "new", "said"),
     [
         ("models: mini_resnet_vanilla", "models: mini_resnet_vanila", "did you mean 'mini_resnet_vanilla'?"),
-        ("models: mini_resnet_vanilla", "models: [mini_resnet_vanilla, tiny_*]", "models: unknown model 'tiny_*'"),
+        ("models: mini_resnet_vanilla", "models: [mini_resnet_vanilla, giant_*]", "models: unknown model 'giant_*'"),
         ("methods: all", "methods: [rize]", "unknown method 'rize'; did you mean 'rise'?"),
         ("metrics: all", "metrics: [delition]", "unknown metric 'delition'; did you mean 'deletion'?"),
         ("dataset: pictograms", "dataset: pictogram", "unknown data set 'pictogram'; did you mean 'pictograms'?"),

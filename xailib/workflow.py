@@ -23,7 +23,7 @@ STAGES = {
     "predict": (*_IMAGES, "shifts", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
     "attribute": (*_IMAGES, "scale", "target"),
     "evaluate": (*_IMAGES, "scale", "metrics"),
-    "analysis": ("study", "description", "only_correct", "bootstrap"),
+    "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
 }
 
 

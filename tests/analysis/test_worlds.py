@@ -1,0 +1,65 @@
+"""Findings of several studies side by side: agreement, disagreement, and what is not there."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from xailib.analysis import findings, worlds
+from xailib.errors import InputError
+from xailib.params import ROOT
+
+
+def with_verdicts(found: pd.DataFrame, **verdicts: str) -> pd.DataFrame:
+    changed = found.copy()
+    for id, verdict in verdicts.items():
+        changed.loc[(changed["finding"] == id) & (changed["part"] == "headline"), "verdict"] = verdict
+    return changed
+
+
+@pytest.fixture(scope="module")
+def found(study) -> pd.DataFrame:
+    every = {id: "supported" for id in ("F1", "F2", "F3", "F4", "F5", "F6")}
+    return with_verdicts(findings.examine(study, 100, 0), **every)
+
+
+def test_agreement_opposition_and_what_one_world_alone_decides(found: pd.DataFrame) -> None:
+    other = with_verdicts(found, F2="contradicted", F3="undecided", F5="undecided")
+    text = worlds.verdict_on_worlds({"here": found, "there": other})
+    assert "agree on** F1, F4 and F6." in text
+    assert "disagree on** F2:" in text
+    assert "one world only: F3 and F5." in text
+
+
+def test_nothing_in_common_is_said(found: pd.DataFrame) -> None:
+    other = with_verdicts(found, **{id: "undecided" for id in ("F1", "F2", "F3", "F4", "F5", "F6")})
+    text = worlds.verdict_on_worlds({"here": found, "there": other})
+    assert "On no finding do all worlds agree" in text and "No finding is supported in one and contradicted" in text
+    assert "run its study" in worlds.verdict_on_worlds({"here": found})
+
+
+def test_table_shows_each_world_with_its_number(found: pd.DataFrame) -> None:
+    other = with_verdicts(found, F2="undecided")
+    table = worlds.side_by_side({"pictograms": found, "tiny_imagenet": other})
+    assert list(table.frame.index) == ["F1", "F2", "F3", "F4", "F5", "F6"]
+    assert table.frame.loc["F1", "pictograms"].startswith("supported: ")
+    assert table.best.loc["F2", "pictograms"] and not table.best.loc["F2", "tiny_imagenet"]
+    assert not table.best["Claim"].any()
+    html = table._repr_html_()
+    assert "tiny_imagenet" in html and "in 2 worlds" in html
+
+
+def test_own_run_comes_before_the_shipped_findings(found: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny_imagenet"
+    assert worlds.findings_path("pictograms", folder) == ROOT / "docs" / "findings" / "pictograms.csv"
+    (tmp_path / "pictograms").mkdir()
+    found.to_csv(tmp_path / "pictograms" / "findings.csv", index=False)
+    assert worlds.findings_path("pictograms", folder) == tmp_path / "pictograms" / "findings.csv"
+    assert worlds.other_findings(["pictograms", "never_run"], folder).keys() == {"pictograms"}
+
+
+def test_a_file_that_is_no_table_of_findings_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pictograms").mkdir()
+    (tmp_path / "pictograms" / "findings.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"findings.csv: has no column 'finding'; delete it"):
+        worlds.other_findings(["pictograms"], tmp_path / "tiny_imagenet")

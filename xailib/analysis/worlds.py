@@ -1,0 +1,100 @@
+"""One study's findings beside those of others: which verdicts hold in every world, and which do not."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from xailib.analysis.table import Table
+from xailib.analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
+from xailib.errors import InputError
+from xailib.params import ROOT
+
+SHIPPED = "docs/findings"
+"""Folder of the findings that come with the repository, measured with the networks that come with it."""
+
+
+def findings_path(study: str, results_dir: str | Path) -> Path | None:
+    """Return where another study's findings are: beside `results_dir`, else shipped in `docs/findings`, else None."""
+    run = (ROOT / results_dir).parent / study / "findings.csv"
+    shipped = ROOT / SHIPPED / f"{study}.csv"
+    return next((path for path in (run, shipped) if path.exists()), None)
+
+
+def other_findings(studies: Sequence[str], results_dir: str | Path) -> dict[str, pd.DataFrame]:
+    """Return {study id: its findings} for those of `studies` that were run here or whose findings are shipped."""
+    paths = {study: findings_path(study, results_dir) for study in studies}
+    return {study: _read(path) for study, path in paths.items() if path is not None}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        found = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as findings ({error}); delete it and run the study again") from None
+    missing = [column for column in ("finding", "part", "verdict", "value", "low", "high", "n") if column not in found]
+    if missing:
+        raise InputError(f"{path}: has no column '{missing[0]}'; delete it and run the study again")
+    return found
+
+
+def headline_verdicts(worlds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the verdicts, one row a finding and one column a study."""
+    columns = {study: found[found["part"] == "headline"].set_index("finding")["verdict"] for study, found in worlds.items()}
+    return pd.DataFrame(columns)
+
+
+def side_by_side(worlds: Mapping[str, pd.DataFrame]) -> Table:
+    """Return one row a finding: what it claims, and in each study the verdict with the number it rests on.
+
+    Args:
+        worlds: {study id: findings, as `findings.examine` makes them}; the first one's claims are shown.
+    """
+    first = next(iter(worlds.values()))
+    lead = first[first["part"] == "headline"].set_index("finding")
+    cells = {"Claim": lead["claim"], "Statistic": lead["statistic"]}
+    for study, found in worlds.items():
+        rows = found[found["part"] == "headline"].set_index("finding").reindex(lead.index)
+        cells[study] = pd.Series([_cell(row) for row in rows.itertuples()], lead.index)
+    frame = pd.DataFrame(cells)
+    decided = headline_verdicts(worlds).reindex(lead.index).isin([SUPPORTED, CONTRADICTED])
+    return Table(
+        frame,
+        f"The findings in {len(worlds)} worlds: verdict, statistic (95 % bootstrap interval), n; bold where it is decided",
+        best=decided.reindex(columns=frame.columns, fill_value=False),
+    )
+
+
+def _cell(row: object) -> str:
+    verdict, value, low, high, n, unit = (getattr(row, key) for key in ("verdict", "value", "low", "high", "n", "unit"))
+    if pd.isna(verdict):
+        return "not asked"
+    if pd.isna(value):
+        return str(verdict)
+    interval = "" if pd.isna(low) else f" ({low:+.3f} to {high:+.3f})"
+    return f"{verdict}: {value:+.3f}{interval}, n = {int(n)} {unit}"
+
+
+def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
+    """Return what the comparison comes to, as a sentence or three in Markdown."""
+    verdicts = headline_verdicts(worlds).fillna(UNDECIDED)
+    if verdicts.shape[1] < 2:
+        return "No other world's findings are here: run its study, then this notebook again."
+    same = [id for id, row in verdicts.iterrows() if row.nunique() == 1 and row.iloc[0] != UNDECIDED]
+    opposed = [id for id, row in verdicts.iterrows() if {SUPPORTED, CONTRADICTED} <= set(row)]
+    one_sided = [
+        id for id, row in verdicts.iterrows() if UNDECIDED in set(row) and row.nunique() > 1 and id not in opposed
+    ]
+    sentences = [
+        f"**The worlds agree on** {_list(same)}." if same else "**On no finding do all worlds agree.**",
+        f"**They disagree on** {_list(opposed)}: supported in one, contradicted in another."
+        if opposed
+        else "No finding is supported in one and contradicted in another.",
+    ]
+    sentences += [f"Decided in one world only: {_list(one_sided)}."] if one_sided else []
+    return " ".join(sentences)
+
+
+def _list(ids: Sequence[object]) -> str:
+    words = [str(id) for id in ids]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
