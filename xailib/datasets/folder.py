@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xailib.datasets.files import SUFFIXES, Crop, Files, Item, image_files, look
-from xailib.datasets.imagenet import read_synsets
+from xailib.datasets.imagenet_labels import read_synsets
 from xailib.datasets.layouts import choose, class_folders
 from xailib.errors import InputError, nearest
 from xailib.registry import dataset

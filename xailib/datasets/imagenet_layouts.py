@@ -1,0 +1,139 @@
+"""ImageNet's images in the three ways that they lie on disks, with one id for one image in all of them.
+
+Kaggle: `ILSVRC/Data/CLS-LOC/val/*.JPEG` and `LOC_val_solution.csv`. torchvision: `val/WNID/*.JPEG`, where the folder is
+the label. Flat: `ILSVRC2012_val_*.JPEG` in `val`, `ILSVRC2012_img_val` or the folder itself, and a table of labels. The
+release with blurred faces calls its folders `train_blurred` and `val_blurred`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xailib.datasets.files import SUFFIXES, Item, image_files, look
+from xailib.datasets.imagenet_boxes import annotation_places, find_annotations, read_boxes
+from xailib.datasets.imagenet_labels import NUMBER, class_label, find_table, image_classes, read_synsets, wordnet_ids
+from xailib.datasets.layouts import choose, class_folders, class_items
+from xailib.errors import InputError, nearest
+
+MAPPING = "LOC_synset_mapping.txt"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a split of ImageNet was found.
+
+    Attributes:
+        root: the folder the user gives.
+        top: the `ILSVRC` in it, or `root` again.
+        folder: what holds the images or their class folders.
+        split: train or val.
+    """
+
+    root: Path
+    top: Path
+    folder: Path
+    split: str
+
+    @property
+    def in_classes(self) -> bool:
+        """Whether the images lie in one folder a class."""
+        inside = self.folder == self.root
+        return not inside and (self.split == "train" or any(path.is_dir() for path in self.folder.iterdir()))
+
+    @property
+    def tables(self) -> list[Path]:
+        """Folders in which label tables are looked for."""
+        kit = self.root / "ILSVRC2012_devkit_t12"
+        kits = [kit / "data", kit, self.root / "devkit" / "data", self.root / "data"]
+        return list(dict.fromkeys([self.root, self.top, self.top.parent, self.folder, *kits]))
+
+    def boxes(self) -> tuple[Path | None, list[Path]]:
+        """Return the folder of XML annotations, if there is one, and where it was looked for.
+
+        The Kaggle layout always has one: there a missing annotation is a fault of that image.
+        """
+        places = annotation_places(self.root, self.top, self.folder, self.split)
+        kaggle = self.folder == self.top / "Data" / "CLS-LOC" / self.split and not self.in_classes
+        return find_annotations(places) or (places[0] if kaggle else None), places
+
+
+def find_home(root: Path, split: str) -> Home:
+    """Find the images of a split, or say what was looked for and what is there."""
+    top = root / "ILSVRC" if (root / "ILSVRC").is_dir() else root
+    flat = [root / f"ILSVRC2012_img_{split}"]
+    places = [top / "Data" / "CLS-LOC" / split, root / split, root / f"{split}_blurred", *flat]
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None and split == "val" and root.is_dir() and next(root.glob("ILSVRC2012_val_*.*"), None):
+        folder = root
+    if folder is None:
+        wanted = [f"{split}_blurred", flat[0].name, f"ILSVRC/Data/CLS-LOC/{split}", split]
+        raise InputError(
+            f"{root}: not an ImageNet folder: looked for ILSVRC2012_{split}_*.JPEG there and for {', '.join(wanted)};"
+            f" {look(root)}"
+        )
+    return Home(root, top, folder, split)
+
+
+def items(home: Home, seed: int, bad_boxes: str) -> Iterator[Item]:
+    """The split's images with labels and boxes, in the seed's order; annotations are read as they are asked for."""
+    found = _in_folders(home) if home.in_classes else _in_one_folder(home)
+    annotations = home.boxes()[0] if home.split == "val" else None
+    for item in choose([item for item, _ in found.values()], seed, None):
+        boxes = []
+        if annotations is not None:
+            try:
+                boxes = read_boxes(annotations / f"{item.path.stem}.xml", found[item.id][1])
+            except InputError:
+                if bad_boxes == "refuse":
+                    raise
+        yield replace(item, boxes=boxes)
+
+
+def _in_folders(home: Home) -> dict[str, tuple[Item, str]]:
+    """Image id -> image and WordNet id. Validation images go by their name alone, as in the other layouts."""
+    found: dict[str, tuple[Item, str]] = {}
+    for item in class_items(home.folder, _folder_labels(home)):
+        id = item.path.stem if NUMBER.fullmatch(item.path.stem) else item.id
+        if id in found:
+            raise InputError(f"{item.path}: the same image lies in class folder {found[id][1]} too; an image has one class")
+        found[id] = replace(item, id=id), item.path.parent.name
+    return found
+
+
+def _in_one_folder(home: Home) -> dict[str, tuple[Item, str]]:
+    files = {path.stem: path for path in image_files(home.folder)}
+    if not files:
+        looked = f"looked for *.JPEG and the like ({', '.join(SUFFIXES)})"
+        raise InputError(f"{home.folder}: no images: {looked}; {look(home.folder)}")
+    mapping = find_table(home.tables, MAPPING)
+    labels = read_synsets(mapping) if mapping else {wnid: label for label, wnid in enumerate(wordnet_ids())}
+    table, classes = image_classes(home.tables, home.split)
+    names = list(labels)
+    found = {}
+    for id, path in files.items():
+        if id not in classes:
+            raise InputError(f"{table}: no row for {path.name}; every image of {home.folder} needs one")
+        label = class_label(classes[id], labels, table, id, MAPPING if mapping else "ImageNet")
+        found[id] = Item(id, path, label), names[label]
+    return found
+
+
+def _folder_labels(home: Home) -> dict[str, int]:
+    """Class folder -> label: from `LOC_synset_mapping.txt` where it is, by counting all 1,000, or by the known ids."""
+    names = class_folders(home.folder)
+    mapping = find_table(home.tables, MAPPING)
+    if mapping is not None:
+        labels, source = read_synsets(mapping), MAPPING
+    elif len(names) == 1000:
+        return {name: label for label, name in enumerate(names)}
+    else:
+        labels, source = {name: label for label, name in enumerate(wordnet_ids())}, "ImageNet"
+    stranger = next((name for name in names if name not in labels), None)
+    if stranger is None:
+        return {name: labels[name] for name in names}
+    if mapping is None:
+        raise InputError(
+            f"{home.folder}: {len(names)} class folders, not 1,000, and no list of their labels: '{stranger}' is no class of"
+            f" ImageNet, and there is no {MAPPING} in {home.root}; {look(home.root)}"
+        )
+    raise InputError(f"{home.folder / stranger}: {source} lists no such class{nearest(stranger, labels)}")
