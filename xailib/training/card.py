@@ -38,6 +38,7 @@ def publish(trained: Path, root: str | None = None) -> list[Path]:
             shutil.copyfile(folder / "weights.safetensors", target)
         pin(folder.name, cost["sha256"])
         card = {**describe(folder.name, root), **{k: cost[k] for k in ("sha256", "seconds", "steps", "bytes")}}
+        pin_accuracy(folder.name, record["model_dataset"], card["accuracy"]["clean"], target.parent)
         homes.setdefault(target.parent, {})[folder.name] = card
         print(
             folder.name, {k: round(v, 3) for k, v in card["accuracy"].items() if k in ("clean", "l2_pgd")}, flush=True
@@ -58,6 +59,15 @@ def pin(id: str, sha256: str) -> None:
     path.write_text(text)
 
 
+def pin_accuracy(id: str, dataset: str, clean: float, home: Path) -> None:
+    """Write the measured clean accuracy into a model's parameter file: what the probe expects of it from now on."""
+    path = ROOT / "params" / "models" / f"{id}.yaml"
+    card = (home / "card.json").relative_to(ROOT).as_posix()
+    line = f"accuracy: {{dataset: {dataset}, value: {clean}, source: {card}}}\n"
+    text, found = re.subn(r"^accuracy: .*\n", line, path.read_text(), count=1, flags=re.MULTILINE)
+    path.write_text(text if found else re.sub(r"^training:", f"{line}training:", text, count=1, flags=re.MULTILINE))
+
+
 def describe(id: str, root: str | None = None) -> dict[str, Any]:
     """Return a trained model's recipe facts and its accuracies on images that it was not trained on."""
     record = load_params("models", id)
@@ -71,6 +81,7 @@ def describe(id: str, root: str | None = None) -> dict[str, Any]:
         "epochs": round(recipe.steps * recipe.batch_size / trained, 1),
         "epsilon": recipe.epsilon,
         "attack_steps": recipe.attack_steps if recipe.epsilon else 0,
+        "attacked_epsilon": recipe.epsilon or twin_epsilon(id),
         "seed": recipe.seed,
         "accuracy": measure(model, dataset, **sizes, epsilon=recipe.epsilon or twin_epsilon(id), root=root),
     }
