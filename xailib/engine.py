@@ -2,152 +2,159 @@
 
 Methods describe perturbations; the engine runs them through the network in chunks over (image x sample), halves
 the chunk when memory runs out, counts passes and times them. Chunk size never changes a result beyond rounding.
+Nothing here waits for the device inside a loop: what must be looked at is looked at when the loop is over.
 """
 
-import contextlib
+import functools
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from xailib.cost import Cost
 from xailib.errors import InputError
+from xailib.fixed_shape import compiled, replayed
+from xailib.passes import Output, answer, doubt, doubts_kept, network, sent, settle
+from xailib.settings import Settings, current, using
 
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
-Output = Literal["logit", "probability"]
+__all__ = [
+    "Cost", "Output", "Settings", "backward", "chunked", "gradient_of", "gradients", "logits", "scores", "target_output",
+    "using",
+]  # fmt: skip
+
 # (image indices (b,), sample indices (b,)) -> pixels (b, 3, h, w) in [0, 1]
 Perturbed = Callable[[Tensor, Tensor], Tensor]
-# (image indices (b,), sample indices (b,), inputs (b, 3, h, w), gradients (b, 3, h, w)) -> None
-Accumulate = Callable[[Tensor, Tensor, Tensor, Tensor], None]
-
-
-@dataclass
-class Cost:
-    """What the network's own passes cost: images through it, and seconds inside it."""
-
-    forward: int = 0
-    backward: int = 0
-    seconds: float = 0.0
-
-    def add(self, other: "Cost") -> None:
-        """Count what `other` cost too."""
-        self.forward += other.forward
-        self.backward += other.backward
-        self.seconds += other.seconds
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How passes are run; never part of a result's meaning."""
-
-    batch_size: int = 128
-    precision: Literal["fp32", "bf16"] = "fp32"
-    progress: bool = False
-    cost: Cost = field(default_factory=Cost)
-
-
-_settings: ContextVar[Settings] = ContextVar("xailib_engine_settings", default=Settings())  # noqa: B039  (frozen; only its cost counts on)
-
-
-@contextlib.contextmanager
-def using(**changes: Any) -> Iterator[Settings]:
-    """Run the block with other settings, and a fresh `cost` that the block can read afterwards.
-
-    What a block inside this one costs counts here too, so `with engine.using() as run: attribute(...)` measures it.
-    """
-    outer = _settings.get()
-    settings = replace(outer, **{"cost": Cost(), **{k: v for k, v in changes.items() if v is not None}})
-    if settings.batch_size < 1:
-        raise InputError(f"batch_size: {settings.batch_size} is not a positive number of images")
-    if settings.precision not in ("fp32", "bf16"):
-        raise InputError(f"precision: '{settings.precision}' is not known; use 'fp32' or 'bf16'")
-    token = _settings.set(settings)
-    try:
-        yield settings
-    finally:
-        _settings.reset(token)
-        outer.cost.add(settings.cost)
+# (rows: the chunk's first to last image, image indices (b,), sample indices (b,), inputs, gradients (b, 3, h, w))
+Accumulate = Callable[[slice, Tensor, Tensor, Tensor, Tensor], None]
 
 
 def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, description: str = "") -> list[Any]:
     """Call `work(slice)` over `range(total)` in chunks and return the results in order.
 
     `weight` is how many network inputs one item stands for. When the device runs out of memory the chunk is halved
-    and tried again, so `work` must not change anything before it returns.
+    and tried again, so `work` must not change anything before it returns; the smaller chunk serves the rest of the
+    run. A model that answers NaN or infinity is an `InputError` naming it, after the first chunk or at the end.
     """
     from tqdm.auto import tqdm
 
-    settings = _settings.get()
-    size = max(1, settings.batch_size // weight)
+    settings = current()
+    key = (description, weight, settings.batch_size, settings.precision)
+    size = settings.fitting.get(key, max(1, settings.batch_size // weight))
     results, start = [], 0
-    with tqdm(total=total, desc=description, disable=not settings.progress, mininterval=1, file=sys.stderr) as bar:
+    bar = tqdm(total=total, desc=description, disable=not settings.progress, mininterval=1, file=sys.stderr)
+    with bar, doubts_kept():
         while start < total:
             part = slice(start, min(start + size, total))
-            try:
-                results.append(work(part))
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-                size = max(1, size // 2)
+            if not _fits(work, part, results):
+                if part.stop - start == 1:
+                    raise InputError(
+                        f"{description or 'a pass'}: one item at a time is too much for the device's memory"
+                    )
+                size = settings.fitting[key] = (part.stop - start) // 2
                 torch.cuda.empty_cache()
                 continue
+            if start == 0:
+                settle()  # hours of passes are not to be lost for a model that never answers
             bar.update(part.stop - start)
             start = part.stop
+        settle()
     return results
 
 
-def target_output(
-    model: "Model", inputs: Tensor, targets: Tensor, output: Output = "probability", *, check: bool = True
-) -> Tensor:
+def _fits(work: Callable[[slice], Any], part: slice, results: list[Any]) -> bool:
+    """Append `work(part)` to `results`; False when memory runs out.
+
+    Returning ends the error's traceback, whose frames would hold on to the memory that the next try needs.
+    """
+    try:
+        results.append(work(part))
+    except torch.OutOfMemoryError:
+        return False
+    return True
+
+
+def target_output(model: "Model", inputs: Tensor, targets: Tensor, output: Output = "probability") -> Tensor:
     """One differentiable pass: the target's logit or softmax probability `(b,)` for inputs `(b, 3, h, w)`.
 
-    Raises `InputError` naming the model when it answers NaN or infinity. The check waits for the device; a loop over
-    many steps may leave it out (`check=False`) after the first.
+    Raises `InputError` naming the model when it answers NaN or infinity: at once, or where `chunked` says.
     """
-    logits = _logits(model, inputs, check)
-    if output == "probability":
-        logits = logits.softmax(dim=1)
-    return logits.gather(1, targets[:, None]).squeeze(1)
+    return _pass(model, functools.partial(answer, model, output, current().precision), inputs, targets)
 
 
 def backward(outputs: Tensor, inputs: Tensor | list[Tensor]) -> tuple[Tensor, ...]:
     """Gradients of the summed `outputs` `(b,)` with respect to `inputs`, counted and timed as a network pass."""
-    cost, began = _settings.get().cost, time.perf_counter()
-    gradients = torch.autograd.grad(outputs.sum(), inputs)
-    cost.backward += len(outputs)
-    cost.seconds += time.perf_counter() - began
+    settings = current()
+    with settings.cost.timed(outputs.device):
+        gradients = torch.autograd.grad(outputs.sum(), inputs)
+    settings.cost.count(backward=len(outputs), bf16=settings.precision == "bf16")
     return gradients
+
+
+def gradient_of(model: "Model", output: Output = "logit") -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a function (inputs `(b, 3, h, w)`, targets `(b,)`) -> gradients `(b, 3, h, w)` for a loop of many steps.
+
+    The same as `target_output` and `backward`, and faster by the setting `compile` when shapes stay.
+    """
+    settings = current()
+    forward = compiled(functools.partial(answer, model, output, settings.precision), settings.compile, model.device)
+
+    def slope(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            inputs = inputs.detach().requires_grad_()
+            outputs, bad = forward(inputs, targets)
+            (gradient,) = torch.autograd.grad(outputs.sum(), inputs)
+        return gradient, bad
+
+    run = replayed(slope, settings.compile, model.device)
+
+    def step(inputs: Tensor, targets: Tensor) -> Tensor:
+        gradient = _pass(model, run, inputs, targets)
+        settings.cost.count(backward=len(inputs), bf16=settings.precision == "bf16")
+        return gradient
+
+    return step
 
 
 def logits(model: "Model", pixels: Tensor) -> Tensor:
     """Logits `(n, classes)`, float32 on the CPU, for pixels `(n, 3, h, w)`."""
+    precision = current().precision
+
+    def forward(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        result = network(model, inputs, precision)
+        return result, ~torch.isfinite(result).all()
 
     @torch.inference_mode()
     def work(part: slice) -> Tensor:
-        return _logits(model, pixels[part].to(model.device)).cpu()
+        return _pass(model, forward, sent(pixels[part], model.device))
 
-    return torch.cat(chunked(len(pixels), work, description=f"{model.id} forward"))
+    return torch.cat(chunked(len(pixels), work, description=f"{model.id} forward")).cpu()
 
 
 def scores(
-    model: "Model", targets: Tensor, samples: int, perturbed: Perturbed, output: Output = "probability", description: str = ""
+    model: "Model",
+    targets: Tensor,
+    samples: int,
+    perturbed: Perturbed,
+    output: Output = "probability",
+    description: str = "",
 ) -> Tensor:
     """The target's output `(n, samples)` for every perturbed copy of every image.
 
     `perturbed(images, samples)` gets two index tensors `(b,)` on the model's device and returns pixels `(b, 3, h, w)`.
     """
-    targets = targets.to(model.device)
+    settings, targets = current(), targets.to(model.device)
+    forward = compiled(functools.partial(answer, model, output, settings.precision), settings.compile, model.device)
+    forward = replayed(forward, settings.compile, model.device)
 
     @torch.inference_mode()
     def work(part: slice) -> Tensor:
         images, sample = _indices(part, samples, model.device)
-        return target_output(model, perturbed(images, sample), targets[images], output)
+        return _pass(model, forward, perturbed(images, sample), targets[images])
 
     return torch.cat(chunked(len(targets) * samples, work, description=description)).view(len(targets), samples)
 
@@ -169,7 +176,8 @@ def gradients(
         with torch.enable_grad():
             inputs = perturbed(images, sample).detach().requires_grad_()
             (gradient,) = backward(target_output(model, inputs, targets[images], output), inputs)
-        accumulate(images, sample, inputs.detach(), gradient.float())
+        rows = slice(part.start // samples, (part.stop - 1) // samples + 1)
+        accumulate(rows, images, sample, inputs.detach(), gradient.float())
 
     chunked(len(targets) * samples, work, description=description)
 
@@ -180,14 +188,11 @@ def _indices(part: slice, samples: int, device: torch.device) -> tuple[Tensor, T
     return flat // samples, flat % samples
 
 
-def _logits(model: "Model", inputs: Tensor, check: bool = True) -> Tensor:
-    """One counted pass in the set precision; float32 logits."""
-    settings, began = _settings.get(), time.perf_counter()
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        result = model(inputs).float()
-    settings.cost.forward += len(inputs)
-    settings.cost.seconds += time.perf_counter() - began
-    if check and not torch.isfinite(result.detach()).all():
-        raise InputError(f"model '{model.id}' answered NaN or infinity; check its weights and its normalisation")
+def _pass(model: "Model", function: Callable[..., tuple[Tensor, Tensor]], *inputs: Tensor) -> Tensor:
+    """Return the first result of `function(*inputs)`, a counted and timed pass; the second says whether to doubt it."""
+    settings = current()
+    with settings.cost.timed(model.device):
+        result, bad = function(*inputs)
+    settings.cost.count(forward=len(inputs[0]), bf16=settings.precision == "bf16")
+    doubt(model, bad)
     return result

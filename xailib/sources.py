@@ -17,7 +17,7 @@ from xailib.params import ROOT
 
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
-_SHARED = ("engine.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+_SHARED = ("engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),

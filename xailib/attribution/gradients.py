@@ -38,14 +38,13 @@ class ImageSums:
     def __init__(self, like: Tensor) -> None:
         self.total = torch.zeros_like(like)
 
-    def add(self, images: Tensor, values: Tensor) -> None:
-        """Add `values` `(b, 3, h, w)` to the images with the (ascending) indices `images` `(b,)`."""
-        first, last = int(images[0]), int(images[-1])
-        if len(images) == last - first + 1:  # each image once
-            self.total[first : last + 1] += values
+    def add(self, rows: slice, images: Tensor, values: Tensor) -> None:
+        """Add `values` `(b, 3, h, w)` to the images with the (ascending) indices `images` `(b,)`, all within `rows`."""
+        if len(images) == rows.stop - rows.start:  # each image once
+            self.total[rows] += values
             return
-        belongs = (images == torch.arange(first, last + 1, device=images.device)[:, None]).to(values.dtype)
-        self.total[first : last + 1] += (belongs @ values.flatten(1)).view(-1, *values.shape[1:])
+        belongs = (images == torch.arange(rows.start, rows.stop, device=images.device)[:, None]).to(values.dtype)
+        self.total[rows] += (belongs @ values.flatten(1)).view(-1, *values.shape[1:])
 
 
 def exact_gradients(*arguments: Any) -> None:
@@ -60,7 +59,13 @@ def gradient_channels(
     """`gradient` before its pooling: `(n, 3, h, w)`, signed."""
     sums = ImageSums(pixels)
     exact_gradients(
-        model, targets, 1, lambda images, _: pixels[images], lambda i, _s, _x, g: sums.add(i, g), output, "gradient"
+        model,
+        targets,
+        1,
+        lambda images, _: pixels[images],
+        lambda rows, images, _samples, _inputs, gradients: sums.add(rows, images, gradients),
+        output,
+        "gradient",
     )
     return sums.total
 
@@ -156,7 +161,7 @@ def _path_gradients(
         targets,
         len(alphas),
         lambda images, steps: torch.lerp(start[images], pixels[images], alphas[steps]),
-        lambda images, steps, _inputs, gradients: sums.add(images, gradients * weights[steps]),
+        lambda rows, images, steps, _inputs, gradients: sums.add(rows, images, gradients * weights[steps]),
         output,
         "integrated_gradients",
     )

@@ -62,7 +62,7 @@ def guided_backprop_channels(
         targets,
         1,
         lambda images, _: pixels[images],
-        lambda images, _samples, _inputs, gradients: sums.add(images, gradients),
+        lambda rows, images, _samples, _inputs, gradients: sums.add(rows, images, gradients),
         output,
         "guided_backprop",
     )

@@ -100,8 +100,8 @@ def expected_gradients(
     def perturbed(images: Tensor, samples: Tensor) -> Tensor:
         return torch.lerp(references[chosen[images, samples]], pixels[images], alphas[images, samples])
 
-    def accumulate(images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
-        sums.add(images, gradients * (pixels[images] - references[chosen[images, samples]]))
+    def accumulate(rows: slice, images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
+        sums.add(rows, images, gradients * (pixels[images] - references[chosen[images, samples]]))
 
     exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
     return sums.total / chosen.shape[1]

@@ -115,7 +115,7 @@ def paint(coefficients: Tensor, labels: Tensor, spread: Spread) -> Tensor:
     flat = labels.flatten(1)
     if spread == "shared":
         areas = torch.zeros_like(coefficients)
-        for i, image in enumerate(flat):
-            areas[i] = torch.bincount(image, minlength=coefficients.shape[1])
+        # Sums of ones: whole numbers, so that their order does not matter on a GPU either.
+        areas.scatter_add_(1, flat, torch.ones(1, 1, dtype=areas.dtype, device=flat.device).expand(flat.shape))
         coefficients = coefficients / areas.clamp(min=1)
     return coefficients.gather(1, flat).view(labels.shape).float()

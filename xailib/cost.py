@@ -1,0 +1,110 @@
+"""What the network's own passes cost: counted by the engine, timed without waiting for the device."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDED = 512  # pairs of CUDA events kept before those that have passed are added up
+
+
+class Cost:
+    """Images that went through the network, and the seconds that took.
+
+    On a GPU passes run behind the program's back, so each is bracketed by two CUDA events; only reading `seconds`
+    waits for the device.
+
+    Attributes:
+        forward, backward: images through the network, each way.
+        forward_bf16, backward_bf16: those of them that ran in bf16.
+    """
+
+    def __init__(self, forward: int = 0, backward: int = 0, seconds: float = 0.0) -> None:
+        self.forward, self.backward = forward, backward
+        self.forward_bf16 = self.backward_bf16 = 0
+        self._seconds = seconds
+        self._events: list[tuple[Any, Any]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds inside the network; waits for passes that still run."""
+        for _, end in self._events[-1:]:
+            end.synchronize()
+        self._fold()
+        return self._seconds
+
+    def count(self, forward: int = 0, backward: int = 0, bf16: bool = False) -> None:
+        """Count passes, in images."""
+        self.forward += forward
+        self.backward += backward
+        if bf16:
+            self.forward_bf16 += forward
+            self.backward_bf16 += backward
+
+    def add(self, other: "Cost") -> None:
+        """Count what `other` cost too."""
+        self.count(other.forward, other.backward)
+        self.forward_bf16 += other.forward_bf16
+        self.backward_bf16 += other.backward_bf16
+        self._seconds += other._seconds
+        self._events += other._events
+        self._fold_many()
+
+    @contextlib.contextmanager
+    def timed(self, device: "torch.device") -> Iterator[None]:
+        """Add the seconds of the block: the program's on a CPU, the device's on a GPU."""
+        if device.type == "cuda":
+            start, end = _event(device), _event(device)
+            start.record()
+            yield
+            end.record()
+            self._events.append((start, end))
+            self._fold_many()
+            return
+        began = time.perf_counter()
+        yield
+        self._seconds += time.perf_counter() - began
+
+    def _fold_many(self) -> None:
+        if len(self._events) >= FOLDED:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Add up the passes that have ended, oldest first; a stream runs them in order."""
+        passed = 0
+        for start, end in self._events:
+            if not end.query():
+                break
+            self._seconds += start.elapsed_time(end) / 1e3
+            passed += 1
+        del self._events[:passed]
+
+
+class _StreamEvent:
+    """A CUDA event on the stream that a device works on now."""
+
+    def __init__(self, device: "torch.device") -> None:
+        import torch
+
+        self.stream = torch.cuda.current_stream(device)
+        self.event = torch.cuda.Event(enable_timing=True)
+
+    def record(self) -> None:
+        self.event.record(self.stream)
+
+    def query(self) -> bool:
+        return self.event.query()
+
+    def synchronize(self) -> None:
+        self.event.synchronize()
+
+    def elapsed_time(self, end: "_StreamEvent") -> float:
+        """Milliseconds from this event to `end`."""
+        return self.event.elapsed_time(end.event)
+
+
+def _event(device: "torch.device") -> _StreamEvent:
+    return _StreamEvent(device)

@@ -1,0 +1,58 @@
+"""How passes are run: batch size, precision, and what they have cost so far."""
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from xailib.cost import Cost
+from xailib.errors import InputError
+from xailib.fixed_shape import MODES, Mode
+from xailib.passes import Precision, without_tf32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How passes are run; never part of a result's meaning."""
+
+    batch_size: int = 128
+    precision: Precision = "fp32"
+    progress: bool = False
+    compile: Mode = "none"
+    cost: Cost = field(default_factory=Cost)
+    fitting: dict[tuple[Any, ...], int] = field(default_factory=dict)  # chunks that memory has made smaller
+
+
+_START = Settings()
+_current: ContextVar[Settings] = ContextVar("xailib_settings", default=_START)
+
+
+def current() -> Settings:
+    """Return the settings that hold here."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def using(**changes: Any) -> Iterator[Settings]:
+    """Run the block with other settings, and a fresh `cost` that the block can read afterwards.
+
+    What a block inside this one costs counts here too, so `with engine.using() as run: attribute(...)` measures it.
+    In fp32 a GPU's convolutions and products are exact as well: no TF32.
+    """
+    outer = _current.get()
+    fresh = {"cost": Cost(), "fitting": {} if outer is _START else outer.fitting}
+    settings = replace(outer, **{**fresh, **{k: v for k, v in changes.items() if v is not None}})
+    if settings.batch_size < 1:
+        raise InputError(f"batch_size: {settings.batch_size} is not a positive number of images")
+    if settings.precision not in ("fp32", "bf16"):
+        raise InputError(f"precision: '{settings.precision}' is not known; use 'fp32' or 'bf16'")
+    if settings.compile not in MODES:
+        raise InputError(f"compile: '{settings.compile}' is not known; use {', '.join(MODES)}")
+    token = _current.set(settings)
+    try:
+        with without_tf32() if settings.precision == "fp32" else contextlib.nullcontext():
+            yield settings
+    finally:
+        _current.reset(token)
+        outer.cost.add(settings.cost)
