@@ -42,3 +42,5 @@ def test_a_contact_sheet_shows_images_above_maps() -> None:
     signed = np.asarray(contact_sheet(pixels[:1], torch.linspace(-1, 1, 64).view(1, 8, 8))).astype(int)
     assert signed[-1, -1, 0] > signed[-1, -1, 2] and signed[100, 1, 2] > signed[100, 1, 0], "red for, blue against"
     contact_sheet(pixels, torch.zeros(2, 8, 8))
+    lifted = np.asarray(contact_sheet(pixels, maps * 0.1 + 5, side=16)).astype(int)
+    assert np.array_equal(lifted, sheet), "a large constant does not flatten a map"
