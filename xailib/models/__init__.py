@@ -1,27 +1,18 @@
 """Models: `load_model` makes a frozen classifier from a parameter file; `list_models` says which there are."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from xailib import params
+from xailib.devices import pick as pick_device
 from xailib.errors import InputError, nearest
-from xailib.models.checkpoints import lay_in, load_file_weights
+from xailib.models.checkpoints import lay_in
 from xailib.models.model import Model
+from xailib.models.sources import load_weights
 from xailib.registry import architecture
-
-
-def _package(record: dict[str, Any]) -> dict[str, Tensor]:
-    from xailib.models.packages import load_package_weights
-
-    return load_package_weights(record)
-
-
-# weights.source -> how the state dict of a model record is had
-SOURCES: dict[str, Callable[[dict[str, Any]], dict[str, Tensor]]] = {"file": load_file_weights, "package": _package}
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -37,7 +28,8 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
         device: auto (a GPU when there is one), cpu, cuda, or cuda:N.
 
     Raises:
-        InputError: an unknown id, a weight file that is missing, altered or of another architecture, a device that is not there.
+        InputError: an unknown id, weights that are not fetched yet, missing, altered or of another architecture, a device that
+            is not there.
     """
     if str(id).endswith((".yaml", ".yml")):
         record, faults = params.read(id, "models")
@@ -46,10 +38,9 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
     else:
         record = params.load_params("models", str(id))
     network = build_network(record)
-    source = record["weights"]["source"]
-    if source not in SOURCES:
-        raise InputError(f"params/models/{record['model']}.yaml: unknown weights.source '{source}'{nearest(source, SOURCES)}")
-    lay_in(network, SOURCES[source](record), record["weights"].get("path", record["model"]))
+    file = record["weights"].get("path") or record["weights"]["source"]
+    where = f"{file} (for params/models/{record['model']}.yaml)"
+    lay_in(network, load_weights(record), where, record["architecture"], record["model_dataset"])
     return wrap(network, record, device)
 
 
@@ -58,7 +49,7 @@ def build_network(record: dict[str, Any]) -> nn.Module:
     return untrained(record["architecture"], len(_class_names(record)), **record.get("model_options", {}))
 
 
-def untrained(name: str, classes: int, **options: Any) -> nn.Module:
+def untrained(name: str, classes: int, /, **options: Any) -> nn.Module:
     """Return a network of a registered architecture with random weights from torch's stream."""
     import xailib.models.architectures
     import xailib.models.imagenet_architectures  # noqa: F401  (fills the registry)
@@ -67,7 +58,7 @@ def untrained(name: str, classes: int, **options: Any) -> nn.Module:
 
 
 def wrap(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Model:
-    """Return a `Model` around a network, with the facts of its record and of its architecture."""
+    """Return a `Model` around a network, with the facts of its record and, where that is silent, of its architecture."""
     entry = architecture.get(record["architecture"])
     model = Model(
         network,
@@ -78,23 +69,19 @@ def wrap(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Mod
         class_names=_class_names(record),
         mean=record["mean"],
         std=record["std"],
-        cam_layer=entry.cam_layer,
-        offers=entry.offers,
+        cam_layer=_known_layer(network, record.get("cam_layer") or entry.cam_layer, record),
+        offers=record.get("offers") or entry.offers,
     )
     return model.to(pick_device(device)).to(memory_format=torch.channels_last)
 
 
-def pick_device(device: str) -> torch.device:
-    """Return the device that `device` names; `auto` is a GPU when there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"device: '{device}' is not known; use auto, cpu, cuda or cuda:N") from None
-    if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device: '{device}' is not there; this machine has {torch.cuda.device_count()} GPUs")
-    return picked
+def _known_layer(network: nn.Module, layer: str | None, record: dict[str, Any]) -> str | None:
+    """Return the name of the layer that gives the maps; one that the network lacks is refused."""
+    names = [name for name, _ in network.named_modules() if name]
+    if layer is not None and layer not in names:
+        where = f"params/models/{record['model']}.yaml"
+        raise InputError(f"{where}: cam_layer: the network has no layer '{layer}'{nearest(layer, names)}")
+    return layer
 
 
 def _class_names(record: dict[str, Any]) -> list[str]:

@@ -1,11 +1,104 @@
 """Architectures of real ImageNet networks, as timm and torchvision define them.
 
-Each function takes the number of classes and returns the untrained network.
+Each function takes the number of classes and returns the untrained network. The paper's five have functions of their
+own; `timm` and `torchvision` make any other by name, and the model's record says where its maps are.
 """
 
 from torch import nn
 
+from xailib.errors import InputError, nearest
 from xailib.registry import architecture
+
+_GAP_LINEAR = ("cam_layer", "gap_linear_head")
+
+
+@architecture("alexnet", label="AlexNet", cam_layer="features.11", offers=("cam_layer",))
+def alexnet(classes: int) -> nn.Module:
+    """AlexNet (Krizhevsky 2014, "one weird trick"). The maps, 13 x 13 cells, are those before the last pooling."""
+    from torchvision.models import alexnet as network
+
+    return network(weights=None, num_classes=classes)
+
+
+@architecture("googlenet", label="GoogLeNet", cam_layer="inception5b", offers=_GAP_LINEAR)
+def googlenet(classes: int, *, transform_input: bool = False) -> nn.Module:
+    """GoogLeNet (Szegedy et al. 2015) with batch norm, without the auxiliary heads, which speak in training only.
+
+    Args:
+        classes: number of logits.
+        transform_input: turn pixels normalised by ImageNet's mean and std into pixels normalised by 0.5 and 0.5 inside the
+            network, as torchvision's weights need it: TensorFlow trained them.
+    """
+    from torchvision.models import googlenet as network
+
+    options = {"aux_logits": False, "transform_input": transform_input, "init_weights": True}
+    return network(weights=None, num_classes=classes, **options)
+
+
+@architecture("resnet50", label="ResNet-50", cam_layer="layer4", offers=_GAP_LINEAR)
+def resnet50(classes: int) -> nn.Module:
+    """ResNet-50 (He et al. 2016), torchvision's: what ROAR explains and retrains on its three data sets."""
+    from torchvision.models import resnet50 as network
+
+    return network(weights=None, num_classes=classes)
+
+
+@architecture("densenet161", label="DenseNet-161", cam_layer="features", offers=_GAP_LINEAR)
+def densenet161(classes: int) -> nn.Module:
+    """DenseNet-161 (Huang et al. 2017)."""
+    from torchvision.models import densenet161 as network
+
+    made = network(weights=None, num_classes=classes)
+    # torchvision applies the last ReLU in forward(), where no hook reaches. Here it closes the features; the second one
+    # changes nothing, and the names of the weights stay torchvision's.
+    made.features.add_module("relu5", nn.ReLU())
+    return made
+
+
+@architecture("mobilenet_v2", label="MobileNet-v2", cam_layer="features", offers=_GAP_LINEAR)
+def mobilenet_v2(classes: int) -> nn.Module:
+    """MobileNet-v2 (Sandler et al. 2018), width 1."""
+    from torchvision.models import mobilenet_v2 as network
+
+    return network(weights=None, num_classes=classes)
+
+
+@architecture("squeezenet1_1", label="SqueezeNet 1.1", cam_layer="features", offers=("cam_layer",))
+def squeezenet1_1(classes: int) -> nn.Module:
+    """SqueezeNet 1.1 (Iandola et al. 2016). Convolution, ReLU and pooling follow the maps: no linear head, no CAM."""
+    from torchvision.models import squeezenet1_1 as network
+
+    return network(weights=None, num_classes=classes)
+
+
+@architecture("timm", label="timm")
+def timm_network(classes: int, *, name: str) -> nn.Module:
+    """Any network of timm by its `name`, with or without the tag of its weights; its record names `cam_layer`, `offers`."""
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=classes)
+    except (RuntimeError, ValueError) as error:
+        if name.split(".")[0] in timm.list_models():
+            raise InputError(f"model_options.name: timm cannot make '{name}' ({error})") from None
+        raise InputError(f"model_options.name: timm has no '{name}'{_near(name, timm.list_models())}") from None
+
+
+@architecture("torchvision", label="torchvision")
+def torchvision_network(classes: int, *, name: str) -> nn.Module:
+    """Any classifier of torchvision by its `name`; its record names `cam_layer` and `offers`."""
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise InputError(f"model_options.name: torchvision has no '{name}'{_near(name, known)}")
+    return models.get_model(name, weights=None, num_classes=classes)
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The nearest name, or how to list a thousand of them."""
+    hint = nearest(name.split(".")[0], known)
+    return hint if "did you mean" in hint else "; list_models() of that library names what it has"
 
 
 def _efficientnet_lite(name: str, classes: int) -> nn.Module:
@@ -15,7 +108,7 @@ def _efficientnet_lite(name: str, classes: int) -> nn.Module:
     return timm.create_model(name, pretrained=False, num_classes=classes)
 
 
-_LITE = {"cam_layer": "bn2", "offers": ("cam_layer", "gap_linear_head")}
+_LITE = {"cam_layer": "bn2", "offers": _GAP_LINEAR}
 
 
 @architecture("tf_efficientnet_lite0", label="EfficientNet-Lite0", **_LITE)
@@ -34,19 +127,3 @@ def tf_efficientnet_lite1(classes: int) -> nn.Module:
 def tf_efficientnet_lite2(classes: int) -> nn.Module:
     """EfficientNet-Lite2: deeper and wider than Lite0, 260 px."""
     return _efficientnet_lite("tf_efficientnet_lite2", classes)
-
-
-@architecture("squeezenet1_1", label="SqueezeNet 1.1", cam_layer="features", offers=("cam_layer",))
-def squeezenet1_1(classes: int) -> nn.Module:
-    """SqueezeNet 1.1 (Iandola et al. 2016). Convolution, ReLU and pooling follow the maps: no linear head, no CAM."""
-    from torchvision.models import squeezenet1_1 as network
-
-    return network(weights=None, num_classes=classes)
-
-
-@architecture("resnet50", label="ResNet-50", cam_layer="layer4", offers=("cam_layer", "gap_linear_head"))
-def resnet50(classes: int) -> nn.Module:
-    """ResNet-50 (He et al. 2016), torchvision's: what ROAR explains and retrains on its three data sets."""
-    from torchvision.models import resnet50 as network
-
-    return network(weights=None, num_classes=classes)

@@ -1,0 +1,106 @@
+"""Weights that do not fit: small differences of spelling are put right, the rest is refused by what it is instead."""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from xailib.errors import InputError
+from xailib.registry import architecture as architectures
+
+State = dict[str, Tensor]
+
+# How copies of torchvision's networks spell some names -> torchvision's own.
+_SPELLINGS = (
+    (r"^last_layer\.", "classifier.6."),  # AlexNet of the robustness library
+    (r"\.branch4_conv\.", ".branch4.1."),  # GoogLeNet trained with a fork of it
+    (r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),  # DenseNet before torchvision 0.2
+)
+_HEADS_IN_TRAINING = ("aux1.", "aux2.", "AuxLogits.")  # GoogLeNet and Inception v3
+_COUNTER = "num_batches_tracked"
+
+
+def spell_as(wanted: Mapping[str, Tensor], state: State) -> State:
+    """Return the state dict with names as the network spells them, without auxiliary heads that it lacks.
+
+    Batch norms saved before they counted their batches get a counter at 0: nothing depends on it.
+    """
+    spelled = {}
+    for key, value in state.items():
+        name = key
+        if key not in wanted:
+            tried = (re.sub(old, new, key) for old, new in _SPELLINGS)
+            name = next((other for other in tried if other in wanted), key)
+        if name in wanted or not name.startswith(_HEADS_IN_TRAINING):
+            spelled[name] = value
+    return {**{key: torch.tensor(0) for key in wanted if key.endswith(_COUNTER)}, **spelled}
+
+
+def refuse_strangers(
+    wanted: Mapping[str, Tensor], state: State, where: str, name: str | None, dataset: str | None
+) -> None:
+    """Refuse weights whose names or shapes are not those of `wanted`, in one sentence; arguments as in `lay_in`."""
+    unlike = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    if not (unlike or missing or extra):
+        return
+    found, needed = (_classes(tensors, unlike) for tensors in (state, wanted))
+    if not (missing or extra) and found and needed:
+        of = f" of the data set '{dataset}' (model_dataset)" if dataset else ""
+        raise InputError(
+            f"{where}: the weights tell {found} classes apart, the record's {needed}{of}; give the file or the data set that fits"
+        )
+    if missing:
+        first = f"has no '{missing[0]}'"
+    elif extra:
+        first = f"has '{extra[0]}', which the network lacks"
+    else:
+        key = unlike[0]
+        shapes = tuple(state[key].shape), tuple(wanted[key].shape)
+        first = f"'{key}' has shape {shapes[0]}, the network needs {shapes[1]}"
+        if not name:
+            raise InputError(f"{where}: {first}")
+    other = recognise(state)
+    whose = f"not the weights of {name or 'this architecture'}" + (f" but of {other}" if other else "")
+    raise InputError(f"{where}: {whose}: the file {first}" if missing or extra else f"{where}: {whose}: {first}")
+
+
+def _classes(tensors: Mapping[str, Tensor], unlike: list[str]) -> int | None:
+    """The number of outputs of the one layer that the tensors `unlike` are all of, else None."""
+    layer = unlike[0].rpartition(".")[0] if unlike else ""
+    sizes = {tensors[key].shape[:1] for key in unlike}
+    whole = [key for key in tensors if key.rpartition(".")[0] == layer] == unlike
+    return next(iter(sizes))[0] if whole and len(sizes) == 1 and sizes != {torch.Size()} else None
+
+
+def recognise(state: State) -> str | None:
+    """Return the registered architecture, or torchvision's classifier, whose weights these are, whatever the classes."""
+    shapes = {key: tuple(value.shape) for key, value in state.items() if not key.endswith(_COUNTER)}
+    for name, network in _candidates():
+        wanted = {key: tuple(v.shape) for key, v in network.state_dict().items() if not key.endswith(_COUNTER)}
+        if wanted.keys() == shapes.keys() and all(wanted[key][1:] == shapes[key][1:] for key in wanted):
+            return name
+    return None
+
+
+def _candidates() -> Iterator[tuple[str, nn.Module]]:
+    """Every known network by name, without memory for its weights."""
+    from torchvision import models
+
+    import xailib.models.architectures
+    import xailib.models.imagenet_architectures  # noqa: F401  (fills the registry)
+
+    ours = {name: architectures.get(name).function for name in architectures.names()}
+    makers = [(name, lambda make=make: make(10)) for name, make in ours.items()]
+    makers += [
+        (name, lambda name=name: models.get_model(name, weights=None)) for name in models.list_models(module=models)
+    ]
+    for name, make in makers:
+        try:
+            with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+                network = make()
+        except (TypeError, NotImplementedError):  # it needs a name, or weights to start from
+            continue
+        yield name, network
