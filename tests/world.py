@@ -56,7 +56,7 @@ def copy_repository(target: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for name in ("xailib", "params", "notebooks", "profiles"):
         shutil.copytree(REPOSITORY / name, target / name, ignore=ignore)
-    for name in ("Snakefile", "roar.smk", "environment.yml"):
+    for name in ("Snakefile", "roar.smk", "networks.smk", "environment.yml"):
         shutil.copy(REPOSITORY / name, target / name)
     for seed, model in enumerate(SMOKE_MODELS):
         write_untrained(target, model, seed)
@@ -64,7 +64,7 @@ def copy_repository(target: Path) -> Path:
 
 
 def write_untrained(root: Path, model: str, seed: int) -> None:
-    """Write random weights for a model into a copy, and their sha256 into its parameter file."""
+    """Write random weights for a model into a copy, and their sha256 into its parameter file, which expects no accuracy."""
     import torch
     from safetensors.torch import save_file
 
@@ -77,6 +77,5 @@ def write_untrained(root: Path, model: str, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in build_network(record).state_dict().items()}, path)
     file = root / "params" / "models" / f"{model}.yaml"
-    file.write_text(
-        re.sub(r"sha256: \S+", f"sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}", file.read_text())
-    )
+    text = re.sub(r"sha256: \S+", f"sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}", file.read_text())
+    file.write_text(re.sub(r"^accuracy: .*\n", "", text, flags=re.MULTILINE))

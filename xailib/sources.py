@@ -20,7 +20,7 @@ from xailib.params import ROOT
 _SHARED = ("engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
-    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "training/adversary.py"),
+    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "metrics/probe.py", "training/adversary.py"),
     "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
     "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py"),
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
@@ -32,8 +32,9 @@ SOURCES = {
     "roar_toy": ("roar/toy.py", "plots/roar_toy.py"),
     "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
 }
-# Bookkeeping that no number depends on.
+# Bookkeeping that no number depends on, and how weights get here, which their sha256 checks.
 PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "params", "provenance", "registry", "schema")}
+PLUMBING |= {f"xailib/models/{name}.py" for name in ("download", "fetch")}
 
 
 def nb_code(path: str | Path) -> str:
@@ -61,6 +62,7 @@ def sources(stage: str, kind: str = "", *ids: str) -> set[Path]:
             their function imports.
     """
     found = {path for pattern in SOURCES[stage] for path in (ROOT / "xailib").glob(pattern)}
+    found = {path for path in found if path.relative_to(ROOT).as_posix() not in PLUMBING}
     functions = [params.load_params(kind, id).get(f"{params.KINDS[kind]}_function", id) for id in ids]
     known = registry_facts()[kind] if ids else {}
     return found | files((known[name]["module"] for name in functions), ROOT)

@@ -27,6 +27,10 @@ STAGES = {
 }
 
 
+# weights.source of models whose weights rule `fetch` gets; the addresses are made in xailib.models.sources.
+REMOTE = ("torchvision", "timm", "huggingface", "url")
+
+
 @dataclass(frozen=True)
 class Study:
     """A study as the Snakefile sees it.
@@ -124,7 +128,8 @@ def faults(kind: str, id: str, values: dict[str, Any], known: dict[str, Any]) ->
 
 def obstacle(model: dict[str, Any], method: dict[str, Any], facts: dict[str, Any]) -> str:
     """Return why a method cannot explain a model, or an empty string; known without loading any weights."""
-    offers = facts["models"][model["architecture"]]["offers"]
+    offers = {*facts["models"][model["architecture"]]["offers"], *model.get("offers", ())}
+    offers |= {"cam_layer"} if model.get("cam_layer") else set()
     needs = facts["methods"][method.get("method_function", method["method"])]["needs"]
     missing = " and ".join(need for need in needs if need not in offers)
     return f"{method['method']} needs {missing}, which {model['architecture']} does not offer" if missing else ""
@@ -146,6 +151,12 @@ def gpus(device: str) -> int:
     """Return how many GPUs a slice asks for: 1 where there is one and the study's `device` is not cpu."""
     devices = ("/dev/nvidiactl", "/dev/kfd")  # NVIDIA's and AMD's drivers; asking torch would load it
     return int(device != "cpu" and any(map(os.path.exists, devices)))
+
+
+def fetched(model: str) -> list[str]:
+    """Return the file that says that a model's weights were fetched, as a list of one, or none where nothing is to fetch."""
+    source = params.load_params("models", model)["weights"]["source"]
+    return [f"resources/weights/{model}/fetched.json"] if source in REMOTE else []
 
 
 def initial_weights(model: str) -> list[str]:

@@ -1,0 +1,63 @@
+"""Networks: fetched from where their records say, or trained here. Included by the Snakefile."""
+
+
+localrules:
+    fetch,
+
+
+rule fetch:
+    """The weights of one network, once: a download goes on where it was cut off, and its sha256 is checked."""
+    input:
+        model=ancient("params/models/{model}.yaml"),
+    output:
+        "resources/weights/{model}/fetched.json",
+    log:
+        "logs/weights/{model}/fetch.log",
+    conda:
+        "environment.yml"
+    params:
+        weights=lambda wildcards: str(load_params("models", wildcards.model)["weights"]),
+    shell:
+        "python -m xailib.models.fetch {wildcards.model} > {log}"
+
+
+rule train:
+    """One small network, from the recipe in its parameter file."""
+    input:
+        notebook=ancient("notebooks/train.ipynb"),
+        model="params/models/{model}.yaml",
+        initial=lambda wildcards: expand(
+            "results/weights/{id}/weights.safetensors", id=initial_weights(wildcards.model)
+        ),
+    output:
+        weights="results/weights/{model}/weights.safetensors",
+        record="results/weights/{model}/train.json",
+        notebook="results/weights/{model}/train.ipynb",
+    log:
+        "logs/weights/{model}/train.log",
+    conda:
+        "environment.yml"
+    resources:
+        gpu=GPU,
+        runtime=runtime(STUDY, "train"),
+        mem_mb=memory(STUDY),
+    params:
+        initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
+        root=f"-p root {STUDY.values['root']}" if STUDY.values.get("root") else "",
+    shell:
+        "python -m xailib.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
+        " {params.initial} {params.root} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
+
+
+rule weights:
+    """Ship the trained networks: weights, their sha256, and the model card."""
+    input:
+        expand("results/weights/{model}/weights.safetensors", model=STUDY.models),
+    log:
+        "logs/weights/card.log",
+    conda:
+        "environment.yml"
+    params:
+        root=f"--root {STUDY.values['root']}" if STUDY.values.get("root") else "",
+    shell:
+        "python -m xailib.training.card results/weights {params.root} 2>&1 | tee {log}"
