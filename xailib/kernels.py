@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from xailib import devices
 from xailib.errors import InputError
 
 SOCKET_PATH_LIMIT = 80  # Linux allows 107 bytes; jupyter_client appends "-ipc-N" to the connection file's stem
@@ -32,7 +33,7 @@ def execute(notebook: Path, log: Path, values: dict[str, Any], timeout: int) -> 
         timeout: seconds that the kernel may take to start.
 
     Raises:
-        InputError: one that the notebook raised.
+        InputError: one that the notebook raised, or a GPU that failed.
         SliceError: anything else that failed in it.
         KeyboardInterrupt: it was interrupted.
     """
@@ -59,6 +60,9 @@ def execute(notebook: Path, log: Path, values: dict[str, Any], timeout: int) -> 
                     raise InputError(error.evalue) from None
                 if error.ename == "KeyboardInterrupt":
                     raise KeyboardInterrupt from None
+                lost = devices.failure(error.ename, error.evalue)
+                if lost:
+                    raise InputError(f"{notebook}: {lost}") from None
                 traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
                 raise SliceError(
                     f"{notebook} failed in cell {error.cell_index} with {error.ename}: {error.evalue} (open {log})",

@@ -74,15 +74,19 @@ def without_tf32() -> Iterator[None]:
     if not torch.cuda.is_available():
         yield
         return
-    switches = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
-    before = [switch.fp32_precision for switch in switches]
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    if hasattr(cudnn, "conv"):
+        switches, key, exact = [matmul, cudnn.conv, cudnn.rnn], "fp32_precision", "ieee"
+    else:  # torch 2.8
+        switches, key, exact = [matmul, cudnn], "allow_tf32", False
+    before = [getattr(switch, key) for switch in switches]
     try:
         for switch in switches:
-            switch.fp32_precision = "ieee"
+            setattr(switch, key, exact)
         yield
     finally:
         for switch, value in zip(switches, before, strict=True):
-            switch.fp32_precision = value
+            setattr(switch, key, value)
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
