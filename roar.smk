@@ -12,6 +12,9 @@ rule roar_images:
         "<roar_logs>/images.log",
     conda:
         "environment.yml"
+    resources:
+        runtime=runtime(ROAR, "roar_images"),
+        mem_mb=memory(ROAR),
     params:
         file=ROAR.path,
         folder=subpath(output[0], parent=True),
@@ -37,6 +40,8 @@ rule roar_base:
         "environment.yml"
     resources:
         gpu=ROAR_GPU,
+        runtime=runtime(ROAR, "roar_base"),
+        mem_mb=memory(ROAR),
     params:
         file=ROAR.path,
         store=subpath(input.store, parent=True),
@@ -72,6 +77,8 @@ for GROUP, MEMBERS in ROAR.groups.items():
             "environment.yml"
         resources:
             gpu=ROAR_GPU,
+            runtime=runtime(ROAR, "roar_rank"),
+            mem_mb=memory(ROAR),
         params:
             file=ROAR.path,
             members=json.dumps(MEMBERS),
@@ -102,6 +109,8 @@ rule roar_retrain:
         "environment.yml"
     resources:
         gpu=ROAR_GPU,
+        runtime=runtime(ROAR, "roar_retrain"),
+        mem_mb=memory(ROAR),
     params:
         file=ROAR.path,
         store=subpath(input.store, parent=True),
@@ -136,6 +145,8 @@ rule roar_trust:
         "environment.yml"
     resources:
         gpu=ROAR_GPU,
+        runtime=runtime(ROAR, "roar_trust"),
+        mem_mb=memory(ROAR),
     params:
         file=ROAR.path,
         store=subpath(input.store, parent=True),
@@ -163,6 +174,9 @@ rule roar_toy:
         "<roar_logs>/toy.log",
     conda:
         "environment.yml"
+    resources:
+        runtime=runtime(ROAR, "roar_toy"),
+        mem_mb=memory(ROAR),
     params:
         code=nb_code("notebooks/roar_toy.ipynb"),
         lib=lib_code("roar_toy"),
@@ -184,6 +198,9 @@ rule roar_collect:
         "<roar_logs>/collect.log",
     conda:
         "environment.yml"
+    resources:
+        runtime=runtime(ROAR, "analysis"),
+        mem_mb=memory(ROAR),
     params:
         file=ROAR.path,
         folder=subpath(output.roar, parent=True),
@@ -203,6 +220,9 @@ rule roar_results:
         "<roar_logs>/results.log",
     conda:
         "environment.yml"
+    resources:
+        runtime=runtime(ROAR, "analysis"),
+        mem_mb=memory(ROAR),
     params:
         file=ROAR.path,
         folder=subpath(output.notebook, parent=True),

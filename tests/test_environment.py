@@ -22,10 +22,10 @@ CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 
 def project(repository: Path) -> dict[str, str]:
-    """Name -> bounds of everything but the Slurm plugin, which only clusters need."""
+    """Name -> bounds of everything."""
     table = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     extras = table["optional-dependencies"]
-    requirements = map(Requirement, [*table["dependencies"], *extras["photos"], *extras["dev"]])
+    requirements = map(Requirement, [*table["dependencies"], *extras["photos"], *extras["slurm"], *extras["dev"]])
     return {requirement.name.lower(): str(requirement.specifier) for requirement in requirements}
 
 

@@ -1,0 +1,106 @@
+"""What slices ask of a cluster, and the sentences on jobs that Slurm ended. `make test-slurm` runs a real one."""
+
+import os
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from xailib import cluster, workflow
+
+HEAD = """\
+rule attribute:
+    wildcards: model=mini_resnet_robust, method=gradient
+    resources: tmpdir=<TBD>, mem_mb=3000, gpu=0, runtime=10
+localrule attribute:
+    wildcards: model=mini_resnet_vanilla, method=rise
+    resources: tmpdir=/tmp, mem_mb=3000, mem_mib=2862, gpu=0, runtime=10
+"""
+TIME = "slurmstepd-n1: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01T10:00:00 DUE TO TIME LIMIT ***\n"
+STEP = "slurmstepd-n1: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-01-01T10:00:00 ***\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD, None),
+        (HEAD + "Error in rule attribute:\n", None),
+        (HEAD + TIME, "at its time limit of 10 minutes; give the rule by --set-resources attribute:runtime=20, and"),
+        (HEAD + STEP, "because somebody cancelled it; run the same command again"),
+        (
+            HEAD + "error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed.\n",
+            "because it used more memory than its 3000 MiB; give the rule by --set-resources attribute:mem_mb=6000, and",
+        ),
+        # Without cgroups a step that takes too much memory is cancelled, which its log says as well.
+        (HEAD + "error: Exceeded job memory limit\n" + STEP, "because it used more memory than its 3000 MiB; give"),
+        (HEAD + "*** JOB 7 ON n1 CANCELLED AT x DUE TO NODE FAILURE ***\n", "because its node failed; run the"),
+        (HEAD + "*** JOB 7 ON n1 CANCELLED AT x DUE TO PREEMPTION ***\n", "to make room for another one; run the"),
+        (TIME, "at its time limit of ? minutes; give the rule by --set-resources RULE:runtime=120, and"),
+    ],
+)
+def test_a_job_that_slurm_ended_is_one_sentence(text: str, said: str | None) -> None:
+    ending = cluster.ending("7", text)
+    if said is None:
+        assert ending == ""
+        return
+    slice = "attribute of mini_resnet_vanilla x rise" if "rule" in text else "a slice"
+    assert ending.startswith(f"{slice}: Slurm ended job 7 {said}") and "\n" not in ending
+
+
+def test_only_this_runs_logs_count(tmp_path: Path) -> None:
+    for number, age in ((3, 500), (5, 20), (4, 10)):
+        path = tmp_path / "rule_attribute" / "a_b" / f"{number}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(HEAD + TIME)
+        os.utime(path, (10_000 - age, 10_000 - age))
+    found = cluster.endings(tmp_path, since=9_900)
+    assert [re.search(r"job (\d+)", line).group(1) for line in found] == ["5", "4"]
+    assert cluster.endings(tmp_path / "absent") == []
+
+
+def test_time_and_memory_grow_with_the_attempt_and_the_scale() -> None:
+    first, full = (SimpleNamespace(values={"scale": scale}) for scale in ("smoke", "full"))
+    asked = cluster.runtime(first, "attribute")
+    assert [asked(None, attempt=n) for n in (1, 2, 3)] == [10, 20, 30]
+    assert cluster.runtime(full, "attribute")(None, 1) > 60 * cluster.memory(first)(None, 1) / 3000
+    assert cluster.memory(full)(None, attempt=2) == 2 * cluster.memory(full)(None, attempt=1)
+
+
+def test_a_job_asks_for_the_gpus_that_slurm_gave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    for name in ("SLURM_JOB_GPUS", "SLURM_GPUS", "SLURM_STEP_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    assert workflow.gpus("auto") == 0
+    monkeypatch.setenv("SLURM_JOB_GPUS", "0")
+    assert workflow.gpus("auto") == 1 and workflow.gpus("cpu") == 0
+
+
+def test_the_profile_names_no_site_and_rules_that_exist(repository: Path) -> None:
+    profile = yaml.safe_load((repository / "profiles/slurm/config.yaml").read_text())
+    assert profile["executor"] == "slurm" and profile["retries"] > 0
+    assert not {"default-resources", "set-resources"} & set(profile)
+    assert set(profile["group-components"]) == set(profile["groups"].values())
+    rules = re.findall(r"^rule (\w+):", (repository / "Snakefile").read_text(), re.M)
+    assert set(profile["groups"]) <= set(rules)
+    for name in ("Snakefile", "roar.smk", "profiles/slurm/config.yaml"):
+        assert not re.search(r"^[^#]*slurm_(account|partition)", (repository / name).read_text(), re.M), name
+
+
+def test_every_rule_that_runs_a_notebook_says_its_time_and_memory(repository: Path) -> None:
+    for name in ("Snakefile", "roar.smk", "networks.smk"):
+        path = repository / name
+        rules = re.split(r"^ *rule\b", path.read_text() if path.exists() else "", flags=re.M)[1:]
+        for rule in rules:
+            if "xailib.run" in rule:
+                assert "runtime=runtime(" in rule and "mem_mb=memory(" in rule, f"{name}: {rule.split(':')[0]}"
+
+
+def test_without_root_the_slurm_test_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.slurm import cluster as daemons
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(daemons.NoCluster, match="needs root"):
+        daemons.install()

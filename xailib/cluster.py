@@ -1,0 +1,112 @@
+"""What a slice asks of a cluster, and what Slurm's logs say of jobs that it ended.
+
+    python -m xailib.cluster FOLDER [SECONDS]     say it of the logs below a folder, written since a time
+
+The Snakefile does so when a study fails. Locally, time and memory limit nothing; no result depends on them.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Minutes of a slice's first attempt. Studies of the scales `smoke` and `small` are made of short slices.
+MINUTES = {"smoke": 10, "small": 60}
+# At full scale: ImageNet's 2,000 images on one GPU; trainings of ROAR run all seeds of a ResNet-50.
+MINUTES_IN_FULL = {
+    "predict": 240, "attribute": 720, "evaluate": 480, "analysis": 60, "train": 1440,
+    "roar_images": 240, "roar_base": 4320, "roar_rank": 1440, "roar_retrain": 4320, "roar_trust": 720, "roar_toy": 60,
+}  # fmt: skip
+# MiB of host memory: libraries and kernel take 1.5 GiB, 2,000 images at 224 px with maps and copies 6 GiB.
+MEMORY = {"smoke": 3000, "small": 4000}
+MEMORY_IN_FULL = 16000
+
+# How slurmstepd, slurmctld and srun word the end of a job, in the order of precedence.
+_REASONS = {
+    "memory": r"oom.?kill|[Oo]ut [Oo]f [Mm]emory|OUT_OF_MEMORY|[Ee]xceeded (?:job |step )?memory limit",
+    "time": r"DUE TO TIME LIMIT",
+    "node": r"DUE TO NODE FAILURE",
+    "preemption": r"DUE TO PREEMPTION",
+    "cancelled": r"\*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED",
+}
+_AGAIN = "run the same command again"
+
+
+def runtime(study: Any, stage: str) -> Callable[[Any, int], int]:
+    """Return what Snakemake asks for a slice's time limit in minutes: the n-th attempt gets n times the first's.
+
+    Args:
+        study: a `Study` or `RoarStudy`; its `scale` says how long slices take.
+        stage: a key of `MINUTES_IN_FULL`.
+    """
+    first = MINUTES_IN_FULL[stage]
+    if stage != "train":  # takes as long for any study
+        first = MINUTES.get(study.values.get("scale"), first)
+    return lambda wildcards, attempt: first * attempt
+
+
+def memory(study: Any) -> Callable[[Any, int], int]:
+    """Return what Snakemake asks for a slice's memory in MiB: the n-th attempt gets n times the first's."""
+    first = MEMORY.get(study.values.get("scale"), MEMORY_IN_FULL)
+    return lambda wildcards, attempt: first * attempt
+
+
+def endings(folder: str | Path, since: float = 0.0) -> list[str]:
+    """Return one sentence for every job that Slurm ended itself, oldest first.
+
+    Args:
+        folder: where the executor keeps the logs of jobs, `<rule>/<wildcards>/<job>.log` below it; it may be missing.
+        since: logs that were written to before this time (seconds since 1970) are of earlier runs.
+    """
+    logs = [path for path in Path(folder).rglob("*.log") if path.stat().st_mtime >= since]
+    logs.sort(key=lambda path: (path.stat().st_mtime, path.name))
+    return [sentence for path in logs if (sentence := ending(path.stem, path.read_text(errors="replace")))]
+
+
+def ending(job: str, text: str) -> str:
+    """Return a sentence on why Slurm ended a job, or an empty string where it did not.
+
+    Args:
+        job: its number.
+        text: its log.
+    """
+    reason = next((name for name, pattern in _REASONS.items() if re.search(pattern, text)), "")
+    if not reason:
+        return ""
+    rule, name = _last_slice(text)
+    said = f"{name}: Slurm ended job {job}"
+    if reason == "memory":
+        now = _resource(text, "mem_mb")
+        more = f"rule by --set-resources {rule}:mem_mb={2 * now or 8000}"
+        return f"{said} because it used more memory than its {now or '?'} MiB; give the {more}, and {_AGAIN}"
+    if reason == "time":
+        now = _resource(text, "runtime")
+        more = f"rule by --set-resources {rule}:runtime={2 * now or 120}"
+        return f"{said} at its time limit of {now or '?'} minutes; give the {more}, and {_AGAIN}"
+    if reason == "node":
+        return f"{said} because its node failed; {_AGAIN}"
+    if reason == "preemption":
+        return f"{said} to make room for another one; {_AGAIN}"
+    return f"{said} because somebody cancelled it; {_AGAIN}"
+
+
+def _last_slice(text: str) -> tuple[str, str]:
+    """The rule and the name of the slice that a log speaks of last: in a bundle, those before it are done."""
+    rules = re.findall(r"^(?:local)?rule (\w+):", text, re.M)
+    wildcards = re.findall(r"^\s+wildcards: (.+)$", text, re.M)
+    if not rules:
+        return "RULE", "a slice"
+    values = re.findall(r"\w+=([^,\s]+)", wildcards[-1]) if wildcards else []
+    return rules[-1], " ".join([rules[-1], *([f"of {' x '.join(values)}"] if values else [])])
+
+
+def _resource(text: str, name: str) -> int:
+    """The value of a resource where a log gives it last, or 0."""
+    found = re.findall(rf"\b{name}=(\d+)", text)
+    return int(found[-1]) if found else 0
+
+
+if __name__ == "__main__":
+    for line in endings(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0):
+        print(f"error: {line}", file=sys.stderr)
