@@ -5,11 +5,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study roar test lab lint bench weights
+.PHONY: help study roar test test-slurm lab lint bench weights
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, a ROAR study, or a YAML file)
 	$(BIN)/snakemake --config study=$(STUDY)
@@ -21,6 +21,9 @@ roar: .venv/installed ## run ROAR alone and say where its report is (STUDY=roar_
 
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest
+
+test-slurm: .venv/installed ## run the smoke study through a Slurm on this machine (root, Debian; ten minutes)
+	$(BIN)/python -m tests.slurm.drive
 
 lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
 	$(BIN)/jupyter lab notebooks/explore.ipynb

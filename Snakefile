@@ -14,6 +14,7 @@ A failed slice leaves its executed notebook in logs/ and the others go on.
 
 import json
 import sys
+import time
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -23,6 +24,7 @@ min_version("9.12")
 
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
+from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
 from xailib.sources import lib_code, nb_code
 from xailib.workflow import gpus, initial_weights, open_studies, use_this_python
@@ -36,10 +38,16 @@ except InputError as error:
 if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
+STARTED = time.time()
 # A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
 GPU = int(config.get("gpu", gpus(STUDY.values["device"])))
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
+
+
+onerror:
+    for sentence in endings(".snakemake/slurm_logs", STARTED):
+        print(f"error: {sentence}", file=sys.stderr)
 
 
 pathvars:
@@ -91,6 +99,8 @@ rule predict:
         "environment.yml"
     resources:
         gpu=GPU,
+        runtime=runtime(STUDY, "predict"),
+        mem_mb=memory(STUDY),
     params:
         file=STUDY.path,
         study=STUDY.needs("predict"),
@@ -119,6 +129,8 @@ rule attribute:
         "environment.yml"
     resources:
         gpu=GPU,
+        runtime=runtime(STUDY, "attribute"),
+        mem_mb=memory(STUDY),
     params:
         file=STUDY.path,
         study=STUDY.needs("attribute"),
@@ -149,6 +161,8 @@ rule evaluate:
         "environment.yml"
     resources:
         gpu=GPU,
+        runtime=runtime(STUDY, "evaluate"),
+        mem_mb=memory(STUDY),
     params:
         file=STUDY.path,
         study=STUDY.needs("evaluate"),
@@ -193,6 +207,9 @@ rule final:
         "<logs>/{notebook}.log",
     conda:
         "environment.yml"
+    resources:
+        runtime=runtime(STUDY, "analysis"),
+        mem_mb=memory(STUDY),
     params:
         file=STUDY.path,
         folder=subpath(output.notebook, parent=True),
@@ -246,6 +263,8 @@ rule train:
         "environment.yml"
     resources:
         gpu=GPU,
+        runtime=runtime(STUDY, "train"),
+        mem_mb=memory(STUDY),
     params:
         initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
         root=f"-p root {STUDY.values['root']}" if STUDY.values.get("root") else "",

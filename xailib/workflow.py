@@ -150,6 +150,8 @@ def use_this_python() -> None:
 def gpus(device: str) -> int:
     """Return how many GPUs a slice asks for: 1 where there is one and the study's `device` is not cpu."""
     devices = ("/dev/nvidiactl", "/dev/kfd")  # NVIDIA's and AMD's drivers; asking torch would load it
+    if "SLURM_JOB_ID" in os.environ:  # a node's GPUs may belong to other jobs, and a step cannot have more than its job
+        return int(device != "cpu" and any(map(os.environ.get, ("SLURM_JOB_GPUS", "SLURM_GPUS", "SLURM_STEP_GPUS"))))
     return int(device != "cpu" and any(map(os.path.exists, devices)))
 
 
