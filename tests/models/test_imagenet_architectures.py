@@ -88,7 +88,12 @@ def test_all_twelve_records_say_where_from_and_how_good() -> None:
 
 def test_any_network_of_torchvision_and_timm_by_name() -> None:
     record = params.load_params("models", "efficientnet_b0_advprop")
-    other = {**record, "architecture": "torchvision", "model_options": {"name": "shufflenet_v2_x0_5"}, "cam_layer": "conv5"}
+    other = {
+        **record,
+        "architecture": "torchvision",
+        "model_options": {"name": "shufflenet_v2_x0_5"},
+        "cam_layer": "conv5",
+    }
     model = wrap(build_network(other), other)
     maps, logits = tap(model, torch.rand(1, 3, 64, 64))
     torch.testing.assert_close(maps.mean((2, 3)) @ model.class_weights.T + model.network.fc.bias, logits)

@@ -40,7 +40,8 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
     network = build_network(record)
     file = record["weights"].get("path") or record["weights"]["source"]
     where = f"{file} (for params/models/{record['model']}.yaml)"
-    lay_in(network, load_weights(record), where, record["architecture"], record["model_dataset"])
+    name = record.get("model_options", {}).get("name", record["architecture"])
+    lay_in(network, load_weights(record), where, name, record["model_dataset"])
     return wrap(network, record, device)
 
 

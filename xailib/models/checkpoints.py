@@ -87,7 +87,7 @@ def read_checkpoint(path: Path) -> Any:
 
 def _unsafe(path: Path, error: str) -> str:
     """The sentence for a pickle that asks for more than tensors: what it asks for, and how to do without."""
-    asked = re.search(r"GLOBAL (\S+) was not an allowed global|Unsupported (?:global|class): (?:GLOBAL )?(\S+)", error)
+    asked = re.search(r"GLOBAL (\S+) was not an allowed|unsupported GLOBAL (\S+)|Unsupported class (\S+)", error)
     if asked is None:
         reason = (error.splitlines() or ["no pickle"])[0]
         return f"{path}: not a state dict of tensors that can be read without running its code ({reason[:160]})"

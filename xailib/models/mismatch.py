@@ -78,15 +78,15 @@ def _classes(tensors: Mapping[str, Tensor], unlike: list[str]) -> int | None:
 def recognise(state: State) -> str | None:
     """Return the registered architecture, or torchvision's classifier, whose weights these are, whatever the classes."""
     shapes = {key: tuple(value.shape) for key, value in state.items() if not key.endswith(_COUNTER)}
-    for name, network in _candidates():
+    for name, network in _candidates(sum(value.numel() for value in state.values())):
         wanted = {key: tuple(v.shape) for key, v in network.state_dict().items() if not key.endswith(_COUNTER)}
         if wanted.keys() == shapes.keys() and all(wanted[key][1:] == shapes[key][1:] for key in wanted):
             return name
     return None
 
 
-def _candidates() -> Iterator[tuple[str, nn.Module]]:
-    """Every known network by name, without memory for its weights."""
+def _candidates(numbers: int) -> Iterator[tuple[str, nn.Module]]:
+    """Known networks by name, ours and those of torchvision's that have about as many `numbers`; without memory for them."""
     from torchvision import models
 
     import xailib.models.architectures
@@ -94,9 +94,13 @@ def _candidates() -> Iterator[tuple[str, nn.Module]]:
 
     ours = {name: architectures.get(name).function for name in architectures.names()}
     makers = [(name, lambda make=make: make(10)) for name, make in ours.items()]
-    makers += [
-        (name, lambda name=name: models.get_model(name, weights=None)) for name in models.list_models(module=models)
-    ]
+    sizes = {
+        name: next(iter(models.get_model_weights(name))).meta["num_params"]
+        for name in models.list_models(module=models)
+    }
+    for name in sorted(sizes, key=lambda name: abs(sizes[name] - numbers)):
+        if sizes[name] / 2 < numbers < sizes[name] * 2:  # the head depends on the classes
+            makers.append((name, lambda name=name: models.get_model(name, weights=None)))
     for name, make in makers:
         try:
             with torch.device("meta"), warnings.catch_warnings(action="ignore"):
