@@ -31,7 +31,7 @@ lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
 lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/snakefmt --check Snakefile roar.smk
+	$(BIN)/snakefmt --check Snakefile roar.smk networks.smk
 	$(BIN)/snakemake --lint
 
 bench: .venv/installed ## race against other implementations

@@ -26,8 +26,9 @@ sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
+from xailib.params import load_params
 from xailib.sources import lib_code, nb_code
-from xailib.workflow import gpus, initial_weights, open_studies, use_this_python
+from xailib.workflow import fetched, gpus, initial_weights, open_studies, use_this_python
 
 use_this_python()
 
@@ -88,6 +89,7 @@ rule predict:
         notebook=ancient("notebooks/predict.ipynb"),
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
+        weights=lambda wildcards: ancient(fetched(wildcards.model)),
     output:
         predictions="<results>/{model}/predictions.parquet",
         accuracy="<results>/{model}/accuracy.parquet",
@@ -113,11 +115,13 @@ rule predict:
 
 
 rule attribute:
-    """The maps of one method on one network."""
+    """The maps of one method on one network. A network that `predict` refuses gets none."""
     input:
         notebook=ancient("notebooks/attribute.ipynb"),
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
+        weights=lambda wildcards: ancient(fetched(wildcards.model)),
+        probed=ancient("<results>/{model}/predictions.parquet"),
         method="params/methods/{method}.yaml",
     output:
         maps="<results>/{model}/{method}/maps.npz",
@@ -148,6 +152,7 @@ rule evaluate:
         notebook=ancient("notebooks/evaluate.ipynb"),
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
+        weights=lambda wildcards: ancient(fetched(wildcards.model)),
         method="params/methods/{method}.yaml",
         metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
         maps="<results>/{model}/{method}/maps.npz",
@@ -245,43 +250,4 @@ if ROAR:
     include: "roar.smk"
 
 
-rule train:
-    """One small network, from the recipe in its parameter file."""
-    input:
-        notebook=ancient("notebooks/train.ipynb"),
-        model="params/models/{model}.yaml",
-        initial=lambda wildcards: expand(
-            "results/weights/{id}/weights.safetensors", id=initial_weights(wildcards.model)
-        ),
-    output:
-        weights="results/weights/{model}/weights.safetensors",
-        record="results/weights/{model}/train.json",
-        notebook="results/weights/{model}/train.ipynb",
-    log:
-        "logs/weights/{model}/train.log",
-    conda:
-        "environment.yml"
-    resources:
-        gpu=GPU,
-        runtime=runtime(STUDY, "train"),
-        mem_mb=memory(STUDY),
-    params:
-        initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
-        root=f"-p root {STUDY.values['root']}" if STUDY.values.get("root") else "",
-    shell:
-        "python -m xailib.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
-        " {params.initial} {params.root} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
-
-
-rule weights:
-    """Ship the trained networks: weights, their sha256, and the model card."""
-    input:
-        expand("results/weights/{model}/weights.safetensors", model=STUDY.models),
-    log:
-        "logs/weights/card.log",
-    conda:
-        "environment.yml"
-    params:
-        root=f"--root {STUDY.values['root']}" if STUDY.values.get("root") else "",
-    shell:
-        "python -m xailib.training.card results/weights {params.root} 2>&1 | tee {log}"
+include: "networks.smk"
