@@ -71,6 +71,8 @@ def describe(entry: Any) -> dict[str, Any]:
         "family": entry.facts.get("family"),
         "channels": entry.facts.get("channels") is not None,
         "noisy": bool(entry.facts.get("noisy")),
+        "shift_of": entry.facts.get("shift_of"),
+        "relabels": entry.facts.get("relabel") is not None,
     }
 
 

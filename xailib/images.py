@@ -1,6 +1,6 @@
 """`ImageBatch`, the one container of images, labels and where the object is; and safe reading of image files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +34,8 @@ class ImageBatch:
         boxes: `n` float32 tensors `(k, 4)`: x1, y1, x2, y2 in pixels, x2 and y2 exclusive; `k` may be 0.
         masks: bool `(n, h, w)`: the object's exact pixels where known, else the union of its boxes.
         ids: `n` unique names.
+        answers: `n` groups of class indices, each of which is a right answer; None where the label alone is.
+        classes: the class indices that an answer is chosen among; None for all of the network's.
     """
 
     pixels: Tensor
@@ -41,11 +43,15 @@ class ImageBatch:
     boxes: list[Tensor]
     masks: Tensor
     ids: list[str]
+    answers: list[tuple[int, ...]] | None = None
+    classes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.pixels)
         if not (len(self.labels) == len(self.boxes) == len(self.masks) == len(self.ids) == n):
             raise InputError(f"an ImageBatch of {n} images needs {n} labels, boxes, masks and ids")
+        if self.answers is not None and len(self.answers) != n:
+            raise InputError(f"an ImageBatch of {n} images needs {n} groups of answers, or None")
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -53,13 +59,25 @@ class ImageBatch:
     def select(self, indices: list[int] | Tensor | slice) -> "ImageBatch":
         """Return the images at `indices`, in that order."""
         rows = list(range(len(self)))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
-        return ImageBatch(
-            self.pixels[rows], self.labels[rows], [self.boxes[i] for i in rows], self.masks[rows], [self.ids[i] for i in rows]
+        return replace(
+            self,
+            pixels=self.pixels[rows],
+            labels=self.labels[rows],
+            boxes=[self.boxes[i] for i in rows],
+            masks=self.masks[rows],
+            ids=[self.ids[i] for i in rows],
+            answers=None if self.answers is None else [self.answers[i] for i in rows],
         )
 
     def with_pixels(self, pixels: Tensor) -> "ImageBatch":
         """Return the same ground truth over other pixels (a corruption, an attack)."""
-        return ImageBatch(pixels, self.labels, self.boxes, self.masks, self.ids)
+        return replace(self, pixels=pixels)
+
+    def right(self, predicted: Tensor) -> Tensor:
+        """Return bool `(n,)`: which of the predicted class indices `(n,)` are right."""
+        if self.answers is None:
+            return predicted == self.labels
+        return torch.tensor([int(one) in group for one, group in zip(predicted, self.answers, strict=True)], dtype=torch.bool)
 
 
 def box_masks(boxes: list[Tensor], height: int, width: int) -> Tensor:

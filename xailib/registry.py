@@ -68,7 +68,9 @@ class Registry:
 # A method's `channels` is the same before its colour channels are pooled, options but `pooling` alike: maps (n, 3, h, w).
 method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None})
 metric = Registry("metric", {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ...})
-dataset = Registry("data set", {"label": ..., "class_names": None})
+# A data set with `shift_of` is a shift of that one in studies that name its folder (`shift_roots`): its images; or its
+# `parts(root)`, names to options; or what `relabel(images, root)` makes of the study's images, where the root may be null.
+dataset = Registry("data set", {"label": ..., "class_names": None, "shift_of": None, "parts": None, "relabel": None})
 architecture = Registry("architecture", {"cam_layer": None, "offers": (), "label": ...})
 # How an estimator's map is made of a method's maps; `noisy` forms read the moments over noisy copies of the image.
 estimator = Registry("form", {"label": ..., "family": ..., "noisy": ..., "paper": ...})

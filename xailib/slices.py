@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xailib.images import ImageBatch
     from xailib.models.model import Model
 
@@ -39,15 +41,25 @@ def background(
     return {"references": datasets.load_images(dataset, limit=count, **{**source, "split": split}).pixels}
 
 
-def shift_images(images: "ImageBatch", dataset: str, shift: str, source: dict[str, Any]) -> "ImageBatch":
+def shift_images(
+    images: "ImageBatch",
+    dataset: str,
+    shift: str,
+    source: dict[str, Any],
+    roots: "Mapping[str, str | None] | None" = None,
+) -> "ImageBatch":
     """Return `images`, which `load_images(dataset, **source)` gave, under a shift of the data set.
 
     The same as loading them with `shift=`, but a corruption is put on the images at hand: making them again costs more.
+    For a variant named in `roots`, its own images come from its folder, or the images at hand with its labels.
     """
     from xailib.datasets import load_images
-    from xailib.datasets.shifts import SEVERITIES, corrupt
+    from xailib.datasets.shifts import corrupt, is_corruption, variant_images
 
-    if shift.rpartition("_")[0] in SEVERITIES:
+    variant = shift.partition("/")[0]
+    if roots and variant in roots:
+        return variant_images(images, shift, roots[variant], source)
+    if is_corruption(shift):
         return corrupt(images, shift, source.get("seed", 0))
     return load_images(dataset, limit=len(images), shift=shift, **source)
 

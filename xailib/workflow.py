@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xailib import params
+from xailib import params, shift_roots
 from xailib.errors import InputError, nearest
 from xailib.facts import registry_facts
 from xailib.params import ROOT
@@ -20,7 +20,7 @@ from xailib.roar_workflow import RoarStudy, open_roar
 # The study's values that a stage's results depend on. Others (which models, how large a batch) re-run no slice.
 _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
 STAGES = {
-    "predict": (*_IMAGES, "shifts", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
+    "predict": (*_IMAGES, "shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
     "attribute": (*_IMAGES, "scale", "target"),
     "evaluate": (*_IMAGES, "scale", "metrics"),
     "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
@@ -63,6 +63,7 @@ def open_studies(name: str | Path) -> tuple[Study, RoarStudy | None]:
         empty: dict[str, Any] = {"models": [], "methods": [], "metrics": [], "pairs": [], "skipped": []}
         return Study(values["study"], path, values, **empty), open_roar(path, values)
     study = open_study(name)
+    shift_roots.check_study(study.values)
     return study, open_roar(*_read(values["roar"])) if values["roar"] else None
 
 
@@ -116,6 +117,7 @@ def faults(kind: str, id: str, values: dict[str, Any], known: dict[str, Any]) ->
     if name not in known:
         return [f"{where}: {key if key in values else word}: unknown {noun} '{name}'{nearest(name, known)}"]
     blocks = {f"{word}_options": values.get(f"{word}_options", {})}
+    blocks |= {f"{word}_accuracy_options": values.get(f"{word}_accuracy_options", {})}
     blocks |= {f"{word}_scales.{scale}": options for scale, options in values.get(f"{word}_scales", {}).items()}
     options = known[name]["options"]
     return [

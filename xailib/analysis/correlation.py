@@ -1,5 +1,6 @@
 """Accuracy, confidence and explainability of networks, and how they go together."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from xailib.analysis.frames import Frames
 from xailib.analysis.scores import Array
 
 ATTACK = "l2_pgd"
+RELABELLED = "imagenet_real"  # the same images under other labels: no shift of the images
 LABELS = {
     "test_accuracy": "Test accuracy",
     "shift_accuracy": "Shift accuracy",
@@ -100,8 +102,8 @@ def shift_kinds(frames: Frames) -> dict[str, list[str]]:
     """Return the shifts of the study by kind, severities together: {"gaussian_noise": ["gaussian_noise_1", ...]}."""
     kinds: dict[str, list[str]] = {}
     for shift in dict.fromkeys(frames.accuracy["shift"]):
-        if shift not in ("clean", ATTACK):
-            kinds.setdefault(shift.rstrip("0123456789").rstrip("_"), []).append(shift)
+        if shift not in ("clean", ATTACK, RELABELLED):
+            kinds.setdefault(re.sub(r"[_/][0-9]+$", "", shift), []).append(shift)
     return kinds
 
 

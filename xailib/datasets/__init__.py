@@ -6,7 +6,6 @@ Every file of this package registers its data sets with `@dataset`; a new file i
 import importlib
 import inspect
 import pkgutil
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def load_images(
         root: folder of the data, for the data sets that are read from one.
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
             refuses another one; by default each gives its own.
-        shift: one of `list_shifts(name)`, such as "silhouette" or "gaussian_noise_2".
+        shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
         options: what the data set's own function takes, such as `crop="centre"`.
 
     Raises:
@@ -128,11 +127,11 @@ def _check_shift(name: str, shift: str | None) -> bool:
     dataset.get(name)
     if shift is None:
         return False
-    from xailib.datasets.shifts import list_shifts
+    from xailib.datasets.shifts import is_corruption, list_shifts
 
-    if shift not in list_shifts(name):
+    if shift not in list_shifts(name) and "/" not in shift:
         raise InputError(f"unknown shift '{shift}' for data set '{name}'{nearest(shift, list_shifts(name))}")
-    return re.search(r"_[123]$", shift) is None
+    return not (is_corruption(shift) or "/" in shift)
 
 
 def _parameters(entry: Entry) -> dict[str, inspect.Parameter]:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,28 +25,36 @@ CENTRE_SHARE = 0.875
 
 @dataclass(frozen=True)
 class Item:
-    """One image file with its truth; boxes are x1, y1, x2, y2 as fractions of width and height."""
+    """One image file with its truth; boxes are x1, y1, x2, y2 as fractions of width and height.
+
+    `answers` are the class indices that are right where not the label alone is.
+    """
 
     id: str
     path: Path
     label: int
     boxes: list[Box] = field(default_factory=list)
+    answers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Files:
-    """Images still in their files; `select` reads those of a slice, so that a large set need never be in memory."""
+    """Images still in their files; `select` reads those of a slice, so that a large set need never be in memory.
+
+    `classes` are the class indices that an answer is chosen among; None for all.
+    """
 
     items: list[Item]
     side: int
     crop: Crop
+    classes: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def select(self, indices: slice) -> ImageBatch:
         """Read the images of a slice; see `load`."""
-        return load(self.items[indices], self.side, self.crop)
+        return replace(load(self.items[indices], self.side, self.crop), classes=self.classes)
 
 
 def shuffled(ids: Iterable[str], seed: int) -> list[str]:
@@ -99,7 +107,8 @@ def load(items: list[Item], side: int, crop: Crop) -> ImageBatch:
         pixels[i] = to_pixels(image)
         boxes.append(_fit_boxes(item.boxes, *left, side))
     labels = torch.tensor([item.label for item in items], dtype=torch.int64)
-    return ImageBatch(pixels, labels, boxes, box_masks(boxes, side, side), [item.id for item in items])
+    answers = [item.answers for item in items] if any(item.answers for item in items) else None
+    return ImageBatch(pixels, labels, boxes, box_masks(boxes, side, side), [item.id for item in items], answers)
 
 
 def fit(image: Image.Image, side: int, crop: Crop) -> tuple[Image.Image, tuple[float, float, float, float]]:

@@ -5,6 +5,9 @@ from math import nan, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
 from xailib import engine
 from xailib.errors import InputError
 from xailib.images import ImageBatch
@@ -28,7 +31,8 @@ def predictions(
 
     Returns:
         One row an image, in their order: `image` (id), `label`, `predicted` (class indices), `confidence` (largest
-        softmax probability), `label_probability`, `correct`.
+        softmax probability), `label_probability`, `correct`. Where the images give `classes`, the other logits are masked;
+        where they give `answers`, each of these is correct.
 
     Raises:
         InputError: no images, repeated ids, a label that the model does not know, a model that answers NaN.
@@ -37,7 +41,7 @@ def predictions(
 
     checked_images(images, model)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        probabilities = engine.logits(model, images.pixels).double().softmax(dim=1)
+        probabilities = _masked(engine.logits(model, images.pixels).double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
     labels = images.labels.cpu()
     return pd.DataFrame(
@@ -47,9 +51,19 @@ def predictions(
             "predicted": predicted.numpy(),
             "confidence": confidence.numpy(),
             "label_probability": probabilities.gather(1, labels[:, None]).squeeze(1).numpy(),
-            "correct": (predicted == labels).numpy(),
+            "correct": images.right(predicted).numpy(),
         }
     )
+
+
+def _masked(logits: Tensor, classes: tuple[int, ...] | None) -> Tensor:
+    """Logits `(n, c)` with those of other classes at minus infinity."""
+    if classes is None:
+        return logits
+    chosen = torch.tensor(classes)
+    masked = torch.full_like(logits, -torch.inf)
+    masked[:, chosen] = logits[:, chosen]
+    return masked
 
 
 def accuracy_table(
