@@ -58,6 +58,7 @@ def download(
         found = sha256_of(partial)
         if not found.startswith(sha256):
             partial.unlink()
+            _tag(target).unlink(missing_ok=True)
             raise InputError(
                 f"{url}: the sha256 of what came is {found[:12]}..., not {sha256[:12]}...; it was thrown away: try again, "
                 "or correct weights.sha256 if the file was changed on purpose"

@@ -62,8 +62,9 @@ def fetched_file(record: Record) -> Path:
         raise InputError(
             f"{path}: {size} bytes, not the {facts['bytes']} that were fetched; delete it and run: {command}"
         )
-    known = {"sha256": record["weights"].get("sha256") or facts["sha256"]}
-    check_hash(path, known, record["model"], f"delete it and run: {command}")
+    wanted = record["weights"].get("sha256") or record["weights"].get("sha256_prefix") or ""
+    known = facts["sha256"] if facts["sha256"].startswith(wanted) else wanted
+    check_hash(path, {"sha256": known}, record["model"], f"delete it and run: {command}")
     return path
 
 
@@ -107,10 +108,14 @@ def _timm(record: Record) -> Remote:
     name = record["weights"].get("name") or record.get("model_options", {}).get("name")
     if name is None:
         raise KeyError("name")
-    configuration = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(name) else None
+    try:
+        configuration = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # the network is known, the tag is not
+        configuration = None
     if configuration is None or not (configuration.hf_hub_id or configuration.url):
-        tags = nearest(name, timm.list_pretrained(f"{name.split('.')[0]}*") or timm.list_pretrained("resnet50*"))
-        raise InputError(f"params/models/{record['model']}.yaml: weights.name: timm has no weights '{name}'{tags}")
+        family = timm.list_pretrained(f"{name.split('.')[0]}*") or timm.list_pretrained("resnet50*")
+        where = f"params/models/{record['model']}.yaml"
+        raise InputError(f"{where}: weights.name: timm has no weights '{name}'{nearest(name, family)}")
     if configuration.hf_hub_id:
         return _hub(configuration.hf_hub_id, configuration.hf_hub_filename or "model.safetensors", "main")
     return _url(configuration.url)
