@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study roar test test-slurm lab lint bench weights
+.PHONY: help study roar plan test test-slurm lab lint bench weights
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -18,6 +18,9 @@ study: .venv/installed ## run a study and say where its report is (STUDY=pictogr
 roar: .venv/installed ## run ROAR alone and say where its report is (STUDY=roar_pictograms; also roar_imagenette, ...)
 	$(BIN)/snakemake --config study=$(ROAR)
 	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(ROAR)))/report.html"
+
+plan: .venv/installed ## say what a study will cost on this machine: passes, hours, memory (STUDY=imagenet)
+	$(BIN)/python -m xailib.plan $(STUDY)
 
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest

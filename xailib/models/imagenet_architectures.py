@@ -4,7 +4,7 @@ Each function takes the number of classes and returns the untrained network. The
 own; `timm` and `torchvision` make any other by name, and the model's record says where its maps are.
 """
 
-from torch import nn
+from torch import Tensor, nn
 
 from xailib.errors import InputError, nearest
 from xailib.registry import architecture
@@ -46,11 +46,19 @@ def resnet50(classes: int) -> nn.Module:
 @architecture("densenet161", label="DenseNet-161", cam_layer="features", offers=_GAP_LINEAR)
 def densenet161(classes: int) -> nn.Module:
     """DenseNet-161 (Huang et al. 2017)."""
-    from torchvision.models import densenet161 as network
+    from torchvision.models.densenet import DenseNet
 
-    made = network(weights=None, num_classes=classes)
-    # torchvision applies the last ReLU in forward(), where no hook reaches. Here it closes the features; the second one
-    # changes nothing, and the names of the weights stay torchvision's.
+    class Closed(DenseNet):
+        """torchvision applies the last ReLU in forward(), where no hook reaches. Here it closes the features.
+
+        The names of the weights stay torchvision's. A second ReLU would change no value, but that one is in place, and
+        breaks the gradient of the first.
+        """
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.classifier(self.features(inputs).mean((2, 3)))
+
+    made = Closed(growth_rate=48, block_config=(6, 12, 36, 24), num_init_features=96, num_classes=classes)
     made.features.add_module("relu5", nn.ReLU())
     return made
 
