@@ -1,4 +1,8 @@
-"""The probe: is a network as accurate as its record says? Wrong normalisation and swapped classes are silent otherwise."""
+"""The probe: is a network as accurate as its record says? Wrong normalisation and swapped classes are silent otherwise.
+
+What costs less than the tolerance and the sampling error together stays unseen: 500 images of a network that is right on
+76 % show a loss of 9 points, 2,000 images one of 6.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
