@@ -1,5 +1,6 @@
 """`load_images`: what every data set shares."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,15 @@ def test_odd_image_files_become_rgb(tmp_path: Path) -> None:
         image = read_image(path)
         assert image.mode == "RGB"
         assert np.abs(np.asarray(image).astype(int) - 100).max() <= 2, path.name
+
+
+def test_answers_and_classes_travel_with_the_images() -> None:
+    images = xai.load_images("pictograms", limit=3)
+    assert images.answers is None and torch.equal(images.right(images.labels), torch.ones(3, dtype=torch.bool))
+    several = replace(images, answers=[(0, 5), (), (7,)], classes=(0, 5, 7))
+    assert several.right(torch.tensor([5, 1, 0])).tolist() == [True, False, False]
+    part = several.with_pixels(1 - several.pixels).select([2, 0])
+    assert part.answers == [(7,), (0, 5)] and part.classes == (0, 5, 7) and part.ids == [images.ids[2], images.ids[0]]
+    assert several.select(slice(1, None)).answers == [(), (7,)]
+    with pytest.raises(InputError, match="an ImageBatch of 3 images needs 3 groups of answers"):
+        replace(images, answers=[(1,)])
