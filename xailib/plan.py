@@ -8,48 +8,17 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xailib import params
 from xailib.errors import InputError
+from xailib.plan_table import Plan, Row, text, write_csv
 
 if TYPE_CHECKING:
     from xailib.plan_passes import Passes
     from xailib.plan_timing import Pace
     from xailib.workflow import Study
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a plan: what a slice, or a metric within all slices of a network, costs.
-
-    Attributes:
-        stage: predict, attribute or evaluate.
-        name: accuracy, shifts or attack; a method; a metric (for all of the network's methods together).
-        forward, backward: images through the network, each way.
-        gigabytes: peak memory of weights, images and passes.
-    """
-
-    model: str
-    stage: str
-    name: str
-    forward: int
-    backward: int
-    hours: float
-    gigabytes: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A study's rows, and how they were found."""
-
-    study: str
-    rows: list[Row]
-    paces: dict[str, "Pace"]
-    skipped: list[tuple[str, str, str]]
-    notes: list[str]
 
 
 def plan(study: "Study", *, device: str = "auto", rounds: int = 3, say: Callable[[str], None] = print) -> Plan:
@@ -90,7 +59,7 @@ def plan(study: "Study", *, device: str = "auto", rounds: int = 3, say: Callable
     if chosen.type != "cuda":
         notes.insert(2, f"No GPU here: passes of {min(CPU_BATCH, batch)} images on {torch.get_num_threads()} thread(s) "
                         "are multiplied up, and memory is computed from shapes. A GPU takes a small fraction.")  # fmt: skip
-    return Plan(study.name, _rows(study, work, paces, images), paces, study.skipped, notes)
+    return Plan(study.name, study.methods, _rows(study, work, paces, images), paces, study.skipped, notes)
 
 
 def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "Passes"]]:
@@ -116,9 +85,7 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "Passes"]]:
     return images, work
 
 
-def _rows(
-    study: "Study", work: dict[tuple[str, str], "Passes"], paces: dict[str, "Pace"], images: int
-) -> list[Row]:
+def _rows(study: "Study", work: dict[tuple[str, str], "Passes"], paces: dict[str, "Pace"], images: int) -> list[Row]:
     rows = []
     for model in study.models:
         methods = [method for one, method in study.pairs if one == model]
@@ -128,8 +95,10 @@ def _rows(
             if stage == "attribute" and name not in methods:
                 continue
             one = one * len(methods) if stage == "evaluate" else one
-            hours, size = paces[model].of(one) / 3600, (paces[model].peak(one) + held) / 1e9
-            rows.append(Row(model, stage, name, one.all_forward, one.all_backward, hours, size))
+            pace = paces[model]
+            facts = {"hours": pace.of(one) / 3600, "gigabytes": (pace.peak(one) + held) / 1e9}
+            facts |= dict(zip(("pflop_fp32", "pflop_bf16"), pace.pflop(one), strict=True))
+            rows.append(Row(model, stage, name, one.all_forward, one.all_backward, **facts))
     return rows
 
 
@@ -156,9 +125,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("study", help="an id of params/studies/, or a YAML file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--rounds", type=int, default=3, help="timed passes of each kind")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every row to a file as well; - prints rows only")
+    parser.add_argument("--tflops", type=float, nargs=2, metavar=("FP32", "BF16"),
+                        help="speeds that another device sustains, in TFLOP/s: hours there by arithmetic alone")  # fmt: skip
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write every row to a file as well; - prints rows only"
+    )
     arguments = parser.parse_args(words)
-    from xailib import plan_table, workflow
+    from xailib import workflow
 
     try:
         study = workflow.open_study(arguments.study)
@@ -169,9 +142,9 @@ def main(words: list[str] | None = None) -> int:
             study, device=arguments.device, rounds=arguments.rounds, say=lambda line: print(line, file=sys.stderr)
         )
         if arguments.csv:
-            plan_table.write_csv(made.rows, None if quiet else arguments.csv)
+            write_csv(made.rows, None if quiet else arguments.csv)
         if not quiet:
-            print(plan_table.text(made))
+            print(text(made, arguments.tflops))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -121,7 +121,9 @@ def shift_count(values: dict[str, Any], function: str) -> int:
     here = {name: root for name, root in roots.items() if root is None or Path(root).exists()}
     absent = [name for name in roots if name not in here]
     parts = {name: registry.dataset.get(name).facts.get("parts") for name in absent}
-    absent = [full for name in absent for full in ([f"{name}/{part}" for part in list_five()] if parts[name] else [name])]
+    absent = [
+        full for name in absent for full in ([f"{name}/{part}" for part in list_five()] if parts[name] else [name])
+    ]
     wanted, found = values["shifts"], set()
     for word in [wanted] if isinstance(wanted, str) else wanted:
         later = {name for name in absent if word == "all" or fnmatch.fnmatchcase(name, word)}
@@ -153,7 +155,9 @@ def _split(cost: engine.Cost) -> Passes:
 
 def _model() -> Model:
     """A network that every registered method can explain."""
-    network = nn.Sequential(nn.Conv2d(3, 2, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2))
+    network = nn.Sequential(
+        nn.Conv2d(3, 2, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)
+    )
     return Model(
         network, id="counter", architecture="counter", training_algorithm="vanilla", input_size=SIDE,
         class_names=["a", "b"], cam_layer="1", offers=("cam_layer", "gap_linear_head"),
@@ -165,7 +169,9 @@ def _images(count: int) -> ImageBatch:
     box = torch.tensor([[2.0, 2.0, 6.0, 6.0]])
     masks = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
     masks[:, 2:6, 2:6] = True
-    return ImageBatch(pixels, torch.zeros(count, dtype=torch.long), [box] * count, masks, [str(i) for i in range(count)])
+    return ImageBatch(
+        pixels, torch.zeros(count, dtype=torch.long), [box] * count, masks, [str(i) for i in range(count)]
+    )
 
 
 def options(kind: str, id: str, scale: str) -> tuple[str, dict[str, Any]]:

@@ -23,18 +23,25 @@ KINDS = tuple(field.name for field in fields(Passes))
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds an image and peak bytes at the study's batch size, by kind of pass (the fields of `Passes`).
+    """Seconds an image, peak bytes at the study's batch size and FLOP an image, by kind of pass (fields of `Passes`).
 
     The bytes hold weights, inputs and what a pass keeps; not the images that wait, nor a method's own tables.
     """
 
     seconds: dict[str, float]
     bytes: dict[str, int]
+    flop: dict[str, float]
     parameters: int
 
     def of(self, passes: Passes) -> float:
         """Seconds of so many passes."""
         return sum(getattr(passes, kind) * seconds for kind, seconds in self.seconds.items())
+
+    def pflop(self, passes: Passes) -> tuple[float, float]:
+        """10^15 additions and multiplications of so many passes, in fp32 and in bf16."""
+        spent = {kind: getattr(passes, kind) * flop / 1e15 for kind, flop in self.flop.items()}
+        low = sum(value for kind, value in spent.items() if _precision(kind) == "bf16")
+        return sum(spent.values()) - low, low
 
     def peak(self, passes: Passes) -> int:
         """Peak bytes of so many passes, of those kinds that occur."""
@@ -53,16 +60,16 @@ def pace(record: dict[str, Any], device: torch.device, values: dict[str, Any], k
     """
     model = wrap(build_network(record), record, str(device))
     batch = values["batch_size"] if device.type == "cuda" else min(CPU_BATCH, values["batch_size"])
-    seconds, sizes = {}, {}
+    seconds, sizes, flop = {}, {}, {}
     for kind in sorted(kinds):
+        sizes[kind], flop[kind] = computed(model, kind, values["batch_size"])
         with engine.using(batch_size=batch, precision=_precision(kind), compile=values["compile"]):
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             seconds[kind] = _seconds(model, kind, batch, rounds)
-            sizes[kind] = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-        if device.type != "cuda":
-            sizes[kind] = computed_bytes(model, kind, values["batch_size"])
-    return Pace(seconds, sizes, sum(weights.numel() for weights in model.parameters()))
+            if device.type == "cuda":
+                sizes[kind] = torch.cuda.max_memory_allocated(device)
+    return Pace(seconds, sizes, flop, sum(weights.numel() for weights in model.parameters()))
 
 
 def _precision(kind: str) -> str:
@@ -93,21 +100,23 @@ def _run(model: Model, kind: str, pixels: Tensor, labels: Tensor) -> None:
         engine.gradients(model, labels, 1, lambda images, _: pixels[images], lambda *_: None)
 
 
-def computed_bytes(model: Model, kind: str, batch: int) -> int:
-    """Peak bytes of one pass at a batch size, worked out on tensors that have shapes and no memory."""
+def computed(model: Model, kind: str, batch: int) -> tuple[int, float]:
+    """Peak bytes of one pass at a batch size, and its FLOP an image, worked out on tensors that have shapes, no memory."""
     from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
 
     weights = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
-    with FakeTensorMode(allow_non_fake_inputs=True), _Living() as living, engine.using(precision=_precision(kind)):
-        inputs = torch.empty(batch, 3, model.input_size, model.input_size)
-        with torch.autocast("cpu", torch.bfloat16, enabled=kind.endswith("_bf16"), cache_enabled=False):
+    counter, living, where = FlopCounterMode(display=False), _Living(), model.device
+    with FakeTensorMode(allow_non_fake_inputs=True), counter, living:
+        inputs = torch.empty(batch, 3, model.input_size, model.input_size, device=where)
+        with torch.autocast(where.type, torch.bfloat16, enabled=_precision(kind) == "bf16", cache_enabled=False):
             if kind.startswith("forward"):
                 with torch.no_grad():
                     model(inputs)
             else:
                 inputs.requires_grad_()
-                torch.autograd.grad(model(inputs).sum(), inputs)
-    return weights + living.peak
+                model(inputs).sum().backward()
+    return weights + living.peak, counter.get_total_flops() / batch
 
 
 class _Living(TorchDispatchMode):

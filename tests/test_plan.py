@@ -1,0 +1,161 @@
+"""The planner counts what the engine counts, for everything registered, and adds it up."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import xailib as xai
+from tests.test_engine import SIDE, N, make_model
+from xailib import engine, params, plan, plan_passes, registry, workflow
+from xailib.errors import InputError
+from xailib.images import ImageBatch
+from xailib.plan_timing import Pace, computed
+
+# At a small scale; another one than the defaults, so that a count that ignores the options shows.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "integrated_gradients": {"steps": 3, "reference": "random", "trials": 2},
+    "shap": {"samples": 3},
+    "lime": {"samples": 9, "segments": 6},
+    "kernel_shap": {"samples": 9, "segments": 6},
+    "extremal_perturbation": {"steps": 3, "areas": [0.1, 0.3], "step": 28.0, "sigma": 56.0},
+    "meaningful_perturbation": {"steps": 2},
+    "rise": {"masks": 13},
+    "deletion": {"steps": 6},
+    "insertion": {"steps": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageBatch:
+    pixels = torch.rand(N, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(4))
+    masks = torch.ones(N, SIDE, SIDE, dtype=torch.bool)
+    return ImageBatch(pixels, torch.arange(N) % 3, [torch.tensor([[1.0, 1.0, 9.0, 9.0]])] * N, masks, [*"abcdef"])
+
+
+def counted(run: Callable[[], Any], precision: str) -> tuple[int, int, int, int]:
+    """What the engine counts: forward, back, and those of them in bf16."""
+    with engine.using(precision=precision, batch_size=4) as settings:
+        run()
+    cost = settings.cost
+    return cost.forward, cost.backward, cost.forward_bf16, cost.backward_bf16
+
+
+def planned(passes: plan_passes.Passes) -> tuple[int, int, int, int]:
+    low = round(passes.forward_bf16 + passes.both_bf16)
+    return passes.all_forward, passes.all_backward, low, round(passes.both_bf16)
+
+
+@pytest.mark.parametrize("name", xai.list_methods())
+def test_every_method_is_counted_exactly(name: str, images: ImageBatch) -> None:
+    options = OPTIONS.get(name, {})
+    for precision in ("fp32", "bf16"):
+        real = counted(lambda: xai.attribute(name, make_model(), images.pixels, images.labels, **options), precision)
+        assert planned(plan_passes.method_passes(name, options, N, precision)) == real
+    assert real[0] > 0 or registry.method.get(name).family == "control"
+
+
+@pytest.mark.parametrize("name", xai.list_metrics())
+def test_every_metric_is_counted_exactly(name: str, images: ImageBatch) -> None:
+    options, maps = OPTIONS.get(name, {}), torch.rand(N, SIDE, SIDE)
+    real = counted(lambda: xai.evaluate(name, maps, make_model(), images, **options), "bf16")
+    assert planned(plan_passes.metric_passes(name, options, N, "bf16")) == real
+
+
+def test_predict_is_counted_as_its_notebook_runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells of the notebook that make passes, with the parameters that it has by itself."""
+    monkeypatch.setattr("pandas.DataFrame.plot", None, raising=False)
+    cells = json.loads((repository / "notebooks" / "predict.ipynb").read_text())["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        code = "".join(cell["source"])
+        if cell["cell_type"] == "code" and ".plot" not in code and "write_table" not in code:
+            exec(code.replace('device: str = "auto"', 'device: str = "cpu"'), names)
+    cost = names["settings"].cost
+    values = params.load_study("smoke") | {key: names[key] for key in ("attack_steps", "attack_images")}
+    found = plan_passes.predict_passes(values, names["limit"], names["accuracy_images"], len(names["chosen_shifts"]))
+    total = found["accuracy"] + found["shifts"] + found["attack"]
+    assert (total.all_forward, total.all_backward) == (cost.forward, cost.backward)
+
+
+def test_shifts_are_counted_before_their_folders_are_there(tmp_path: Path) -> None:
+    study = params.load_study("imagenet")
+    assert plan_passes.shift_count({**study, "shifts": ["imagenet_v2", "imagenet_real"]}, "imagenet") == 2
+    assert plan_passes.shift_count({**study, "shifts": "*_2"}, "imagenet") == 4
+    assert plan_passes.shift_count({**study, "shifts": "none"}, "imagenet") == 0
+    on_the_fly = plan_passes.shift_count({**study, "shifts": "*/3"}, "imagenet")
+    assert plan_passes.shift_count(study, "imagenet") == len(study["shift_roots"]) + on_the_fly > 10
+    with pytest.raises(InputError, match="unknown shift 'imagenet_w2'"):
+        plan_passes.shift_count({**study, "shifts": ["imagenet_w2"]}, "imagenet")
+
+
+def test_bytes_and_operations_of_a_pass_are_those_of_its_shapes() -> None:
+    model = make_model()
+    model.network[0] = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+    model.eval().requires_grad_(False)
+    size, flop = computed(model, "forward", 10)
+    weights = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
+    inputs, maps = (10 * channels * SIDE * SIDE * 4 for channels in (3, 6))
+    assert flop == 2 * (27 * 6 * SIDE * SIDE + 6 * 3)
+    # The network has normalised, and holds its maps before and after the ReLU.
+    assert weights + inputs + 2 * maps <= size <= weights + 3 * inputs + 2 * maps + 10_000
+    both, double = computed(model, "both", 10), computed(model, "both", 20)
+    assert both[0] > size and double[0] == pytest.approx(2 * both[0] - weights, rel=0.05)
+    assert both[1] == double[1] == pytest.approx(2 * flop)
+
+
+def test_hours_are_passes_at_the_pace_of_their_kind() -> None:
+    seconds, flop = {"forward": 1.0, "forward_bf16": 0.5, "both": 3.0}, {"both": 1e15, "forward_bf16": 2e15}
+    pace = Pace(seconds, {"forward": 10, "both": 30}, flop, 1)
+    passes = plan_passes.Passes(forward=2, forward_bf16=4, both=1)
+    assert pace.of(passes) == 2 + 2 + 3 and pace.peak(passes) == 30 and pace.pflop(passes) == (1, 8)
+    assert pace.peak(plan_passes.Passes()) == 0
+
+
+def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "mine.yaml"
+    study.write_text(
+        "study: mine\ndataset: pictograms\nmodels: [mini_alexnet_vanilla, mini_resnet_robust]\nscale: smoke\nlimit: 5\n"
+        "methods: [cam, gradient, lime]\nmetrics: [deletion]\nshifts: none\naccuracy_images: 7\nattack_images: 0\n"
+    )
+    path = tmp_path / "plan.csv"
+    assert (
+        plan.main([str(study), "--device", "cpu", "--rounds", "1", "--csv", str(path), "--tflops", "0.001", "1"]) == 0
+    )
+    said = capsys.readouterr()
+    rows = list(csv.DictReader(path.open()))
+    pairs = [(row["model"], row["name"]) for row in rows if row["stage"] == "attribute"]
+    assert sorted(pairs) == sorted(workflow.open_study(study).pairs) and len(pairs) == 5
+    cells = {(row["model"], row["name"]): row for row in rows}
+    lime = params.options(params.load_params("methods", "lime"), "methods", "smoke")["samples"]
+    assert int(cells["mini_resnet_robust", "lime"]["forward"]) == 5 * lime
+    deletion = [int(cells[model, "deletion"]["forward"]) for model in ("mini_resnet_robust", "mini_alexnet_vanilla")]
+    assert deletion[0] / 3 == deletion[1] / 2 > 5, "one slice a method"
+    assert int(cells["mini_alexnet_vanilla", "accuracy"]["forward"]) == 5 + 2 * 7
+    assert all(float(row["hours"]) > 0 and float(row["gigabytes"]) > 0 for row in rows if int(row["forward"]))
+    total = sum(int(row["forward"]) for row in rows)
+    assert f"In all: {plan.text.__globals__['_short'](total)} passes forward" in said.out
+    for words in ("random weights", "No GPU here", "cam needs gap_linear_head", "an estimate, not a measurement"):
+        assert words in said.out
+    assert said.err.count("timing") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("dataset: imagenet\nroot: nowhere\nlimit: null", "all images, so they must be there to be counted: nowhere"),
+        ("dataset: pictograms\nshifts: [silhouete]", "unknown shift 'silhouete'; did you mean 'silhouette'"),
+    ],
+)
+def test_bad_input_is_one_sentence(line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "mine.yaml"
+    study.write_text(f"study: mine\nmodels: mini_resnet_robust\nmethods: gradient\nmetrics: deletion\n{line}\n")
+    assert plan.main([str(study), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert plan.main(["imagenett"]) == 2 and "did you mean 'imagenet'" in capsys.readouterr().err
