@@ -146,6 +146,16 @@ def test_criteria_are_what_was_planted(study) -> None:
     assert np.abs(np.nanmean(criteria.samples, axis=0) - table.to_numpy()).max() < 0.02
 
 
+def test_variants_are_kinds_by_their_name_and_relabelled_images_are_none(study) -> None:
+    names = ["clean", "imagenet_v2", "imagenet_c/fog/1", "imagenet_c/fog/3", "jpeg_compression/5", "imagenet_real", "l2_pgd"]
+    table = pd.DataFrame({"model": "m", "shift": names, "n": 9, "accuracy": 0.5})
+    assert correlation.shift_kinds(dataclasses.replace(study, accuracy=table)) == {
+        "imagenet_v2": ["imagenet_v2"],
+        "imagenet_c/fog": ["imagenet_c/fog/1", "imagenet_c/fog/3"],
+        "jpeg_compression": ["jpeg_compression/5"],
+    }
+
+
 def test_correlations_are_scipys_with_n_and_critical_rho(study) -> None:
     criteria = correlation.model_criteria(study, 300, 0)
     pairs = correlation.correlate(criteria).set_index(["first", "second"])
