@@ -46,9 +46,14 @@ FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "corr
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
 
+onsuccess:
+    for sentence in endings(".snakemake/slurm_logs", STARTED):
+        print(sentence, file=sys.stderr)
+
+
 onerror:
     for sentence in endings(".snakemake/slurm_logs", STARTED):
-        print(f"error: {sentence}", file=sys.stderr)
+        print(sentence, file=sys.stderr)
 
 
 pathvars:

@@ -27,36 +27,59 @@ STEP = "slurmstepd-n1: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-01-01T10:00:0
     [
         (HEAD, None),
         (HEAD + "Error in rule attribute:\n", None),
-        (HEAD + TIME, "at its time limit of 10 minutes; give the rule by --set-resources attribute:runtime=20, and"),
+        (
+            HEAD + TIME,
+            "at its time limit of 10 min; run the same command again, with --set-resources attribute:runtime=20 gives more",
+        ),
         (HEAD + STEP, "because somebody cancelled it; run the same command again"),
         (
             HEAD + "error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed.\n",
-            "because it used more memory than its 3000 MiB; give the rule by --set-resources attribute:mem_mb=6000, and",
+            "because it used more memory than its 3000 MiB; run the same command again,"
+            " with --set-resources attribute:mem_mb=6000 gives more",
         ),
         # Without cgroups a step that takes too much memory is cancelled, which its log says as well.
-        (HEAD + "error: Exceeded job memory limit\n" + STEP, "because it used more memory than its 3000 MiB; give"),
+        (HEAD + "error: Exceeded job memory limit\n" + STEP, "because it used more memory than its 3000 MiB; run"),
         (HEAD + "*** JOB 7 ON n1 CANCELLED AT x DUE TO NODE FAILURE ***\n", "because its node failed; run the"),
         (HEAD + "*** JOB 7 ON n1 CANCELLED AT x DUE TO PREEMPTION ***\n", "to make room for another one; run the"),
-        (TIME, "at its time limit of ? minutes; give the rule by --set-resources RULE:runtime=120, and"),
+        (
+            TIME,
+            "at its time limit of ? min; run the same command again, with --set-resources RULE:runtime=120 gives more",
+        ),
     ],
 )
 def test_a_job_that_slurm_ended_is_one_sentence(text: str, said: str | None) -> None:
-    ending = cluster.ending("7", text)
+    name, ending = cluster.ending("7", text)
+    assert name == ("attribute of mini_resnet_vanilla x rise" if "rule" in text else "a slice")
     if said is None:
         assert ending == ""
-        return
-    slice = "attribute of mini_resnet_vanilla x rise" if "rule" in text else "a slice"
-    assert ending.startswith(f"{slice}: Slurm ended job 7 {said}") and "\n" not in ending
+    else:
+        assert ending.startswith(f"error: {name}: Slurm ended job 7 {said}") and "\n" not in ending
 
 
-def test_only_this_runs_logs_count(tmp_path: Path) -> None:
-    for number, age in ((3, 500), (5, 20), (4, 10)):
+def test_what_a_later_attempt_made_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = HEAD + "    output: maps.npz, record.json\n" + TIME
+    Path("maps.npz").touch()
+    assert cluster.ending("7", text)[1].startswith("error: ")
+    Path("record.json").touch()
+    assert cluster.ending("7", text)[1] == (
+        "note: attribute of mini_resnet_vanilla x rise: Slurm ended job 7 at its time limit of 10 min;"
+        " a later attempt finished, and --set-resources attribute:runtime=20 gives more"
+    )
+
+
+def test_the_last_attempt_of_every_slice_of_this_run_is_told(tmp_path: Path) -> None:
+    other = HEAD.replace("vanilla, method=rise", "vanilla, method=shap")
+    for number, age, head in ((3, 500, HEAD), (5, 20, other), (4, 10, HEAD), (6, 5, HEAD), (7, 1, HEAD)):
         path = tmp_path / "rule_attribute" / "a_b" / f"{number}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(HEAD + TIME)
+        path.write_text(head + (TIME if number < 7 else ""))
         os.utime(path, (10_000 - age, 10_000 - age))
     found = cluster.endings(tmp_path, since=9_900)
-    assert [re.search(r"job (\d+)", line).group(1) for line in found] == ["5", "4"]
+    assert [re.search(r"x (\w+): Slurm ended job (\d+)", line).groups() for line in found] == [
+        ("shap", "5"),
+        ("rise", "6"),
+    ]
     assert cluster.endings(tmp_path / "absent") == []
 
 

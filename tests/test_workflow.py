@@ -129,6 +129,8 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         ("xailib/attribution/rise.py", lambda t: t + "# a remark\n", None),
         ("xailib/attribution/state.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
         ("xailib/params.py", lambda t: t + "# a remark\n", None),
+        # What slices ask of a cluster.
+        ("xailib/cluster.py", lambda t: t.replace('"smoke": 10', '"smoke": 20'), None),
         ("environment.yml", lambda t: t.replace("ruff>=0.12", "ruff>=0.13"), None),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
     python -m xailib.cluster FOLDER [SECONDS]     say it of the logs below a folder, written since a time
 
-The Snakefile does so when a study fails. Locally, time and memory limit nothing; no result depends on them.
+The Snakefile does so at the end of a run. Locally, time and memory limit nothing; no result depends on them.
 """
 
 import re
@@ -30,7 +30,6 @@ _REASONS = {
     "preemption": r"DUE TO PREEMPTION",
     "cancelled": r"\*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED",
 }
-_AGAIN = "run the same command again"
 
 
 def runtime(study: Any, stage: str) -> Callable[[Any, int], int]:
@@ -53,42 +52,50 @@ def memory(study: Any) -> Callable[[Any, int], int]:
 
 
 def endings(folder: str | Path, since: float = 0.0) -> list[str]:
-    """Return one sentence for every job that Slurm ended itself, oldest first.
+    """Return one sentence for every slice whose job Slurm ended itself: its last attempt, oldest first.
 
     Args:
         folder: where the executor keeps the logs of jobs, `<rule>/<wildcards>/<job>.log` below it; it may be missing.
         since: logs that were written to before this time (seconds since 1970) are of earlier runs.
     """
     logs = [path for path in Path(folder).rglob("*.log") if path.stat().st_mtime >= since]
-    logs.sort(key=lambda path: (path.stat().st_mtime, path.name))
-    return [sentence for path in logs if (sentence := ending(path.stem, path.read_text(errors="replace")))]
+    said: dict[str, str] = {}
+    for path in sorted(logs, key=lambda path: (path.stat().st_mtime, path.name)):
+        name, sentence = ending(path.stem, path.read_text(errors="replace"))
+        if sentence:
+            said[name] = sentence
+    return list(said.values())
 
 
-def ending(job: str, text: str) -> str:
-    """Return a sentence on why Slurm ended a job, or an empty string where it did not.
+def ending(job: str, text: str) -> tuple[str, str]:
+    """Return the name of a job's slice and a sentence on why Slurm ended it, empty where it did not.
 
     Args:
         job: its number.
-        text: its log.
+        text: its log; the files it names are looked for below the current folder, to see if a later attempt made them.
     """
+    rule, name = _last_slice(text)
     reason = next((name for name, pattern in _REASONS.items() if re.search(pattern, text)), "")
     if not reason:
-        return ""
-    rule, name = _last_slice(text)
-    said = f"{name}: Slurm ended job {job}"
-    if reason == "memory":
-        now = _resource(text, "mem_mb")
-        more = f"rule by --set-resources {rule}:mem_mb={2 * now or 8000}"
-        return f"{said} because it used more memory than its {now or '?'} MiB; give the {more}, and {_AGAIN}"
-    if reason == "time":
-        now = _resource(text, "runtime")
-        more = f"rule by --set-resources {rule}:runtime={2 * now or 120}"
-        return f"{said} at its time limit of {now or '?'} minutes; give the {more}, and {_AGAIN}"
-    if reason == "node":
-        return f"{said} because its node failed; {_AGAIN}"
-    if reason == "preemption":
-        return f"{said} to make room for another one; {_AGAIN}"
-    return f"{said} because somebody cancelled it; {_AGAIN}"
+        return name, ""
+    mebibytes, minutes = _resource(text, "mem_mb"), _resource(text, "runtime")
+    why, more = {
+        "memory": (f"because it used more memory than its {mebibytes or '?'} MiB", f"mem_mb={2 * mebibytes or 8000}"),
+        "time": (f"at its time limit of {minutes or '?'} min", f"runtime={2 * minutes or 120}"),
+        "node": ("because its node failed", ""),
+        "preemption": ("to make room for another one", ""),
+        "cancelled": ("because somebody cancelled it", ""),
+    }[reason]
+    done = _is_made(text)
+    what = "a later attempt finished" if done else "run the same command again"
+    option = f", {'and' if done else 'with'} --set-resources {rule}:{more} gives more" if more else ""
+    return name, f"{'note' if done else 'error'}: {name}: Slurm ended job {job} {why}; {what}{option}"
+
+
+def _is_made(text: str) -> bool:
+    """Whether all files are there that the slice of a log makes."""
+    outputs = re.findall(r"^\s+output: (.+)$", text, re.M)
+    return bool(outputs) and all(Path(path).exists() for path in outputs[-1].split(", "))
 
 
 def _last_slice(text: str) -> tuple[str, str]:
@@ -109,4 +116,4 @@ def _resource(text: str, name: str) -> int:
 
 if __name__ == "__main__":
     for line in endings(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0):
-        print(f"error: {line}", file=sys.stderr)
+        print(line, file=sys.stderr)

@@ -23,7 +23,7 @@ LOG = REPOSITORY / "logs" / "slurm" / "test.log"
 SCORES = "results/smoke/scores.parquet"
 # The profile as it is, apart from the waits: everything is on one machine here.
 SLURM = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "5", "--latency-wait", "10"]
-BUNDLES = ["--group-components", "maps=3", "notes=3"]
+BUNDLES = ["--groups", "attribute=maps", "final=notes", "--group-components", "maps=3", "notes=3"]
 # Without profiles/default, and with limits that two slices of this study do not keep.
 LIMITS = ["--workflow-profile", *SLURM[1:], "--config", "study=limits", "--retries", "1"]
 TIGHT = ["--set-resources", "attribute:runtime=1+4*(attempt-1)", "attribute:mem_mb=3000"]
@@ -116,12 +116,14 @@ def lose_a_job(checkout: Checkout, check: Report) -> None:
     cluster.ask("scancel", lost)
     ended = lambda: lost not in cluster.jobs(here, "RUNNING", "COMPLETING")  # noqa: E731
     cluster.wait_for(ended, 60, f"job {lost} went on after scancel")
-    left = [words for job, words in cluster.processes() if job == lost]
+    # This Slurm follows parents, not cgroups: a kernel that lost its slice ends by itself, within seconds.
+    gone = lambda: all(job != lost for job, _ in cluster.processes())  # noqa: E731
+    cluster.wait_for(gone, 15, f"processes of job {lost} live on")
     status, said = checkout.finish()
     sentences = re.findall(r"^error: .*Slurm ended job.*$", said, re.M)
     check(status != 0 and len(sentences) == 1 and f"job {lost} because somebody cancelled it" in sentences[0],
           f"scancel of a bundle of slices half-way: {sentences}")  # fmt: skip
-    check(bool(had) and not left, f"none of its {len(had)} processes is left")
+    check(bool(had), f"none of its {len(had)} processes is left")
     check(0 < len(checkout.slices()) < 6, f"the others went on: {len(checkout.slices())} of 6 pairs have scores")
 
 
@@ -143,12 +145,12 @@ def go_on(checkout: Checkout, local: Checkout, check: Report) -> None:
 def too_tight(checkout: Checkout, check: Report) -> None:
     """Out of time, then enough of it; out of memory in every attempt, and a re-run with more."""
     status, said = checkout.finish()
-    check("SLURM status is: 'TIMEOUT'" in said and (checkout.root / MAPS["sleepy"]).exists(),
-          "a slice over its time limit of 1 minute was tried again with 5, and finished")  # fmt: skip
-    sentences = re.findall(r"^error: .*Slurm ended job.*hungry.*$|^error: .*hungry.*Slurm ended job.*$", said, re.M)
-    check(status != 0 and not (checkout.root / MAPS["hungry"]).exists() and len(sentences) == 2
-          and all("used more memory than its 3000 MiB" in line for line in sentences),
-          f"a slice over its memory fails, in a sentence for each attempt: {sentences[-1:]}")  # fmt: skip
+    late = re.findall(r"^note: .*sleepy: Slurm ended job \d+ at its time limit of 1 min; a later .*$", said, re.M)
+    check(len(late) == 1 and (checkout.root / MAPS["sleepy"]).exists(), f"over its time, then with more: {late}")
+    large = re.findall(r"^error: .*hungry: Slurm ended job \d+ because it used more memory than .*$", said, re.M)
+    check(
+        status != 0 and len(large) == 1 and not (checkout.root / MAPS["hungry"]).exists(), f"over its memory: {large}"
+    )
     roomy = ["--set-resources", "attribute:runtime=5", "attribute:mem_mb=8000"]
     status, said = checkout.snakemake(*LIMITS, *roomy, "--", *MAPS.values())
     submitted = len(re.findall(r"has been submitted with SLURM jobid", said))
@@ -192,7 +194,7 @@ def main() -> int:
         print(f"error: {str(error).strip()}; see {LOG.relative_to(REPOSITORY)}", file=sys.stderr)
         return 1
     finally:
-        shutil.rmtree(folder, ignore_errors=True) if not os.environ.get("KEEP") else None
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
