@@ -57,7 +57,7 @@ def test_they_compute_what_torchvision_computes(name: str) -> None:
     options = {"aux_logits": False, "transform_input": True, "init_weights": True} if name == "googlenet" else {}
     theirs = models.get_model(name, weights=None, **options).eval()
     theirs.load_state_dict(model.network.state_dict())
-    pixels = torch.rand(1, 3, 224, 224)
+    pixels = torch.rand(1, 3, 96, 96)
     preset = models.get_weight(params.load_params("models", f"{name}_vanilla")["weights"]["enum"]).transforms()
     normal = (pixels - torch.tensor(preset.mean).view(3, 1, 1)) / torch.tensor(preset.std).view(3, 1, 1)
     with torch.no_grad():
