@@ -26,7 +26,6 @@ sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
-from xailib.params import load_params
 from xailib.sources import lib_code, nb_code
 from xailib.workflow import fetched, gpus, initial_weights, open_studies, use_this_python
 
@@ -88,13 +87,47 @@ rule all:
         "<results>/report.html",
 
 
+rule probe:
+    """Whether one network is as accurate as its record says: `predict`, on a few hundred clean images and no others.
+
+    What it depends on is a part of what maps depend on, so that it never makes them again where nothing else would.
+    """
+    input:
+        notebook=ancient("notebooks/predict.ipynb"),
+        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        model="params/models/{model}.yaml",
+        weights=lambda wildcards: fetched(wildcards.model),
+    output:
+        predictions="<results>/{model}/probe/predictions.parquet",
+        accuracy="<results>/{model}/probe/accuracy.parquet",
+        record="<results>/{model}/probe/probe.json",
+        notebook="<results>/{model}/probe/predict.ipynb",
+    log:
+        "<logs>/{model}/probe.log",
+    conda:
+        "environment.yml"
+    resources:
+        gpu=GPU,
+        runtime=runtime(STUDY, "predict"),
+        mem_mb=memory(STUDY),
+    params:
+        file=STUDY.path,
+        study=STUDY.needs("probe"),
+        lib=lib_code("probe"),
+    shell:
+        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file} -f {input.dataset}"
+        " -f {input.model} -p limit 1 -p accuracy_images 500 -p shifts none -p attack_images 0"
+        " -o predictions_path {output.predictions} -o accuracy_path {output.accuracy} -o record_path {output.record}"
+        " > {log} 2>&1"
+
+
 rule predict:
     """What one network says, and how often it is right: clean, shifted, attacked."""
     input:
         notebook=ancient("notebooks/predict.ipynb"),
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: ancient(fetched(wildcards.model)),
+        weights=lambda wildcards: fetched(wildcards.model),
     output:
         predictions="<results>/{model}/predictions.parquet",
         accuracy="<results>/{model}/accuracy.parquet",
@@ -120,13 +153,13 @@ rule predict:
 
 
 rule attribute:
-    """The maps of one method on one network. A network that `predict` refuses gets none."""
+    """The maps of one method on one network. A network that `probe` refuses gets none."""
     input:
         notebook=ancient("notebooks/attribute.ipynb"),
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: ancient(fetched(wildcards.model)),
-        probed=ancient("<results>/{model}/predictions.parquet"),
+        weights=lambda wildcards: fetched(wildcards.model),
+        probed=lambda wildcards: STUDY.probed(wildcards.model),
         method="params/methods/{method}.yaml",
     output:
         maps="<results>/{model}/{method}/maps.npz",
@@ -157,7 +190,7 @@ rule evaluate:
         notebook=ancient("notebooks/evaluate.ipynb"),
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: ancient(fetched(wildcards.model)),
+        weights=lambda wildcards: fetched(wildcards.model),
         method="params/methods/{method}.yaml",
         metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
         maps="<results>/{model}/{method}/maps.npz",

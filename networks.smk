@@ -8,15 +8,13 @@ localrules:
 rule fetch:
     """The weights of one network, once: a download goes on where it was cut off, and its sha256 is checked."""
     input:
-        model=ancient("params/models/{model}.yaml"),
+        model="params/models/{model}.yaml",
     output:
         "resources/weights/{model}/fetched.json",
     log:
         "logs/weights/{model}/fetch.log",
     conda:
         "environment.yml"
-    params:
-        weights=lambda wildcards: str(load_params("models", wildcards.model)["weights"]),
     shell:
         "python -m xailib.models.fetch {wildcards.model} > {log}"
 

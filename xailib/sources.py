@@ -20,6 +20,7 @@ from xailib.params import ROOT
 _SHARED = ("engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
+    "probe": _SHARED,
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "metrics/probe.py", "training/adversary.py"),
     "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
     "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py"),

@@ -21,6 +21,7 @@ from xailib.roar_workflow import RoarStudy, open_roar
 _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
 STAGES = {
     "predict": (*_IMAGES, "shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
+    "probe": ("dataset", "root", "split", "seed", "precision"),  # of what maps depend on, and no more
     "attribute": (*_IMAGES, "scale", "target"),
     "evaluate": (*_IMAGES, "scale", "metrics"),
     "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
@@ -54,6 +55,13 @@ class Study:
     def needs(self, stage: str) -> str:
         """Return the values that a stage depends on as one stable line of text."""
         return json.dumps({key: self.values.get(key) for key in STAGES[stage]}, sort_keys=True)
+
+    def probed(self, model: str) -> list[str]:
+        """Return the file that says that a model passed the probe, or none where its record expects no accuracy here."""
+        dataset = params.load_params("datasets", self.values["dataset"])
+        known = (dataset["dataset"], dataset.get("dataset_function"))
+        expected = params.load_params("models", model).get("accuracy")
+        return [f"results/{self.name}/{model}/probe/probe.json"] if expected and expected["dataset"] in known else []
 
 
 def open_studies(name: str | Path) -> tuple[Study, RoarStudy | None]:

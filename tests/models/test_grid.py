@@ -27,5 +27,5 @@ def test_weights_are_fetched_and_probed_before_a_network_is_explained(tmp_path: 
     (world.root / "params" / "studies" / "twelve.yaml").write_text(yaml.safe_dump(STUDY))
     targets = [f"results/twelve/{slice}/maps.npz" for slice in ("alexnet_vanilla/gradcam", "googlenet_robust/cam")]
     status, said = world.snakemake("-n", "--", *targets)
-    jobs = dict(re.findall(r"^(fetch|predict|attribute)\s+(\d+)$", said, flags=re.M))
-    assert status == 0 and jobs == {"fetch": "1", "predict": "2", "attribute": "2"}, said
+    jobs = dict(re.findall(r"^(fetch|probe|predict|attribute)\s+(\d+)$", said, flags=re.M))
+    assert status == 0 and jobs == {"fetch": "1", "probe": "2", "attribute": "2"}, said

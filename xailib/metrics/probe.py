@@ -33,8 +33,13 @@ class Verdict:
         """Whether sampling error allows the difference."""
         return self.p >= LEVEL
 
+    @property
+    def odds(self) -> str:
+        """`p` in words that no rounding makes zero."""
+        return f"p = {self.p:.2g}" if self.p > 1e-12 else "p < 1e-12"
+
     def __str__(self) -> str:
-        return f"top-1 accuracy {self.measured:.1%} of {self.n} images, {self.expected:.1%} expected (p = {self.p:.2g})"
+        return f"top-1 accuracy {self.measured:.1%} of {self.n} images, {self.expected:.1%} expected ({self.odds})"
 
 
 def probe(hits: int, n: int, expected: float, *, tolerance: float = TOLERANCE) -> Verdict:
@@ -89,7 +94,7 @@ def check(record: Mapping[str, Any], hits: int, n: int, *datasets: str) -> Verdi
         sources = "; ".join(f"{figure['value']:.1%} by {figure['source']}" for figure in figures)
         raise InputError(
             f"params/models/{record['model']}.yaml: the network is right on {best.measured:.1%} of {n} clean images, which "
-            f"sampling error does not explain: its record expects {sources} (p = {best.p:.2g}); check mean and std, the order "
+            f"sampling error does not explain: its record expects {sources} ({best.odds}); check mean and std, the order "
             "of the classes, the crop and the weights, or correct accuracy in the record; nothing is explained until then"
         )
     return best
