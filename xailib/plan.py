@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from xailib.workflow import Study
 
 
-def plan(study: "Study", *, device: str = "auto", rounds: int = 3, say: Callable[[str], None] = print) -> Plan:
+def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Callable[[str], None] = print) -> Plan:
     """Time the study's networks and count its passes.
 
     Args:
         study: from `workflow.open_study`.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda or cuda:N; None is the study's own.
         rounds: timed passes of each kind.
         say: is told what goes on.
 
@@ -38,7 +38,7 @@ def plan(study: "Study", *, device: str = "auto", rounds: int = 3, say: Callable
     from xailib import devices
     from xailib.plan_timing import CPU_BATCH, KINDS, pace
 
-    chosen = devices.pick(device)
+    chosen = devices.pick(device or study.values["device"])
     images, work = passes(study)
     kinds = {kind for kind in KINDS if any(getattr(one, kind) for one in work.values())}
     paces, known = {}, {}
@@ -123,7 +123,7 @@ def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m xailib.plan", description=__doc__.splitlines()[0])
     parser.add_argument("study", help="an id of params/studies/, or a YAML file")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N; the study's by default")
     parser.add_argument("--rounds", type=int, default=3, help="timed passes of each kind")
     parser.add_argument("--tflops", type=float, nargs=2, metavar=("FP32", "BF16"),
                         help="speeds that another device sustains, in TFLOP/s: hours there by arithmetic alone")  # fmt: skip
@@ -134,9 +134,9 @@ def main(words: list[str] | None = None) -> int:
     from xailib import workflow
 
     try:
+        if "estimators" in params.load_study(arguments.study):
+            raise InputError(f"{arguments.study} is a ROAR study; only studies of maps can be planned")
         study = workflow.open_study(arguments.study)
-        if not study.models:
-            raise InputError(f"study '{study.name}' has no models to time")
         quiet = str(arguments.csv) == "-"
         made = plan(
             study, device=arguments.device, rounds=arguments.rounds, say=lambda line: print(line, file=sys.stderr)
