@@ -35,12 +35,15 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
-MinJobAge=600
+MinJobAge=3600
 KillWait=10
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+# Two GPUs in name only: what counts is what jobs ask for.
+GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
 
 
 class NoCluster(Exception):
@@ -106,6 +109,7 @@ class Cluster:
         wait_for((self.folder / "munge" / "socket").exists, 20, "munged did not start")
         CONFIG.parent.mkdir(exist_ok=True)
         CONFIG.write_text(OURS + TEMPLATE.format(**self.values, controller=free_port(), daemon=free_port()))
+        CONFIG.with_name("gres.conf").write_text(OURS + GPUS)
         self._daemon("slurmctld", "-D")
         self._daemon("slurmd", "-D")
         wait_for(lambda: "idle" in ask("sinfo", "--noheader", "--format=%T"), 60, "the node is not ready")
@@ -132,6 +136,7 @@ class Cluster:
                 daemon.kill()
         if CONFIG.exists() and CONFIG.read_text().startswith(OURS):
             CONFIG.unlink()
+            CONFIG.with_name("gres.conf").unlink(missing_ok=True)
 
 
 def ask(*words: str) -> str:
@@ -149,6 +154,12 @@ def jobs(folder: Path | None = None, *states: str) -> dict[str, str]:
     rows = ask("squeue", "--noheader", f"--states={','.join(states)}", "--format=%i|%Z|%k").splitlines()
     split = [row.split("|", 2) for row in rows]
     return {job: comment for job, place, comment in split if folder is None or Path(place) == folder}
+
+
+def gpus(folder: Path) -> set[str]:
+    """What the jobs that were submitted from a folder asked for by --gpus, in Slurm's words."""
+    asked = ask("squeue", "--noheader", "--states=all", "--Format=WorkDir:300,tres-per-job:60").splitlines()
+    return {row.split()[-1] for row in asked if row.split()[0] == str(folder)}
 
 
 def processes() -> list[tuple[str, str]]:

@@ -24,8 +24,8 @@ SCORES = "results/smoke/scores.parquet"
 # The profile as it is, apart from the waits: everything is on one machine here.
 SLURM = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "5", "--latency-wait", "10"]
 BUNDLES = ["--groups", "attribute=maps", "final=notes", "--group-components", "maps=3", "notes=3"]
-# Without profiles/default, and with limits that two slices of this study do not keep.
-LIMITS = ["--workflow-profile", *SLURM[1:], "--config", "study=limits", "--retries", "1"]
+# Without profiles/default, with a GPU a slice, and with limits that two slices of this study do not keep.
+LIMITS = ["--workflow-profile", *SLURM[1:], "--config", "study=limits", "gpu=1", "--retries", "1"]
 TIGHT = ["--set-resources", "attribute:runtime=1+4*(attempt-1)", "attribute:mem_mb=3000"]
 MAPS = {name: f"results/limits/mini_resnet_vanilla/{name}/maps.npz" for name in ("sleepy", "hungry")}
 
@@ -57,7 +57,7 @@ class Checkout:
             start_new_session=True,
         )  # fmt: skip
 
-    def finish(self, seconds: float = 900) -> tuple[int, str]:
+    def finish(self, seconds: float = 1200) -> tuple[int, str]:
         """Wait for Snakemake; return its status and all that it said, which goes to the log as well."""
         try:
             status = self.process.wait(seconds)
@@ -110,7 +110,7 @@ def lose_a_job(checkout: Checkout, check: Report) -> None:
     """Cancel a job half-way: the others go on, one sentence says so, nothing of it is left."""
     checkout.start(*SLURM, "--config", "study=smoke", "--retries", "0", *BUNDLES, "--", SCORES)
     here = checkout.root
-    cluster.wait_for(lambda: half_way(here), 300, "no bundle of maps was half-way")
+    cluster.wait_for(lambda: half_way(here), 600, "no bundle of maps was half-way")
     lost = half_way(here)[0]
     had = [words for job, words in cluster.processes() if job == lost]
     cluster.ask("scancel", lost)
@@ -167,6 +167,8 @@ def run(folder: Path, log: TextIO) -> None:
         tight.start(*LIMITS, *TIGHT, "--", *MAPS.values())  # mostly sleeps
         status, _ = local.snakemake("--cores", "1", "--config", "study=smoke", "--", SCORES)
         check(status == 0, "the smoke study has run locally, to compare")
+        asked = cluster.gpus(tight.root)  # before Slurm forgets its first jobs
+        check(asked == {"gres:gpu:1"}, f"with gpu=1, each slice asks for a GPU: {asked}")
         lose_a_job(smoke, check)
         go_on(smoke, local, check)
         too_tight(tight, check)
