@@ -27,7 +27,7 @@ def publish(trained: Path, root: str | None = None) -> list[Path]:
     """Ship every `<trained>/<model>/weights.safetensors` with its `train.json`; return the model cards' paths.
 
     The weights go where the model's record says, their sha256 into its parameter file, and measured accuracies into
-    `card.json` and `README.md` beside the weights: one card a data set.
+    `card.json` and `README.md` beside the weights: one card a data set. What a card says of other networks stays.
     """
     homes: dict[Path, dict[str, Any]] = {}
     for folder in sorted(path.parent for path in trained.glob("*/train.json")):
@@ -43,7 +43,9 @@ def publish(trained: Path, root: str | None = None) -> list[Path]:
         print(
             folder.name, {k: round(v, 3) for k, v in card["accuracy"].items() if k in ("clean", "l2_pgd")}, flush=True
         )
-    for home, cards in homes.items():
+    for home, new in homes.items():
+        kept = json.loads((home / "card.json").read_text()) if (home / "card.json").exists() else {}
+        cards = dict(sorted({**kept, **new}.items()))
         (home / "card.json").write_text(json.dumps(cards, indent=1) + "\n")
         dataset = load_params("datasets", load_params("models", next(iter(cards)))["model_dataset"])
         (home / "README.md").write_text(card_text(cards, dataset))
