@@ -26,7 +26,7 @@ sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
-from xailib.sources import lib_code, nb_code
+from xailib.sources import findings_code, lib_code, nb_code
 from xailib.workflow import fetched, gpus, initial_weights, open_studies, use_this_python
 
 use_this_python()
@@ -257,6 +257,7 @@ rule final:
         file=STUDY.path,
         folder=subpath(output.notebook, parent=True),
         study=STUDY.needs("analysis"),
+        others=findings_code(STUDY.values.get("compare", [])),
         code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
         lib=lib_code("analysis"),
     shell:

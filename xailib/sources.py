@@ -36,6 +36,8 @@ SOURCES = {
 # Bookkeeping that no number depends on, and how weights get here, which their sha256 checks.
 PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "params", "provenance", "registry", "schema")}
 PLUMBING |= {f"xailib/models/{name}.py" for name in ("download", "fetch")}
+SHIPPED_FINDINGS = ROOT / "docs" / "findings"
+"""Findings that come with the repository, measured with the networks that come with it."""
 
 
 def nb_code(path: str | Path) -> str:
@@ -67,6 +69,18 @@ def sources(stage: str, kind: str = "", *ids: str) -> set[Path]:
     functions = [params.load_params(kind, id).get(f"{params.KINDS[kind]}_function", id) for id in ids]
     known = registry_facts()[kind] if ids else {}
     return found | files((known[name]["module"] for name in functions), ROOT)
+
+
+def findings_path(study: str, results: str | Path) -> Path | None:
+    """Return where a study's findings are: in its folder in `results`, else shipped in `docs/findings`, else None."""
+    run, shipped = ROOT / results / study / "findings.csv", SHIPPED_FINDINGS / f"{study}.csv"
+    return next((path for path in (run, shipped) if path.exists()), None)
+
+
+def findings_code(studies: Iterable[str], results: str | Path = "results") -> str:
+    """Digest of the findings of other studies that a report sets beside its own."""
+    paths = [findings_path(study, results) for study in studies]
+    return _digest(path.read_bytes() if path else b"" for path in paths)
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from xailib import sources
 from xailib.analysis import findings, worlds
 from xailib.errors import InputError
 from xailib.params import ROOT
@@ -51,15 +52,19 @@ def test_table_shows_each_world_with_its_number(found: pd.DataFrame) -> None:
 
 def test_own_run_comes_before_the_shipped_findings(found: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "tiny_imagenet"
-    assert worlds.findings_path("pictograms", folder) == ROOT / "docs" / "findings" / "pictograms.csv"
+    folder.mkdir()
+    assert sources.findings_path("pictograms", tmp_path) == ROOT / "docs" / "findings" / "pictograms.csv"
+    shipped = sources.findings_code(["pictograms"], tmp_path)
     (tmp_path / "pictograms").mkdir()
     found.to_csv(tmp_path / "pictograms" / "findings.csv", index=False)
-    assert worlds.findings_path("pictograms", folder) == tmp_path / "pictograms" / "findings.csv"
+    assert sources.findings_path("pictograms", tmp_path) == tmp_path / "pictograms" / "findings.csv"
+    assert sources.findings_code(["pictograms"], tmp_path) != shipped
     assert worlds.other_findings(["pictograms", "never_run"], folder).keys() == {"pictograms"}
 
 
 def test_a_file_that_is_no_table_of_findings_is_named(tmp_path: Path) -> None:
-    (tmp_path / "pictograms").mkdir()
+    for study in ("pictograms", "tiny_imagenet"):
+        (tmp_path / study).mkdir()
     (tmp_path / "pictograms" / "findings.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"findings.csv: has no column 'finding'; delete it"):
         worlds.other_findings(["pictograms"], tmp_path / "tiny_imagenet")

@@ -5,25 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from xailib.analysis.frames import find_folder
 from xailib.analysis.table import Table
 from xailib.analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 from xailib.errors import InputError
-from xailib.params import ROOT
-
-SHIPPED = "docs/findings"
-"""Folder of the findings that come with the repository, measured with the networks that come with it."""
-
-
-def findings_path(study: str, results_dir: str | Path) -> Path | None:
-    """Return where another study's findings are: beside `results_dir`, else shipped in `docs/findings`, else None."""
-    run = (ROOT / results_dir).parent / study / "findings.csv"
-    shipped = ROOT / SHIPPED / f"{study}.csv"
-    return next((path for path in (run, shipped) if path.exists()), None)
+from xailib.sources import findings_path
 
 
 def other_findings(studies: Sequence[str], results_dir: str | Path) -> dict[str, pd.DataFrame]:
     """Return {study id: its findings} for those of `studies` that were run here or whose findings are shipped."""
-    paths = {study: findings_path(study, results_dir) for study in studies}
+    paths = {study: findings_path(study, find_folder(results_dir).parent) for study in studies}
     return {study: _read(path) for study, path in paths.items() if path is not None}
 
 
