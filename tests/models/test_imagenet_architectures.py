@@ -110,3 +110,14 @@ def test_cam_and_gradcam_agree_after_densenets_last_relu() -> None:
     cam = xai.attribute("cam", model, pixels, targets, relu="before")
     gradcam = xai.attribute("gradcam", model, pixels, targets)
     torch.testing.assert_close(gradcam * 4, cam, atol=1e-5, rtol=1e-3)  # 2 x 2 cells at 64 px
+
+
+def test_densenets_pixel_gradient_is_torchvisions() -> None:
+    model = untrained("densenet161_vanilla")
+    theirs = models.densenet161(weights=None)
+    theirs.load_state_dict(model.network.state_dict())
+    pixels = torch.rand(1, 3, 64, 64)
+    inputs = model.normalise(pixels).requires_grad_()
+    wanted = torch.autograd.grad(theirs.eval()(inputs)[0, 3], inputs)[0] / model.std
+    found = xai.attribute("gradient", model, pixels, torch.tensor([3]), pooling="signed_mean")
+    torch.testing.assert_close(found, wanted.mean(dim=1), atol=1e-7, rtol=1e-3)
