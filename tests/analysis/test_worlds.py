@@ -27,9 +27,18 @@ def found(study) -> pd.DataFrame:
 def test_agreement_opposition_and_what_one_world_alone_decides(found: pd.DataFrame) -> None:
     other = with_verdicts(found, F2="contradicted", F3="undecided", F5="undecided")
     text = worlds.verdict_on_worlds({"here": found, "there": other})
-    assert "agree on** F1, F4 and F6." in text
+    assert "agree on** F1 (supported), F4 (supported) and F6 (supported)." in text
     assert "disagree on** F2:" in text
-    assert "one world only: F3 and F5." in text
+    assert "some worlds only: F3 and F5." in text and "Undecided in all" not in text
+
+
+def test_parts_that_disagree_are_told_with_each_worlds_word(found: pd.DataFrame) -> None:
+    part = "Insertion with mean confidence"
+    here, there = found.copy(), found.copy()
+    here.loc[here["part"] == part, "verdict"], there.loc[there["part"] == part, "verdict"] = "supported", "contradicted"
+    text = worlds.verdict_on_worlds({"pictograms": here, "photographs": there})
+    assert f"disagree on** F4, {part} (supported on pictograms, contradicted on photographs)." in text
+    assert "Behind the verdicts" not in worlds.verdict_on_worlds({"pictograms": here, "photographs": here})
 
 
 def test_nothing_in_common_is_said(found: pd.DataFrame) -> None:

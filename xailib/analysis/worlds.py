@@ -29,9 +29,13 @@ def _read(path: Path) -> pd.DataFrame:
     return found
 
 
-def headline_verdicts(worlds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the verdicts, one row a finding and one column a study."""
-    columns = {study: found[found["part"] == "headline"].set_index("finding")["verdict"] for study, found in worlds.items()}
+def verdict_table(worlds: Mapping[str, pd.DataFrame], *, parts: bool = False) -> pd.DataFrame:
+    """Return the verdicts, one column a study: one row a finding, or with `parts` one a (finding, part) that has one."""
+    columns = {}
+    for study, found in worlds.items():
+        headline = found["part"] == "headline"
+        rows = found[~headline & found["verdict"].notna()] if parts else found[headline]
+        columns[study] = rows.set_index(["finding", "part"] if parts else "finding")["verdict"]
     return pd.DataFrame(columns)
 
 
@@ -48,7 +52,7 @@ def side_by_side(worlds: Mapping[str, pd.DataFrame]) -> Table:
         rows = found[found["part"] == "headline"].set_index("finding").reindex(lead.index)
         cells[study] = pd.Series([_cell(row) for row in rows.itertuples()], lead.index)
     frame = pd.DataFrame(cells)
-    decided = headline_verdicts(worlds).reindex(lead.index).isin([SUPPORTED, CONTRADICTED])
+    decided = verdict_table(worlds).reindex(lead.index).isin([SUPPORTED, CONTRADICTED])
     return Table(
         frame,
         f"The findings in {len(worlds)} worlds: verdict, statistic (95 % bootstrap interval), n; bold where it is decided",
@@ -67,23 +71,39 @@ def _cell(row: object) -> str:
 
 
 def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
-    """Return what the comparison comes to, as a sentence or three in Markdown."""
-    verdicts = headline_verdicts(worlds).fillna(UNDECIDED)
+    """Return what the comparison comes to, as some sentences in Markdown: agreement, disagreement, also of the parts."""
+    verdicts = verdict_table(worlds).fillna(UNDECIDED)
     if verdicts.shape[1] < 2:
         return "No other world's findings are here: run its study, then this notebook again."
-    same = [id for id, row in verdicts.iterrows() if row.nunique() == 1 and row.iloc[0] != UNDECIDED]
-    opposed = [id for id, row in verdicts.iterrows() if {SUPPORTED, CONTRADICTED} <= set(row)]
-    one_sided = [
-        id for id, row in verdicts.iterrows() if UNDECIDED in set(row) and row.nunique() > 1 and id not in opposed
-    ]
+    kinds = {str(id): _kind(set(row)) for id, row in verdicts.iterrows()}
+    by_kind = {kind: [id for id in kinds if kinds[id] == kind] for kind in ("same", "opposed", "one", "open")}
     sentences = [
-        f"**The worlds agree on** {_list(same)}." if same else "**On no finding do all worlds agree.**",
-        f"**They disagree on** {_list(opposed)}: supported in one, contradicted in another."
-        if opposed
+        f"**The worlds agree on** {_list([f'{id} ({verdicts.loc[id].iloc[0]})' for id in by_kind['same']])}."
+        if by_kind["same"]
+        else "**On no finding do all worlds agree.**",
+        f"**They disagree on** {_list(by_kind['opposed'])}: supported in one, contradicted in another."
+        if by_kind["opposed"]
         else "No finding is supported in one and contradicted in another.",
     ]
-    sentences += [f"Decided in one world only: {_list(one_sided)}."] if one_sided else []
+    sentences += [f"Decided in some worlds only: {_list(by_kind['one'])}."] if by_kind["one"] else []
+    sentences += [f"Undecided in all: {_list(by_kind['open'])}."] if by_kind["open"] else []
+    parts = verdict_table(worlds, parts=True)
+    split = parts[[_kind(set(row)) == "opposed" for _, row in parts.iterrows()]]
+    told = [
+        f"{id}, {part} ({', '.join(f'{word} on {study}' for study, word in row.items())})"
+        for (id, part), row in split.iterrows()
+    ]
+    sentences += [f"**Behind the verdicts they disagree on** {_list(told)}."] if told else []
     return " ".join(sentences)
+
+
+def _kind(verdicts: set[object]) -> str:
+    """How the verdicts of several worlds go together: same, opposed, one (decided in some only) or open."""
+    if {SUPPORTED, CONTRADICTED} <= verdicts:
+        return "opposed"
+    if verdicts & {SUPPORTED, CONTRADICTED}:
+        return "same" if len(verdicts) == 1 else "one"
+    return "open"
 
 
 def _list(ids: Sequence[object]) -> str:
