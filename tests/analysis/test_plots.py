@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from xailib import plots
-from xailib.analysis import correlation, frames, gallery, rankings
+from xailib.analysis import correlation, frames, gallery, rankings, statistics, tables
 from xailib.errors import InputError
 
 
@@ -45,6 +45,18 @@ def test_network_figures_of_large_and_small_studies(study, small) -> None:
         assert "n = " in texts(plots.confidence_histograms(correlation.confidence_histogram(part)))
     assert "not measured" in texts(plots.scatter(pd.DataFrame(), pairs))
     assert "too few networks" in shown
+
+
+def test_a_few_networks_are_said_to_be_too_few_for_significance(study) -> None:
+    criteria = correlation.model_criteria(study, 20, 0)
+    pairs = correlation.correlate(criteria)
+    assert "n = 12 networks; bold: |ρ| ≥ 0.59 (p < 0.05)" in texts(plots.correlation_matrix(pairs, criteria.facts))
+    assert "n = 12 networks; bold: |rho| of at least 0.59" in tables.correlations(pairs, criteria.facts)._repr_html_()
+    few = pairs.assign(n=4, critical=statistics.critical_rho(4))
+    shown = texts(plots.correlation_matrix(few, criteria.facts))
+    assert "n = 4 networks; too few for p < 0.05" in shown and "inf" not in shown
+    told = tables.correlations(few, criteria.facts)._repr_html_()
+    assert "inf" not in told and ("too few for p &lt; 0.05" in told or "too few for p < 0.05" in told)
 
 
 def test_labels_do_not_cover_each_other(study) -> None:

@@ -129,7 +129,9 @@ def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Ta
     ).set_index("Criteria")
     strong = (rows["rho"].abs() >= rows["critical"]).to_numpy()
     best = pd.DataFrame(np.repeat(strong[:, None], frame.shape[1], axis=1), frame.index, frame.columns)
-    count = f"n = {int(rows['n'].max())} networks; bold: |rho| of at least {rows['critical'].min():.2f}, p < 0.05"
+    least = rows["critical"].min()
+    bold = f"bold: |rho| of at least {least:.2f}, p < 0.05" if np.isfinite(least) else "too few for p < 0.05"
+    count = f"n = {int(rows['n'].max())} networks; {bold}"
     return Table(
         frame, f"Spearman's rank correlation of criteria, the {len(rows)} strongest of {total} pairs ({count})", best
     )

@@ -148,9 +148,12 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, label="Spearman's ρ", shrink=0.6)
     counts = sorted({int(pairs["n"].min()), int(pairs["n"].max())})
-    bold = f"|ρ| ≥ {pairs['critical'].min():.2f} (p < 0.05)" if len(counts) == 1 else "p < 0.05"
+    if np.isinf(pairs["critical"]).all():
+        bold = "too few for p < 0.05"
+    else:
+        bold = "bold: " + (f"|ρ| ≥ {pairs['critical'].min():.2f} (p < 0.05)" if len(counts) == 1 else "p < 0.05")
     axes.set_title(
-        f"n = {' to '.join(map(str, counts))} {unit}; bold: {bold}",
+        f"n = {' to '.join(map(str, counts))} {unit}; {bold}",
         fontsize=12,
         color=GREY,
         loc="left",
