@@ -13,7 +13,8 @@ class InputError(ValueError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the known word closest to `word`, else the list of known words."""
+    """Return `"; did you mean 'x'?"` for the known word closest to `word`, else the known words, if no more than a page."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+    more = f" and {len(known) - 5} more" if len(known) > 100 else ""
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known[:5] if more else known)}{more}"

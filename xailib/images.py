@@ -1,17 +1,17 @@
-"""`ImageBatch`, the one container of images, labels and where the object is; and safe reading of image files."""
+"""`ImageBatch`, the one container of images, labels and where the object is: what is handed over is checked here once."""
 
+import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
+from xailib import truth
 from xailib.errors import InputError
+from xailib.pictures import as_pixels, read_image, to_pixels, to_rgb
 
-ImageFile.LOAD_TRUNCATED_IMAGES = False
+__all__ = ["ImageBatch", "Images", "box_masks", "read_image", "tight_box", "to_pixels", "to_rgb"]
 
 
 class Images(Protocol):
@@ -26,41 +26,74 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Images with their ground truth.
+    """Images with their ground truth, of which only the images must be there.
+
+    Lists, numpy arrays, Pillow images and tensors of any precision are taken, and become the types below. What is no
+    picture, no box, no mask or no label is refused: an image beyond [0, 1], with its channels last (a tensor) or with four
+    of them; one-hot labels; boxes without area, outside the image or in shares of its sides; masks of another size.
 
     Attributes:
-        pixels: float32 `(n, 3, h, w)` in [0, 1], RGB.
-        labels: int64 `(n,)`, class indices.
-        boxes: `n` float32 tensors `(k, 4)`: x1, y1, x2, y2 in pixels, x2 and y2 exclusive; `k` may be 0.
+        pixels: float32 `(n, 3, h, w)` in [0, 1], RGB; uint8 is divided by 255, grey becomes RGB, a gradient is cut.
+        labels: int64 `(n,)`, class indices; -1 throughout where there are none (`has_labels`), and then methods explain
+            the predicted class.
+        boxes: `n` float32 tensors `(k, 4)`: x1, y1, x2, y2 in pixels, x2 and y2 exclusive; `k` may be 0. Where none are
+            given, those tight around the masks. An image without a box has no localisation: its scores are NaN.
         masks: bool `(n, h, w)`: the object's exact pixels where known, else the union of its boxes.
-        ids: `n` unique names.
+        ids: `n` unique names; image-0, image-1, ... where none are given.
         answers: `n` groups of class indices, each of which is a right answer; None where the label alone is.
         classes: the class indices that an answer is chosen among; None for all of the network's.
+        class_names: a name a class index, which a network's own names can be compared with; None where not known.
+
+    Raises:
+        InputError: one sentence that names the attribute, what was found and what would be right.
     """
 
     pixels: Tensor
-    labels: Tensor
-    boxes: list[Tensor]
-    masks: Tensor
-    ids: list[str]
+    labels: Tensor | None = None
+    boxes: list[Tensor] | None = None
+    masks: Tensor | None = None
+    ids: list[str] | None = None
     answers: list[tuple[int, ...]] | None = None
     classes: tuple[int, ...] | None = None
+    class_names: list[str] | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.pixels)
-        if not (len(self.labels) == len(self.boxes) == len(self.masks) == len(self.ids) == n):
-            raise InputError(f"an ImageBatch of {n} images needs {n} labels, boxes, masks and ids")
+        pixels = as_pixels(self.pixels)
+        n, _, height, width = pixels.shape
+        names = truth.as_names(self.class_names)
+        labels = truth.as_labels(self.labels, n, None if names is None else len(names))
+        ids = truth.as_ids(self.ids, n)
+        masks = None if self.masks is None else truth.as_masks(self.masks, n, height, width)
+        if self.boxes is None:
+            boxes = [torch.empty(0, 4)] * n if masks is None else [tight_box(mask) for mask in masks]
+        else:
+            boxes = truth.as_boxes(self.boxes, ids, height, width)
+        masks = box_masks(boxes, height, width) if masks is None else masks
         if self.answers is not None and len(self.answers) != n:
             raise InputError(f"an ImageBatch of {n} images needs {n} groups of answers, or None")
+        self._set(pixels=pixels, labels=labels, boxes=boxes, masks=masks, ids=ids, class_names=names)
+
+    def _set(self, **values: object) -> "ImageBatch":
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        return self
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the images' classes are known."""
+        return not bool((self.labels == truth.NO_LABEL).any())
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def select(self, indices: list[int] | Tensor | slice) -> "ImageBatch":
-        """Return the images at `indices`, in that order."""
+        """Return the images at `indices`, in that order; a part of what was checked is not checked again."""
+        if not isinstance(indices, slice) and (chosen := torch.as_tensor(indices)).dtype == torch.bool:
+            if chosen.shape != (len(self),):
+                raise InputError(f"indices: a choice of {len(self)} images is needed, not the shape {tuple(chosen.shape)}")
+            indices = chosen.nonzero().flatten()
         rows = list(range(len(self)))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
-        return replace(
-            self,
+        return copy.copy(self)._set(
             pixels=self.pixels[rows],
             labels=self.labels[rows],
             boxes=[self.boxes[i] for i in rows],
@@ -70,7 +103,7 @@ class ImageBatch:
         )
 
     def with_pixels(self, pixels: Tensor) -> "ImageBatch":
-        """Return the same ground truth over other pixels (a corruption, an attack)."""
+        """Return the same ground truth over other pixels of the same size (a corruption, an attack)."""
         return replace(self, pixels=pixels)
 
     def right(self, predicted: Tensor) -> Tensor:
@@ -83,46 +116,23 @@ class ImageBatch:
 def box_masks(boxes: list[Tensor], height: int, width: int) -> Tensor:
     """Return bool masks `(n, height, width)`: each the union of one image's boxes.
 
-    A pixel belongs to a box when its centre lies inside it.
+    A pixel belongs to a box when its centre lies inside it; a box without any such pixel is the one that it is centred on.
     """
     masks = torch.zeros(len(boxes), height, width, dtype=torch.bool)
     y = torch.arange(height)[:, None] + 0.5
     x = torch.arange(width)[None, :] + 0.5
     for i, group in enumerate(boxes):
         for x1, y1, x2, y2 in group.tolist():
-            masks[i] |= (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+            inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+            if not inside.any() and x1 < x2 and y1 < y2:
+                inside[min(int((y1 + y2) / 2), height - 1), min(int((x1 + x2) / 2), width - 1)] = True
+            masks[i] |= inside
     return masks
 
 
-def read_image(path: str | Path) -> Image.Image:
-    """Read any image file as 8-bit RGB.
-
-    Greyscale, palette and CMYK files are converted; 16-bit ones are scaled to 8 bits; alpha is laid on white.
-    A missing, truncated or unreadable file is an `InputError` that names it.
-    """
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return to_rgb(image)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a complete image file ({error}); replace it with a readable JPEG or PNG") from None
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a Pillow image of any mode to 8-bit RGB without clipping 16-bit values."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max() > 255 else 255.0
-        return Image.fromarray(np.round(values / top * 255).clip(0, 255).astype(np.uint8), "L").convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def to_pixels(image: Image.Image) -> Tensor:
-    """Return a Pillow RGB image as float32 `(3, h, w)` in [0, 1]."""
-    return torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).float().div_(255)
+def tight_box(mask: Tensor) -> Tensor:
+    """Return the box `(1, 4)` (x1, y1, x2, y2; ends exclusive) around a mask `(h, w)`, or none `(0, 4)` if it is empty."""
+    y, x = mask.nonzero(as_tuple=True)
+    if not len(x):
+        return torch.empty(0, 4)
+    return torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)

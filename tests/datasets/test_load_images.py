@@ -42,8 +42,9 @@ def test_every_data_set_is_registered() -> None:
     ],
 )
 def test_wrong_arguments_are_one_sentence(arguments: dict, sentence: str) -> None:
+    arguments = dict(arguments)
     with pytest.raises(InputError, match=sentence):
-        xai.load_images(**arguments)
+        xai.load_images(arguments.pop("name"), **arguments)
 
 
 def test_a_data_set_of_one_size_refuses_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,14 @@ Every file of this package registers its data sets with `@dataset`; a new file i
 
 import importlib
 import inspect
+import os
 import pkgutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from xailib.datasets.own import find_path, own_images
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, Images
 from xailib.registry import Entry, dataset
@@ -19,7 +22,7 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def load_images(
-    name: str,
+    source: Any,
     *,
     split: str | None = None,
     limit: int | None = None,
@@ -29,33 +32,82 @@ def load_images(
     shift: str | None = None,
     **options: Any,
 ) -> ImageBatch:
-    """Load images with their ground truth.
+    """Load images, with their ground truth where there is one.
 
-    Which images come, and in which order, depends on (data set, split, seed) alone: `limit=n` is a prefix of any
-    larger limit. A limit above what the split holds gives all of it, with a warning.
+    Which images of a data set or a folder come, and in which order, depends on (images, split, seed) alone: `limit=n` is
+    a prefix of any larger limit. What is handed over one by one keeps its order. A limit above what there is gives all of
+    it, with a warning.
 
     Args:
-        name: a registered data set; see `list_datasets`.
+        source: the id of a data set (`list_datasets` has them), or images of your own: a folder (one folder a class, or
+            flat and then without labels; it is read as the data set `folder`), an image file, a list of paths, Pillow
+            images, arrays or tensors, or one tensor `(n, 3, h, w)` or array. A word with a slash or a suffix is a path; an
+            id goes before a folder of the same name.
         split: the data set's own default when None: test, or val where that is its name.
         limit: how many images at most; None for all.
         seed: chooses and orders the images, and seeds the shift's noise.
         root: folder of the data, for the data sets that are read from one.
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
-            refuses another one; by default each gives its own.
+            refuses another one; by default each gives its own, photographs of your own have 224, and arrays keep theirs.
         shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
-        options: what the data set's own function takes, such as `crop="centre"`.
+        options: what the data set's own function takes, such as `crop="centre"`, which images of your own take too.
+
+    Returns:
+        The images; `class_names` are the data set's. Labels, boxes and names of your own are added with
+        `dataclasses.replace(images, labels=..., boxes=..., class_names=...)`.
 
     Raises:
-        InputError: an unknown data set, split, shift or option, a limit below 1, or data that cannot be read.
+        InputError: what is neither a data set nor a path nor an image; an unknown split, shift or option, a limit below 1,
+            or data that cannot be read.
     """
-    rendered = _check_shift(name, shift)
-    images = open_images(
-        name, split=split, limit=limit, seed=seed, root=root, side=side, shift=shift if rendered else None, **options
-    ).select(slice(None))
+    name, root = _resolve(source, root)
+    rendered = _check_shift(name or "folder", shift)
+    given = {"split": split, "root": root, **options}
+    if name is None:
+        images = _own(source, limit, seed, side, given)
+    else:
+        shown = {"shift": shift} if rendered else {}
+        images = open_images(name, limit=limit, seed=seed, side=side, **given, **shown).select(slice(None))
+        names = _class_names(dataset.get(name), given)
+        images = replace(images, class_names=names or None)
     if shift is not None and not rendered:
         from xailib.datasets.shifts import corrupt
 
         images = corrupt(images, shift, seed)
+    return images
+
+
+def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Path | None]:
+    """The data set that a source is, and its folder; no data set where images are handed over."""
+    if not isinstance(source, str | Path):
+        return None, root
+    word = str(source)
+    if word in dataset.entries and not isinstance(source, Path):
+        if root is None and Path(word).is_dir():
+            warnings.warn(f"'{word}' is the data set of this name; for the folder write './{word}'", stacklevel=3)
+        return word, root
+    bare = isinstance(source, str) and not {"/", os.sep} & set(word) and not Path(word).suffix
+    if bare and not Path(word).expanduser().exists():
+        hint = nearest(word, dataset.entries)
+        raise InputError(f"unknown data set '{word}'{hint}; nor is there a folder or file of this name")
+    path = find_path(source)
+    if not path.is_dir():
+        return None, root
+    if root is not None:
+        raise InputError(f"root: '{root}' is one folder too many; the images are those of {path}")
+    return "folder", path
+
+
+def _own(source: Any, limit: int | None, seed: int, side: int | None, given: dict[str, Any]) -> ImageBatch:
+    """Images that are handed over; of the options of data sets they take `crop`."""
+    _check_choice(limit, seed)
+    crop = given.pop("crop", "resize")
+    unknown = next((key for key, value in given.items() if value is not None), None)
+    if unknown is not None:
+        raise InputError(f"images that are handed over take no '{unknown}', only side, crop, limit and shift")
+    images = own_images(source, side, crop, limit)
+    if limit is not None and len(images) < limit:
+        warnings.warn(f"there are {len(images)} images; limit {limit} gives all of them", stacklevel=4)
     return images
 
 
@@ -74,10 +126,7 @@ def open_images(
     Takes what `load_images` takes, but no shift that is a corruption.
     """
     entry = dataset.get(name)
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InputError(f"limit: {limit!r} is not a number of images; give a whole number from 1, or null for all")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise InputError(f"seed: {seed!r} is not a whole number")
+    _check_choice(limit, seed)
     given = {"split": split, "root": root, **options}
     arguments = {key: value for key, value in given.items() if value is not None}
     if side is not None and "side" in _parameters(entry):
@@ -119,7 +168,25 @@ def class_names(name: str, **options: Any) -> list[str]:
     missing = [key for key, p in parameters.items() if p.default is p.empty and key not in given]
     if missing:
         raise InputError(f"class names of data set '{name}' need '{missing[0]}': the folder or value they are read from")
-    return list(entry.class_names(**{key: value for key, value in given.items() if key in parameters}))
+    names = _class_names(entry, given)
+    if not names:
+        raise InputError(f"data set '{name}' has no class names here: its images have no labels")
+    return names
+
+
+def _class_names(entry: Entry, given: dict[str, Any]) -> list[str]:
+    """The class names that a data set has with the options given; none where it declares none."""
+    if entry.class_names is None:
+        return []
+    parameters = inspect.signature(entry.class_names).parameters
+    return list(entry.class_names(**{key: value for key, value in given.items() if key in parameters and value is not None}))
+
+
+def _check_choice(limit: int | None, seed: int) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise InputError(f"limit: {limit!r} is not a number of images; give a whole number from 1, or null for all")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError(f"seed: {seed!r} is not a whole number")
 
 
 def _check_shift(name: str, shift: str | None) -> bool:

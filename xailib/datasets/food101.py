@@ -64,7 +64,7 @@ def _read(home: Path, split: str) -> dict[str, list[str]]:
     """Class -> its images as CLASS/NUMBER."""
     path = home / "meta" / f"{split}.json"
     try:
-        listed = json.loads(path.read_text())
+        listed = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a list of images ({error}); {path.parent}: {look(path.parent)}") from None
     if not isinstance(listed, dict) or not all(isinstance(ids, list) and ids for ids in listed.values()):

@@ -27,8 +27,8 @@ def find_annotations(places: list[Path]) -> Path | None:
     return next((place for place in places if place.is_dir() and next(place.glob("*.xml"), None)), None)
 
 
-def read_boxes(path: Path, synset: str) -> list[Box]:
-    """Return an annotation's boxes of one class, as fractions of the annotated width and height.
+def read_boxes(path: Path, synset: str) -> tuple[list[Box], tuple[float, float]]:
+    """Return an annotation's boxes of one class, as fractions of the annotated width and height, and these.
 
     The image may have another size than the annotated one, so the size comes from the XML. Its coordinates count
     pixels from 0 and include the last one: a box up to the right edge of 500 pixels says 499.
@@ -56,7 +56,7 @@ def read_boxes(path: Path, synset: str) -> list[Box]:
                 f"{path}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) is not inside the image of {width:g} x {height:g} pixels"
             )
         boxes.append((x1 / width, y1 / height, min(x2 + 1, width) / width, min(y2 + 1, height) / height))
-    return boxes
+    return boxes, (width, height)
 
 
 def _number(path: Path, node: ElementTree.Element, key: str) -> float:

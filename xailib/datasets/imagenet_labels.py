@@ -7,9 +7,10 @@ ILSVRC2012_ID is another order, so its ground truth needs the list that translat
 import csv
 import importlib.util
 import re
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
-from xailib.datasets.files import look
+from xailib.datasets.files import SUFFIXES, look
 from xailib.errors import InputError
 
 IMAGES = 50_000
@@ -30,16 +31,38 @@ def timm_file(name: str) -> Path:
 
 def wordnet_ids(part: str = "imagenet") -> list[str]:
     """Return the sorted WordNet ids of `imagenet` (1,000), `imagenet_a` or `imagenet_r` (200 of them each)."""
-    return timm_file(f"{part}_synsets.txt").read_text().split()
+    return timm_file(f"{part}_synsets.txt").read_text(encoding="utf-8").split()
 
 
 def read_synsets(path: Path) -> dict[str, int]:
     """Return class folder (WordNet id) -> label from a file whose lines begin with one each, in the order of labels."""
-    try:
-        words = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of classes ({error})") from None
+    words = distinct(path, [line.split()[0] for line in read_classes(path)])
     return {word: label for label, word in enumerate(words)}
+
+
+def read_classes(path: Path) -> list[str]:
+    """Return the lines of a list of classes; a line's number, from 0, is the label, so none between others is empty."""
+    lines = [line.strip() for line in read_text(path, "a list of classes").rstrip().splitlines()]
+    if not all(lines) or not lines:
+        raise InputError(f"{path}: line {lines.index('') + 1 if lines else 1} is empty; a class needs a line each, as they count")
+    return lines
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return the text of a file in UTF-8, whatever the locale, without the byte order mark that Windows puts first."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as {what} ({error})") from None
+
+
+def distinct(source: str | Path, names: Sequence[str]) -> list[str]:
+    """Return the names of a list, in which none may occur twice."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if first.setdefault(name, number) != number:
+            raise InputError(f"{source}: names '{name}' twice (as {first[name]} and {number}); a class has one label")
+    return list(names)
 
 
 def find_table(places: list[Path], *names: str) -> Path | None:
@@ -66,13 +89,29 @@ def image_classes(places: list[Path], split: str) -> tuple[Path, dict[str, str]]
 
 
 def _read_solution(path: Path) -> dict[str, str]:
-    """Image id -> WordNet id, from rows such as `ILSVRC2012_val_00000001,n01751748 111 108 431 323`."""
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    bad = next((row for row in rows if row and (len(row) < 2 or not row[1].strip())), None)
+    """Image id -> WordNet id, from rows such as `ILSVRC2012_val_00000001,n01751748 111 108 431 323`.
+
+    A header is one row more, of no image.
+    """
+    try:
+        rows = [row for row in csv.reader(read_text(path, "a table of labels").splitlines()) if any(row)]
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as a table of labels ({error})") from None
+    bad = next((row for row in rows if len(row) < 2 or not row[1].strip()), None)
     if bad is not None:
         raise InputError(f"{path}: the row {','.join(bad)!r} gives no class; rows are 'image id,class x1 y1 x2 y2 ...'")
-    return {row[0]: row[1].split()[0] for row in rows if row}
+    return _by_image(path, [(row[0], row[1].split()[0]) for row in rows])
+
+
+def _by_image(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
+    """Image id -> class, from rows that name an image with or without its folder and suffix, and each once."""
+    found: dict[str, str] = {}
+    for name, kind in rows:
+        file = PurePosixPath(name.strip())
+        id = file.stem if file.suffix.lower() in SUFFIXES else file.name
+        if found.setdefault(id, kind) != kind:
+            raise InputError(f"{path}: gives '{id}' two classes, {found[id]} and {kind}; an image has one")
+    return found
 
 
 def _read_labels(path: Path) -> dict[str, str]:
@@ -89,7 +128,7 @@ def _read_labels(path: Path) -> dict[str, str]:
     bad = next((row for row in rows if len(row) < 2 or not re.fullmatch(r"n\d{8}|\d{1,3}", row[1])), None)
     if bad is not None:
         raise InputError(f"{path}: the row {' '.join(bad)!r} is not 'FILE CLASS' with a WordNet id or a label 0 to 999")
-    return {Path(row[0]).stem: row[1] for row in rows}
+    return _by_image(path, [(row[0], row[1]) for row in rows])
 
 
 def _ground_truth(path: Path, places: list[Path]) -> dict[str, str]:
@@ -137,10 +176,7 @@ def _numbered(path: Path, classes: list[str]) -> dict[str, str]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table of labels ({error})") from None
+    return [line.strip() for line in read_text(path, "a table of labels").splitlines() if line.strip()]
 
 
 def class_label(name: str, labels: dict[str, int], table: Path, id: str, source: str) -> int:

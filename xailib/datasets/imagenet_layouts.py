@@ -79,14 +79,14 @@ def items(home: Home, seed: int, bad_boxes: str) -> Iterator[Item]:
     found = _in_folders(home) if home.in_classes else _in_one_folder(home)
     annotations = home.boxes()[0] if home.split == "val" else None
     for item in choose([item for item, _ in found.values()], seed, None):
-        boxes = []
+        boxes, drawn_on = [], None
         if annotations is not None:
             try:
-                boxes = read_boxes(annotations / f"{item.path.stem}.xml", found[item.id][1])
+                boxes, drawn_on = read_boxes(annotations / f"{item.path.stem}.xml", found[item.id][1])
             except InputError:
                 if bad_boxes == "refuse":
                     raise
-        yield replace(item, boxes=boxes)
+        yield replace(item, boxes=boxes, drawn_on=drawn_on)
 
 
 def _in_folders(home: Home) -> dict[str, tuple[Item, str]]:

@@ -26,7 +26,7 @@ def read_real(path: str | Path | None) -> list[tuple[int, ...]]:
     path = timm_file("imagenet_real_labels.json") if path is None else Path(path)
     path = path / "real.json" if path.is_dir() else path
     try:
-        groups = json.loads(path.read_text())
+        groups = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: looked for ReaL's labels, real.json; {path.parent}: {look(path.parent)}") from None
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from xailib.datasets.files import SUFFIXES, Item, image_files, look, shuffled
+from xailib.datasets.files import SUFFIXES, Item, image_files, is_junk, look, shuffled
 from xailib.errors import InputError, nearest
 
 Classes = int | Sequence[str] | None
@@ -50,13 +50,22 @@ def pick_classes(name: str, known: Mapping[str, str], classes: Classes) -> dict[
 
 
 def class_folders(top: Path) -> list[str]:
-    """Return the names of the folders in `top`, one a class, sorted."""
-    if not top.is_dir():
-        raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
-    found = sorted(path.name for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """Return the names of the folders in `top`, one a class, sorted: as numbers where all are numbers.
+
+    Hidden folders, and those that systems leave behind, are no class.
+    """
+    found = subfolders(top)
     if not found:
         raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
     return found
+
+
+def subfolders(top: Path) -> list[str]:
+    """Return what `class_folders` does, of a folder that may have none."""
+    if not top.is_dir():
+        raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
+    found = sorted(path.name for path in top.iterdir() if path.is_dir() and not is_junk(path.name))
+    return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
 
 
 def class_items(top: Path, labels: Mapping[str, int]) -> list[Item]:

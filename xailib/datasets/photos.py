@@ -40,7 +40,7 @@ def photos(
 @lru_cache
 def photo_records() -> dict[str, dict[str, Any]]:
     """Return file name -> sha256, width, height, label, class_name, boxes and, for some, a note."""
-    return json.loads(BOXES.read_text())["images"]
+    return json.loads(BOXES.read_text(encoding="utf-8"))["images"]
 
 
 def _item(name: str, record: dict[str, Any]) -> Item:

@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d
 
 from xailib.datasets.renderer import CLASS_NAMES, SIDE, Layout, Style, render
 from xailib.errors import InputError, nearest
-from xailib.images import ImageBatch
+from xailib.images import ImageBatch, tight_box
 from xailib.registry import dataset
 
 SIZES = {"train": 24_000, "validation": 1_200, "test": 2_400}
@@ -88,12 +88,6 @@ def pictograms(
     if not 0 <= turn <= 180:
         raise InputError(f"turn: {turn} is not an angle from 0 to 180 degrees")
     return Pictures(split, seed, shift, side, SIZES[split] if limit is None else limit, Layout(classes, smallest, largest, turn))
-
-
-def tight_box(mask: Tensor) -> Tensor:
-    """Return the box `(1, 4)` (x1, y1, x2, y2; ends exclusive) around a mask `(h, w)` that is not empty."""
-    y, x = mask.nonzero(as_tuple=True)
-    return torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)
 
 
 def _shrink_masks(masks: Tensor, side: int) -> Tensor:

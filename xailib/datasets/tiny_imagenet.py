@@ -118,7 +118,7 @@ def _box(table: Path, name: str, words: list[str]) -> Box:
 def _rows(path: Path, columns: int, separator: str | None = None) -> list[list[str]]:
     """The lines of a table in words."""
     try:
-        rows = [line.split(separator) for line in path.read_text().splitlines() if line.strip()]
+        rows = [line.split(separator) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a table ({error}); {path.parent}: {look(path.parent)}") from None
     bad = next((row for row in rows if len(row) != columns), None)
