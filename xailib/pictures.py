@@ -46,6 +46,8 @@ def read_image(path: str | Path, *, turn: bool | Drawn = True) -> Image.Image:
         raise InputError(
             f"{path}: more than {most} megapixels, which may be an attack; make the picture smaller"
         ) from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except Exception as error:  # of a broken file Pillow raises nearly anything
         raise InputError(f"{path}: not a complete image file ({error}); {_ADVICE}") from None
 
@@ -113,6 +115,8 @@ def upright(image: Image.Image, name: str) -> Image.Image:
     """Return a Pillow image as 8-bit RGB, turned as its EXIF orientation says."""
     try:
         return to_rgb(_turn(image, True))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     except Exception as error:  # Pillow opens files lazily, so that a broken one is found out here
         raise InputError(f"{name}: cannot be read ({error}); {_ADVICE}") from None
 
@@ -148,6 +152,8 @@ def _white(mode: str, values: np.ndarray) -> float:
 def _tensor(source: Any, name: str) -> Tensor:
     """A detached tensor of an array or tensor."""
     if isinstance(source, Tensor):
+        if source.is_meta or source.layout != torch.strided:
+            raise InputError(f"{name}: a dense tensor with values is needed, not {source.layout} on '{source.device}'")
         return source.detach().as_subclass(Tensor)
     if isinstance(source, str | Path):
         raise InputError(f"{name}: '{source}' is a path; load_images() reads files")
@@ -180,6 +186,8 @@ def _channels_first(pixels: Tensor, may_be_last: bool, name: str) -> Tensor:
 
 def _floats(pixels: Tensor, name: str) -> Tensor:
     if pixels.dtype == torch.uint8:
+        if pixels.numel() and pixels.max() == 1:
+            raise InputError(f"{name}: uint8 counts from 0 to 255, and the largest found is 1; give 0 and 1 as floats")
         return pixels.float().div_(255)
     if pixels.is_floating_point() or pixels.dtype == torch.bool:
         return pixels.float()

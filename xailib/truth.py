@@ -53,9 +53,9 @@ def as_labels(labels: Any, n: int, classes: int | None) -> Tensor:
     if n and (found.is_floating_point() or found.is_complex()):
         raise InputError("labels: whole numbers are needed, not fractions; use labels.long()")
     found = found.long()
-    if n and (found.min() < 0) and (found != NO_LABEL).any():
+    if n and found.min() < 0 and (found != NO_LABEL).any():
         raise InputError(
-            f"labels: {int(found.min())} is no class; use whole numbers from 0, or None where there are no labels"
+            f"labels: {int(found.min())} is no class; give whole numbers from 0, or None where no image has a label"
         )
     if n and classes is not None and found.max() >= classes:
         raise InputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.io import savemat
 
 import xailib as xai
@@ -220,3 +221,52 @@ def test_what_was_looked_for_is_told(flat: Path, tmp_path: Path) -> None:
         xai.load_images("imagenet", root=flat)
     with pytest.raises(InputError, match=r"looked for ILSVRC2012_val_\*\.JPEG there and for val_blurred, ILSVRC2012_img_val, "):
         xai.load_images("imagenet", root=tmp_path / "images")
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("name", ["{}", "{}.JPEG", "val/{}.JPEG", "{}.jpg "])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_kaggles_table_with_or_without_header_and_suffixes(kaggle: Path, header: bool, name: str, mark: str) -> None:
+    expected = xai.load_images("imagenet", root=kaggle, side=16)
+    table = kaggle / "LOC_val_solution.csv"
+    rows = [row.split(",") for row in table.read_text().splitlines()]
+    rows = [rows[0]] * header + [[name.format(id), *rest] for id, *rest in rows[1:]]
+    table.write_text(mark + "\r\n".join(",".join(row) for row in rows), encoding="utf-8", newline="")
+    assert same(xai.load_images("imagenet", root=kaggle, side=16), expected)
+
+
+@pytest.mark.parametrize("suffix", ["", ".JPEG"])
+def test_an_image_of_two_classes_is_refused_and_one_told_twice_is_not(kaggle: Path, suffix: str) -> None:
+    table = kaggle / "LOC_val_solution.csv"
+    text = table.read_text()
+    table.write_text(text + f"{NAMES[1]}{suffix},{TRUTH[1][0]} 1 1 2 2\n")
+    assert len(xai.load_images("imagenet", root=kaggle, side=16)) == 5
+    table.write_text(text + f"{NAMES[1]}{suffix},n01443537 1 1 2 2\n")
+    with pytest.raises(InputError, match=f"gives '{NAMES[1]}' two classes, n01440764 and n01443537"):
+        xai.load_images("imagenet", root=kaggle, side=16)
+
+
+def test_a_mapping_that_names_a_class_twice_is_refused(kaggle: Path) -> None:
+    mapping = kaggle / "LOC_synset_mapping.txt"
+    text = mapping.read_text()
+    mapping.write_text("\ufeff" + text.replace("\n", "\r\n"), encoding="utf-8", newline="")
+    assert len(xai.load_images("imagenet", root=kaggle, side=16)) == 5
+    mapping.write_text(text + "n01440764 tench\n")
+    with pytest.raises(InputError, match=r"names 'n01440764' twice \(as 1 and 4\)"):
+        xai.load_images("imagenet", root=kaggle, side=16)
+
+
+def test_a_picture_is_turned_only_where_its_boxes_were_drawn_on_the_turned_one(kaggle: Path, rewrite) -> None:
+    """As torchvision, ImageNet is read without its EXIF orientation; but boxes and pixels must fit each other."""
+    path = kaggle / f"ILSVRC/Data/CLS-LOC/val/{NAMES[1]}.JPEG"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    array = np.zeros((40, 60, 3), dtype=np.uint8)
+    array[5:15, 20:50] = 255  # turned by 90 degrees clockwise: x 25 to 35, y 20 to 50
+    Image.fromarray(array).save(path, exif=turned, quality=95)
+    for size, box in (((60, 40), (20, 5, 49, 14)), ((40, 60), (25, 20, 34, 49))):
+        rewrite([box], size)
+        images = xai.load_images("imagenet", root=kaggle, side=60)
+        row = images.ids.index(NAMES[1])
+        bright = images.pixels[row].mean(0) > 0.5
+        assert (bright & images.masks[row]).sum() / (bright | images.masks[row]).sum() > 0.9

@@ -87,9 +87,9 @@ def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Pa
             warnings.warn(f"'{word}' is the data set of this name; for the folder write './{word}'", stacklevel=3)
         return word, root
     bare = isinstance(source, str) and not {"/", os.sep} & set(word) and not Path(word).suffix
-    if bare and not Path(word).expanduser().exists():
+    if bare and word and not Path(word).expanduser().exists():
         hint = nearest(word, dataset.entries)
-        raise InputError(f"unknown data set '{word}'{hint}; nor is there a folder or file of this name")
+        raise InputError(f"unknown data set '{word}'{hint} (nor is there a folder or file of this name)")
     path = find_path(source)
     if not path.is_dir():
         return None, root

@@ -80,7 +80,7 @@ def shuffled(ids: Iterable[str], seed: int) -> list[str]:
 def image_files(folder: Path, recursive: bool = False) -> list[Path]:
     """Return the image files of a folder, sorted; hidden ones and what systems leave behind are none.
 
-    A folder that links lead to several times is entered once, so that links in a circle end.
+    A folder that links lead to several times is entered once, and those around it never, so that links in a circle end.
     """
     return sorted(_walk(folder, recursive))
 
@@ -91,7 +91,7 @@ def has_images(folder: Path) -> bool:
 
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    entered = set()
+    entered = {os.path.realpath(parent) for parent in Path(folder).absolute().parents}
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
         entered.add(os.path.realpath(place))
         inner = sorted(name for name in folders if recursive and not is_junk(name))

@@ -22,7 +22,7 @@ def folder_class_names(root: str | Path, split: str = "all", classes: ClassList 
     """
     if classes:
         top = Path(root).expanduser() / (split if split != "all" else "")
-        return _listed(classes, subfolders(top) if top.is_dir() else [])
+        return _listed(classes, _filled(top) if top.is_dir() else [])
     return _class_folders(_split_folder(root, split), None)
 
 
@@ -63,7 +63,7 @@ def folder(
     labels = _labels(top, names, classes)
     items = {name: _items(top, top / name, labels[name]) for name in names}
     empty = next((name for name in names if not items[name]), None)
-    if empty is not None and not classes:
+    if empty is not None:
         raise InputError(
             f"{top / empty}: a class folder without images; {look(top / empty)}: take it away, or list `classes`"
         )
@@ -81,8 +81,7 @@ def _split_folder(root: str | Path, split: str) -> Path:
 
 def _class_folders(top: Path, classes: ClassList) -> list[str]:
     """The names of the class folders; none where the images lie in `top` itself."""
-    names = subfolders(top)
-    filled = [name for name in names if has_images(top / name)]
+    names, filled = subfolders(top), _filled(top)
     flat = image_files(top)
     if flat and filled:
         raise InputError(
@@ -92,18 +91,18 @@ def _class_folders(top: Path, classes: ClassList) -> list[str]:
     if flat and not classes:
         return []
     if not filled:
-        wanted = (
-            f"no images: looked for CLASS/*.jpg ({', '.join(SUFFIXES)})"
-            if names
-            else "looked for one folder a class there"
-        )
-        raise InputError(f"{top}: {wanted}; {look(top)}")
+        looked = f"no images: looked for CLASS/*.jpg ({', '.join(SUFFIXES)})" if names else "looked for one folder a class there"
+        raise InputError(f"{top}: {looked}; {look(top)} (no image)")
     splits = [name for name in filled if name.lower() in SPLITS]
     if not classes and (len(splits) > 1 or splits == filled):
         raise InputError(
-            f"{top}: {', '.join(splits)} are splits, not classes; give split='{splits[0]}', or that folder"
+            f"{top}: holds splits ({', '.join(splits)}), not classes; give split='{splits[0]}', or that folder"
         )
-    return names
+    return filled if classes else names
+
+
+def _filled(top: Path) -> list[str]:
+    return [name for name in subfolders(top) if has_images(top / name)]
 
 
 def _labels(top: Path, folders: list[str], classes: ClassList) -> dict[str, int]:
@@ -123,11 +122,7 @@ def _listed(classes: str | Path | Sequence[str], folders: list[str]) -> list[str
     if classes == "imagenet":
         return imagenet_class_names()
     if not isinstance(classes, str | Path):
-        if (
-            isinstance(classes, dict)
-            or not isinstance(classes, Sequence)
-            or not all(isinstance(name, str) for name in classes)
-        ):
+        if not isinstance(classes, list | tuple) or not all(isinstance(name, str) for name in classes):
             raise InputError("classes: a list of folder names, a file of them, or imagenet is needed")
         return distinct("classes", classes)
     path = Path(classes).expanduser()
@@ -135,8 +130,11 @@ def _listed(classes: str | Path | Sequence[str], folders: list[str]) -> list[str
     if folders and set(folders) <= set(lines):
         return distinct(path, lines)
     longest = sorted(folders, key=len, reverse=True)
-    starts = (next((name for name in longest if line.startswith(f"{name} ")), line.split()[0]) for line in lines)
-    return distinct(path, list(starts))
+    return distinct(path, [next((name for name in longest if _begins(line, name)), line.split()[0]) for line in lines])
+
+
+def _begins(line: str, name: str) -> bool:
+    return line == name or line.startswith((f"{name} ", f"{name}\t", f"{name},"))
 
 
 def _items(top: Path, place: Path, label: int) -> list[Item]:

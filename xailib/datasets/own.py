@@ -20,6 +20,10 @@ SIDE = 224
 
 def find_path(word: str | Path) -> Path:
     """Return the file or folder of this name; `~` is the home folder."""
+    if "://" in str(word) or not str(word):
+        raise InputError(
+            f"source: '{word}' is no path; nothing is downloaded, so save the images and give their folder"
+        )
     path = Path(word).expanduser()
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; {path.parent}: {look(path.parent)}")
