@@ -130,7 +130,10 @@ def parity(ours: Tensor, theirs: Tensor) -> float:
     theirs = theirs.detach().cpu().to(ours.dtype)
     if ours.ndim < 3:
         return 1 - float((ours - theirs).abs().max())
-    return min(float(torch.corrcoef(torch.stack([a, b]))[0, 1]) for a, b in zip(ours.flatten(1), theirs.flatten(1), strict=True))
+    return min(
+        float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+        for a, b in zip(ours.flatten(1), theirs.flatten(1), strict=True)
+    )
 
 
 def label(task: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-import timing  # noqa: F401  (first of all: it says how many threads numpy may use)
 import torch
 from torch import Tensor, nn
 

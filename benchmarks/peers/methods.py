@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from peers import BATCH, Seat, peer
 from torch import Tensor, nn
 from torch.nn import functional
+
+from peers import BATCH, Seat, peer
 
 
 @peer("gradient", "captum", same=True)
@@ -34,9 +35,13 @@ def gradient_shap(seat: Seat, count: int, seed: int) -> Tensor:
     from captum.attr import GradientShap
 
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  (captum draws its places from numpy's global stream)
+    np.random.seed(seed)  # captum draws its places from numpy's stream
     references = torch.rand(50, *seat.pixels.shape[1:], device=seat.pixels.device)
-    return GradientShap(seat.whole).attribute(seat.pixels, references, count, target=seat.labels).sum(1)
+    method, part, total = GradientShap(seat.whole), max(1, BATCH // len(seat.images)), torch.zeros_like(seat.pixels)
+    for start in range(0, count, part):  # it has no batch size: all samples of all images are one pass
+        samples = min(part, count - start)
+        total += samples * method.attribute(seat.pixels, references, samples, target=seat.labels).detach()
+    return total.sum(1) / count
 
 
 @peer("cam", "torch-cam", same=True)
@@ -76,7 +81,7 @@ def gradcam_by_gradcam(seat: Seat, count: int, seed: int) -> Tensor:
         return torch.from_numpy(extractor(seat.inputs.clone().requires_grad_(), targets))
 
 
-@peer("extremal_perturbation", "TorchRay")
+@peer("extremal_perturbation", "TorchRay", same=True)
 def extremal_perturbation(seat: Seat, count: int, seed: int) -> Tensor:
     from torchray.attribution.extremal_perturbation import extremal_perturbation
 
@@ -138,7 +143,7 @@ def kernel_shap(seat: Seat, count: int, seed: int) -> Tensor:
 def over_superpixels(method: object, seat: Seat, count: int, seed: int) -> Tensor:
     """Maps of captum's LIME or KernelSHAP, which take one image at a time."""
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     maps = [
         method.attribute(
             image[None], seat.model.mean_colour, target=label, feature_mask=segments[None, None], n_samples=count,

@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
-from peers import BATCH, Seat, peer
 from torch import Tensor
+
+from peers import BATCH, Seat, peer
 
 
 def tolerance(side: int) -> int:

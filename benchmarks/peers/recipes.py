@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
-from peers import BATCH, Seat, peer
 from torch import Tensor
 from torch.nn import functional
 
+from peers import BATCH, Seat, peer
 
-@peer("rise", "RISE's formulas")
+
+@peer("rise", "recipe (RISE's formulas)")
 @torch.inference_mode()
 def rise(seat: Seat, count: int, seed: int) -> Tensor:
     """Petsiuk et al. 2018, section 3.2 and equation 6: masks are made first, and shared by all images."""
@@ -26,7 +27,7 @@ def rise(seat: Seat, count: int, seed: int) -> Tensor:
     return torch.stack(maps)
 
 
-@peer("meaningful_perturbation", "one-image recipe")
+@peer("meaningful_perturbation", "recipe (one image at a time)")
 def meaningful_perturbation(seat: Seat, count: int, seed: int) -> Tensor:
     """Fong & Vedaldi 2017, equation 6 and section 4.3, as public re-implementations run it: Adam, one image at a time."""
     from torchvision.transforms.functional import gaussian_blur
@@ -59,12 +60,12 @@ def meaningful_perturbation(seat: Seat, count: int, seed: int) -> Tensor:
     return torch.stack(maps)
 
 
-@peer("deletion", "RISE's formulas", same=True)
+@peer("deletion", "recipe (RISE's formulas)", same=True)
 def deletion(seat: Seat, maps: Tensor, steps: int) -> Tensor:
     return removal(seat, maps, steps, seat.inputs.clone(), torch.zeros_like(seat.inputs))
 
 
-@peer("insertion", "RISE's formulas", same=True)
+@peer("insertion", "recipe (RISE's formulas)", same=True)
 def insertion(seat: Seat, maps: Tensor, steps: int) -> Tensor:
     from scipy.ndimage import gaussian_filter
 
@@ -87,7 +88,7 @@ def removal(seat: Seat, maps: Tensor, steps: int, start: Tensor, finish: Tensor)
     return torch.trapezoid(torch.cat(curve, 1), torch.tensor(counts, device=start.device) / counts[-1], dim=1)
 
 
-@peer("localisation", "Choe's formulas (OpenCV)", same=True)
+@peer("localisation", "recipe (OpenCV)", same=True)
 def localisation(seat: Seat, maps: Tensor, steps: int) -> Tensor:
     """Choe et al. 2020, equation 3: one threshold at a time, the box of the largest contour; hits at the best one."""
     import cv2

@@ -5,13 +5,12 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what is not torch's: numpy's and scikit-learn's products
 
 import pandas as pd
 import torch
@@ -26,11 +25,10 @@ RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 
-def arguments(description: str, **defaults: int | bool) -> argparse.Namespace:
+def arguments(description: str, model: str = "mini_resnet_vanilla", **defaults: int | bool) -> argparse.Namespace:
     """Read `--model`, `--device`, `--threads`, `--rounds`, `--save`, and one whole number or switch for each default."""
-    warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mini_resnet_vanilla")
+    parser.add_argument("--model", default=model)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
@@ -39,8 +37,16 @@ def arguments(description: str, **defaults: int | bool) -> argparse.Namespace:
         kind = {"action": "store_true"} if isinstance(value, bool) else {"type": int, "default": value}
         parser.add_argument(f"--{name}", **kind)
     chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
+    if os.environ.get("OMP_NUM_THREADS") != str(chosen.threads):  # numpy and the like read it when they are imported
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)})
+    settle(chosen)
     return chosen
+
+
+def settle(chosen: argparse.Namespace) -> None:
+    """Make this process as asked: its threads, and no warnings of packages."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(chosen.threads)
 
 
 def load(chosen: argparse.Namespace, images: int | None = None) -> tuple[Model, ImageBatch]:

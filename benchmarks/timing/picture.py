@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from timing import machine
 
+from timing import machine
 from xailib.plots.style import GREY, MARKERS, STYLE, styled, subplots
 
 # Okabe and Ito (2008), with a marker each; the packages of a race in the order in which they come.
@@ -30,13 +30,13 @@ def dots(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
             true where the ratio is the least that it can be.
     """
     panels, lines = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["label"]))[::-1]
-    names = list(dict.fromkeys(name.rsplit(" ", 1)[0] if name[-1].isdigit() else name for name in frame["peer"]))
+    names = list(dict.fromkeys(name.partition(" ")[0] for name in frame["peer"]))
     height = 0.36 * len(lines) + 2.6
     figure, (row,) = subplots(1, len(panels), figsize=(4.5 + 5 * len(panels), height), sharey=True)
     for axes, panel in zip(row, panels, strict=True):
         axes.axvline(1, color="black", linewidth=1.5)
         for one in frame[frame["panel"] == panel].itertuples():
-            index = next(i for i, name in enumerate(names) if one.peer.startswith(name))
+            index = names.index(one.peer.partition(" ")[0])
             y, colour = lines.index(one.label), COLOURS[index % len(COLOURS)]
             axes.plot([one.ratio_low, one.ratio_high], [y, y], color=colour, linewidth=3, alpha=0.5)
             axes.plot(one.ratio, y, ">" if one.bound else MARKERS[index % len(MARKERS)], color=colour, markersize=9)
@@ -56,6 +56,8 @@ def dots(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
         Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], linewidth=3, label=name)
         for i, name in enumerate(names)
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, title=title, alignment="left")
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=min(len(names), 4 * len(panels)), title=title, alignment="left"
+    )
     figure.supxlabel("\n".join(textwrap.wrap(footnote, 60 * len(panels))), fontsize=11, color=GREY)
     return figure
