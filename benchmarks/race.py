@@ -84,14 +84,24 @@ def compete(task: Task, size: int, peers: list[Peer], chosen: argparse.Namespace
     count, images = (8, 2) if chosen.quick else (task.counts[size], task.images[size])
     seat = Seat(*load(chosen, images))
     ours, theirs = contestants(task, count, seat, peers)
-    expected = ours()
-    work = f"{len(seat.images)} images" + (f" x {count} {task.unit}" if task.unit else "")
-    rows = []
-    for one in peers:
-        facts = {"task": task.name, "model": chosen.model, "side": seat.side, "peer": one.label, "work": work}
-        rows.append({**facts, "same": one.same, "parity": parity(expected, theirs[one.label]())})
-    timed = race(ours, theirs, chosen, least=0 if chosen.quick else 0.1)
-    return [{**row, **timed[row["peer"]]} for row in rows]
+    made, timed = race(ours, theirs, chosen, least=0 if chosen.quick else 0.1)
+    facts = {
+        "task": task.name, "model": chosen.model, "side": seat.side,
+        "work": f"{len(seat.images)} images" + (f" x {count} {task.unit}" if task.unit else ""),
+    }  # fmt: skip
+    rows = [
+        {
+            **facts,
+            "peer": one.label,
+            "same": one.same,
+            "parity": parity(made["xailib"], made[one.label]),
+            **timed[one.label],
+        }
+        for one in peers
+    ]
+    for row in rows:
+        print(f"{row['model']} {task.name} {row['peer']}: {row['ratio']:.2f}", flush=True)
+    return rows
 
 
 def contestants(

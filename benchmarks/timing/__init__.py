@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 import xailib as xai
 from xailib import params, provenance
@@ -80,22 +81,34 @@ def seconds(run: Callable[[], Any], device: str = "cpu", threads: int = 1) -> fl
 
 
 def race(
-    ours: Callable[[], Any], peers: dict[str, Callable[[], Any]], chosen: argparse.Namespace, least: float = 0.1
-) -> dict[str, dict[str, float]]:
-    """Run ours and all peers in turn, again and again, and return each peer's medians and ratios: its time over ours.
+    ours: Callable[[], Tensor], peers: dict[str, Callable[[], Tensor]], chosen: argparse.Namespace, least: float = 0.1
+) -> tuple[dict[str, Tensor], dict[str, dict[str, float]]]:
+    """Run ours (called "xailib") and all peers in turn, again and again.
 
-    All have run once before, so that nothing is warmed up on the clock. A turn repeats what takes less than `least`
+    All run once or twice before, so that nothing is warmed up on the clock. A turn repeats what takes less than `least`
     seconds; where a whole turn takes less than a second there are three times as many rounds.
-    """
 
-    def once(run: Callable[[], Any], times: int = 1) -> float:
-        return seconds(lambda: [run() for _ in range(times)], chosen.device, chosen.threads) / times
+    Returns:
+        What each made, and for each peer the medians and the ratios: its time over ours.
+    """
+    made: dict[str, Tensor] = {}
+    first: dict[str, float] = {}
+
+    def once(name: str, times: int = 1) -> float:
+        def run() -> None:
+            for _ in range(times):
+                made[name] = runs[name]()
+
+        return seconds(run, chosen.device, chosen.threads) / times
 
     runs = {"xailib": ours, **peers}
-    first = {name: once(run) for name, run in runs.items()}
-    times = {name: max(1, math.ceil(least / max(taken, 1e-6))) if least else 1 for name, taken in first.items()}
+    for name in runs:
+        first[name] = once(name)
+        if first[name] < 1:  # else what was warmed up did not count for much
+            first[name] = once(name)
+    times = {name: max(1, math.ceil(least / max(taken, 1e-6))) for name, taken in first.items()}
     rounds = chosen.rounds * (3 if least and sum(max(least, taken) for taken in first.values()) < 1 else 1)
-    turns = [{name: once(run, times[name]) for name, run in runs.items()} for _ in range(rounds)]
+    turns = [{name: once(name, times[name]) for name in runs} for _ in range(rounds)]
     found = {}
     for peer in peers:
         ratios = [turn[peer] / turn["xailib"] for turn in turns]
@@ -104,7 +117,7 @@ def race(
             "peer_s": statistics.median(turn[peer] for turn in turns),
             "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios), "rounds": rounds,
         }  # fmt: skip
-    return found
+    return made, found
 
 
 def machine(chosen: argparse.Namespace) -> str:
