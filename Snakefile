@@ -196,6 +196,7 @@ rule evaluate:
         maps="<results>/{model}/{method}/maps.npz",
     output:
         scores="<results>/{model}/{method}/scores.parquet",
+        reliability="<results>/{model}/{method}/reliability.parquet",
         record="<results>/{model}/{method}/evaluate.json",
         notebook="<results>/{model}/{method}/evaluate.ipynb",
     log:
@@ -214,16 +215,19 @@ rule evaluate:
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"
-        " -o scores_path {output.scores} -o record_path {output.record} > {log} 2>&1"
+        " -o scores_path {output.scores} -o reliability_path {output.reliability} -o record_path {output.record}"
+        " > {log} 2>&1"
 
 
 rule collect:
     """The slices' tables in one: all that the final notebooks read, maps apart."""
     input:
         scores=[f"<results>/{model}/{method}/scores.parquet" for model, method in STUDY.pairs],
+        reliability=[f"<results>/{model}/{method}/reliability.parquet" for model, method in STUDY.pairs],
         predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
     output:
         scores="<results>/scores.parquet",
+        reliability="<results>/reliability.parquet",
         predictions="<results>/predictions.parquet",
         accuracy="<results>/accuracy.parquet",
         skipped="<results>/skipped.csv",
