@@ -27,7 +27,7 @@ def reliability(networks: pd.DataFrame) -> Figure:
         palette=palette, size=8, alpha=0.5, jitter=False, ax=axes,
     )  # fmt: skip
     axes.scatter(means, range(len(means)), marker="|", s=350, color="black", linewidth=2, zorder=3)
-    axes.axvline(RELIABLE, color=GREY, linestyle="--", linewidth=1.2, zorder=0)
+    axes.axvline(RELIABLE, color="black", linestyle="--", linewidth=1.5, zorder=1)
     fixed = set(networks.loc[networks["deterministic"], "label"])
     right = axes.secondary_yaxis("right")
     told = ["deterministic" if name in fixed else f"{mean:.2f}" for name, mean in means.items()]
@@ -35,7 +35,7 @@ def reliability(networks: pd.DataFrame) -> Figure:
     right.tick_params(length=0)
     right.spines[:].set_visible(False)
     lowest = min(0, networks["correlation"].min())
-    axes.set(ylabel="", xlabel="Rank correlation of two seeds' maps", xlim=(lowest - 0.05, 1.05))
+    axes.set(ylabel="", xlabel="Rank correlation of two seeds' maps", xlim=(lowest - 0.05, 1.05), ylim=(len(means) - 0.4, -0.6))
     axes.grid(axis="x")
     axes.set_title(
         f"n = {networks['images'].max()} images; dots: {networks['model'].nunique()} networks; "
