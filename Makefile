@@ -29,7 +29,7 @@ test-slurm: .venv/installed ## run the smoke study through a Slurm on this machi
 	$(BIN)/python -m tests.slurm.drive
 
 lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. notebooks/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
