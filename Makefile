@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study roar plan test test-slurm lab lint bench weights
+.PHONY: help study roar plan test test-slurm lab lint bench gpu-checks weights
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -29,7 +29,7 @@ test-slurm: .venv/installed ## run the smoke study through a Slurm on this machi
 	$(BIN)/python -m tests.slurm.drive
 
 lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. notebooks/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
@@ -37,8 +37,11 @@ lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/snakefmt --check Snakefile roar.smk networks.smk
 	$(BIN)/snakemake --lint
 
-bench: .venv/installed ## race against other implementations
-	@for race in benchmarks/*.py; do echo "== $$race"; $(BIN)/python "$$race" || exit 1; done
+bench: .venv/installed ## race against other implementations (20 minutes; SAVE=docs/benchmarks keeps tables and pictures there)
+	@for race in benchmarks/*.py; do echo "== $$race"; $(BIN)/python "$$race" $(if $(SAVE),--save "$(SAVE)") || exit 1; done
+
+gpu-checks: .venv/installed ## test, race and time everything on a GPU (15 minutes; DEVICE=cpu QUICK=1 is a dry run)
+	@sh benchmarks/gpu_checks.sh
 
 weights: .venv/installed ## train the small networks of a study again (hours; goes on where it was stopped; STUDY=pictograms, tiny_imagenet)
 	$(BIN)/snakemake weights --config study=$(STUDY)

@@ -12,6 +12,7 @@ stand for what Snakemake does not see: a notebook's code without its outputs, an
 A failed slice leaves its executed notebook in logs/ and the others go on.
 """
 
+import functools
 import json
 import sys
 import time
@@ -26,10 +27,12 @@ sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
+from xailib.scheduling import rest_between_jobs
 from xailib.sources import findings_code, lib_code, nb_code
 from xailib.workflow import fetched, gpus, initial_weights, open_studies, use_this_python
 
 use_this_python()
+rest_between_jobs()
 
 try:
     STUDY, ROAR = open_studies(config.get("study", "pictograms"))
@@ -39,6 +42,8 @@ if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
 STARTED = time.time()
+# Asked for every job, and one run goes by one state of the files.
+fetched, probed = functools.cache(fetched), functools.cache(STUDY.probed)
 # A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
 GPU = int(config.get("gpu", gpus(STUDY.values["device"])))
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
@@ -159,7 +164,7 @@ rule attribute:
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
         weights=lambda wildcards: fetched(wildcards.model),
-        probed=lambda wildcards: STUDY.probed(wildcards.model),
+        probed=lambda wildcards: probed(wildcards.model),
         method="params/methods/{method}.yaml",
     output:
         maps="<results>/{model}/{method}/maps.npz",
@@ -196,6 +201,7 @@ rule evaluate:
         maps="<results>/{model}/{method}/maps.npz",
     output:
         scores="<results>/{model}/{method}/scores.parquet",
+        reliability="<results>/{model}/{method}/reliability.parquet",
         record="<results>/{model}/{method}/evaluate.json",
         notebook="<results>/{model}/{method}/evaluate.ipynb",
     log:
@@ -214,16 +220,19 @@ rule evaluate:
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"
-        " -o scores_path {output.scores} -o record_path {output.record} > {log} 2>&1"
+        " -o scores_path {output.scores} -o reliability_path {output.reliability} -o record_path {output.record}"
+        " > {log} 2>&1"
 
 
 rule collect:
     """The slices' tables in one: all that the final notebooks read, maps apart."""
     input:
         scores=[f"<results>/{model}/{method}/scores.parquet" for model, method in STUDY.pairs],
+        reliability=[f"<results>/{model}/{method}/reliability.parquet" for model, method in STUDY.pairs],
         predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
     output:
         scores="<results>/scores.parquet",
+        reliability="<results>/reliability.parquet",
         predictions="<results>/predictions.parquet",
         accuracy="<results>/accuracy.parquet",
         skipped="<results>/skipped.csv",

@@ -1,4 +1,4 @@
-"""How much of a method's time is the network's own passes?  python benchmarks/engine_share.py --help"""
+"""How much of a method's or metric's time is the network's own passes?  python benchmarks/engine_share.py --help"""
 
 import time
 
@@ -15,25 +15,34 @@ METHODS = {
     "meaningful_perturbation": {"steps": 10},
     "integrated_gradients": {"steps": 10},
 }
+METRICS = {"deletion": {"steps": 28}, "insertion": {"steps": 28}}
 
 
 def main() -> None:
     chosen = arguments(__doc__, images=2)
     model, images = load(chosen)
-    xai.attribute("rise", model, images.pixels, images.labels, masks=20)
+    maps = xai.attribute("rise", model, images.pixels, images.labels, masks=20)
+
+    def run(name: str) -> None:
+        if name in METRICS:
+            xai.evaluate(name, maps, model, images, **METRICS[name])
+        else:
+            xai.attribute(name, model, images.pixels, images.labels, **METHODS[name])
+
     rows = []
-    for method, options in METHODS.items():
+    for name in [*METHODS, *METRICS]:
+        run(name)
         runs = []
         for _ in range(chosen.rounds):
             with engine.using() as settings:
                 began = time.perf_counter()
-                xai.attribute(method, model, images.pixels, images.labels, **options)
+                run(name)
                 runs.append((time.perf_counter() - began, settings.cost))
         wall, cost = min(runs, key=lambda run: run[0])
-        row = {"method": method, "model": chosen.model, "seconds": wall, "in_network_s": cost.seconds}
+        row = {"task": name, "model": chosen.model, "seconds": wall, "in_network_s": cost.seconds}
         passes = cost.forward + cost.backward
         rows.append({**row, "share": cost.seconds / wall, "passes": passes, "ms_a_pass": 1e3 * cost.seconds / passes})
-    report("engine_share", rows)
+    report("engine_share", rows, chosen)
 
 
 if __name__ == "__main__":

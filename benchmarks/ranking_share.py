@@ -35,7 +35,7 @@ def main() -> None:
             row = {"group": group, "model": chosen.model, "seconds": wall, "in_network_s": cost.seconds}
             images = len(store.train) + len(store.test)
             rows.append({**row, "share": cost.seconds / wall, "ms_an_image": 1e3 * wall / images})
-    report("ranking_share", rows)
+    report("ranking_share", rows, chosen)
 
 
 def once(store: Store, model: torch.nn.Module, ids: list[str], folder: Path) -> tuple[float, engine.Cost]:

@@ -2,21 +2,21 @@
 
 `share` is the time that the same passes take bare, over the time that the method takes: what is lost to 1 goes into masks,
 blurs, superpixels and sums. `images_s` is images a second at the paper's counts; where the run makes fewer passes, as on a
-CPU, it is carried on from them. Random weights: their values change no time. Seconds are of the processor on a CPU, and
+CPU, it is carried on from them. Random weights: their values change no time. Seconds are of the processor on one CPU thread, and
 `peak_gb` is then the whole process's so far. On a GPU: --device cuda --images 16 --batch 256 --full 1
 """
 
+import argparse
 import statistics
 from collections.abc import Callable
 
 import torch
-from timing import arguments, report, seconds
+from timing import arguments, make, report, seconds
 from torch import Tensor
 
 import xailib as xai
-from xailib import engine, params, provenance
+from xailib import engine, provenance
 from xailib.images import ImageBatch
-from xailib.models import build_network, wrap
 from xailib.models.model import Model
 from xailib.plan_passes import method_passes, metric_passes, options
 
@@ -34,24 +34,18 @@ FEW = {
 
 
 def main() -> None:
-    chosen = arguments(__doc__, images=1, batch=4, full=0)
-    model = make(chosen.model if chosen.model.startswith("resnet50") else "resnet50_vanilla", chosen.device)
+    chosen = arguments(__doc__, model="resnet50_vanilla", images=1, batch=4, full=0)
+    model = make(chosen.model, chosen.device)
     precision = "bf16" if model.device.type == "cuda" else "fp32"
     images = photographs(chosen.images, model.input_size)
     few = "all the paper's" if chosen.full else "fewer than the paper's"
     print(f"{model.id}, {provenance.device(model.device)}, {precision}, batch {chosen.batch}, {few} passes")
     with engine.using(batch_size=chosen.batch, precision=precision):
-        bare = {kind: bare_seconds(model, kind, chosen.batch, chosen.rounds) for kind in kinds(precision)}
+        bare = {kind: bare_seconds(model, kind, chosen) for kind in kinds(precision)}
         print("bare passes, images a second:", *(f"{kind} {1 / value:.3g}" for kind, value in bare.items()), sep="  ")
         work = [("methods", name) for name in METHODS] + [("metrics", name) for name in METRICS]
-        rows = [measure(kind, name, model, images, bare, precision, bool(chosen.full)) for kind, name in work]
-    report("throughput", rows)
-
-
-def make(id: str, device: str) -> Model:
-    """A network with random weights."""
-    record = params.load_params("models", id)
-    return wrap(build_network(record), record, device)
+        rows = [measure(kind, name, model, images, bare, precision, chosen) for kind, name in work]
+    report("throughput", rows, chosen)
 
 
 def photographs(count: int, side: int) -> ImageBatch:
@@ -68,9 +62,9 @@ def kinds(precision: str) -> list[str]:
     return ["forward", "both", *(["forward_bf16", "both_bf16"] if precision == "bf16" else [])]
 
 
-def bare_seconds(model: Model, kind: str, batch: int, rounds: int) -> float:
+def bare_seconds(model: Model, kind: str, chosen: argparse.Namespace) -> float:
     """Seconds an image of the network alone: no engine, no masks."""
-    pixels = torch.rand(batch, 3, model.input_size, model.input_size, device=model.device)
+    pixels = torch.rand(chosen.batch, 3, model.input_size, model.input_size, device=model.device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     low = kind.endswith("_bf16")
 
@@ -84,15 +78,22 @@ def bare_seconds(model: Model, kind: str, batch: int, rounds: int) -> float:
 
     with engine.using(precision="bf16" if low else "fp32"):
         run()
-        return statistics.median(seconds(run) for _ in range(rounds)) / batch
+        taken = statistics.median(seconds(run, chosen.device, chosen.threads) for _ in range(chosen.rounds))
+        return taken / chosen.batch
 
 
 def measure(
-    kind: str, name: str, model: Model, images: ImageBatch, bare: dict[str, float], precision: str, full: bool
+    kind: str,
+    name: str,
+    model: Model,
+    images: ImageBatch,
+    bare: dict[str, float],
+    precision: str,
+    chosen: argparse.Namespace,
 ) -> dict[str, object]:
     """One row: a method's or metric's time for all images, against the bare time of its passes."""
     function, paper = options(kind, name, "full")
-    given = paper if full else {**paper, **FEW.get(name, {})}
+    given = paper if chosen.full else {**paper, **FEW.get(name, {})}
     count = method_passes if kind == "methods" else metric_passes
     made, wanted = count(function, given, len(images), precision), count(function, paper, len(images), precision)
     maps = images.pixels.mean(1)
@@ -104,7 +105,7 @@ def measure(
     run()
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
-    wall = seconds(run)
+    wall = seconds(run, chosen.device, chosen.threads)
     spent, at_scale = (sum(getattr(passes, word) * value for word, value in bare.items()) for passes in (made, wanted))
     memory = provenance.peak_memory()
     return {

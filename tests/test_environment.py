@@ -14,10 +14,14 @@ from packaging.version import Version
 PACKAGES = {
     "IPython": "ipython",
     "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "pytorch_grad_cam": "grad-cam",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
+# Raced where it is installed: it asks for opencv-python, which cannot stand beside grad-cam's opencv-python-headless.
+OPTIONAL = {"quantus"}
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 
@@ -91,7 +95,7 @@ def test_every_import_is_declared(repository: Path) -> None:
     """What only happens to be installed with something else may be gone tomorrow."""
     declared = {name.replace("-", "_") for name in project(repository)} | {"packaging"}
     files = [path for folder in ("xailib", "tests", "benchmarks") for path in (repository / folder).rglob("*.py")]
-    known = {*declared, *sys.stdlib_module_names, "xailib", "tests"}
+    known = {*declared, *OPTIONAL, *sys.stdlib_module_names, "xailib", "tests"}
     known |= {name for path in files for name in (path.stem, path.parent.name)}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):

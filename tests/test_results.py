@@ -26,6 +26,19 @@ def test_maps_come_back_in_their_own_scale(tmp_path: Path) -> None:
     assert saved["maps"].flatten(1).argmax(1).tolist() == maps.flatten(1).argmax(1).tolist()
 
 
+def test_repeats_come_back_and_older_files_have_none(tmp_path: Path) -> None:
+    maps = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(0))
+    where, rest = tmp_path / "m.npz", (["x", "y", "z"], torch.tensor([2, 0, 1]))
+    results.write_maps(where, maps, *rest, repeats=torch.stack([maps[0], 1e6 * maps[2]]))
+    repeats = results.read_maps(where)["repeats"]
+    assert torch.equal(repeats[0], results.read_maps(where)["maps"][0]), "equal maps are equal once stored"
+    torch.testing.assert_close(repeats[1], 1e6 * maps[2], rtol=1e-3, atol=1e3)
+    with pytest.raises(InputError, match="NaN"):
+        results.write_maps(where, maps, *rest, repeats=torch.full((1, 8, 6), torch.nan))
+    results.write_maps(where, maps, *rest)  # as before there were repeats
+    assert results.read_maps(where)["repeats"].shape == (0, 8, 6)
+
+
 def test_constant_maps_survive(tmp_path: Path) -> None:
     results.write_maps(tmp_path / "m.npz", torch.zeros(2, 4, 4), ["a", "b"], torch.zeros(2, dtype=torch.long))
     assert (results.read_maps(tmp_path / "m.npz")["maps"] == 0).all()

@@ -226,6 +226,17 @@ class TestWarm:
         status, _, _, output = go(notebook(code), "--warm")
         assert status == 0 and output.read_text() == "[]"
 
+    @pytest.mark.parametrize("words", [[], ["--warm"]])
+    @pytest.mark.parametrize("given", [None, "ACTIVE"])
+    def test_waiting_threads_sleep(
+        self, notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, words: list[str], given: str | None
+    ) -> None:
+        """Cold or warm, the process that loaded torch was started with the word that OpenMP reads while it is loaded."""
+        monkeypatch.delenv("OMP_WAIT_POLICY") if given is None else monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        path = notebook("import torch\nopen(out_path, 'w').write(open('/proc/self/environ').read());")
+        assert start(path, *words).wait(120) == 0
+        assert f"OMP_WAIT_POLICY={given or 'PASSIVE'}" in (path.parent / "o.txt").read_text().split("\0")
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
     def test_it_ends_with_its_asker(self, notebook: Callable[..., Path], number: int) -> None:
         path = notebook(SLEEP)

@@ -76,6 +76,17 @@ def test_the_tables_are_whole(finished: World) -> None:
     assert (targets["target"] == targets["label"]).all()
 
 
+def test_two_seeds_stand_side_by_side_and_what_draws_is_found(finished: World) -> None:
+    table = pd.read_parquet(finished.results / "reliability.parquet")
+    assert list(table) == ["model", "method", "metric", "image", "value", "second", "correlation", "same"]
+    assert len(table) == len(SMOKE_MODELS) * len(METHODS) * len(params.ids("metrics")) * 2
+    assert set(table.loc[~table["same"], "method"]) == {"random"}
+    assert table.loc[table["same"], "correlation"].eq(1).all() and table["correlation"].where(~table["same"]).max() < 0.2
+    scores = pd.read_parquet(finished.results / "scores.parquet")
+    both = table.merge(scores, on=["model", "method", "metric", "image"], suffixes=("", "_first"))
+    assert len(both) == len(table) and both["value"].fillna(-1).eq(both["value_first"].fillna(-1)).all()
+
+
 def test_every_slice_says_where_it_comes_from(finished: World) -> None:
     records = list(finished.results.rglob("*.json"))
     assert len(records) == 2 * (1 + 2 * len(METHODS))
@@ -84,7 +95,14 @@ def test_every_slice_says_where_it_comes_from(finished: World) -> None:
         assert record["parameters"]["seed"] == 0 and record["packages"]["torch"] and record["seconds"] > 0
         assert record["peak_memory_mib"]["resident"] < 4096 and record["passes"]["forward"] >= 0
     gradient = json.loads((finished.results / SMOKE_MODELS[0] / "gradient" / "attribute.json").read_text())
-    assert gradient["passes"]["forward"] == 4 and gradient["passes"]["backward"] == 4
+    # Four images, and two of them under a second seed; which changes nothing, so that these are not scored again.
+    assert gradient["passes"]["forward"] == gradient["passes"]["backward"] == 4 + 2
+    assert gradient["parameters"]["reliability_images"] == 2
+    random, fixed = (
+        json.loads((finished.results / SMOKE_MODELS[0] / method / "evaluate.json").read_text())["passes"]["forward"]
+        for method in ("random", "gradient")
+    )
+    assert random / 6 == fixed / 4
 
 
 def test_a_second_setting_of_a_data_set_is_what_the_slices_explain(finished: World) -> None:
@@ -119,6 +137,8 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         (SMOKE, lambda t: t.replace("seed: 0", "seed: 1"), {"predict": 2, "attribute": 6, "evaluate": 6}),
         # Fewer shifts: predictions only.
         (SMOKE, lambda t: t.replace("[silhouette, ", "["), {"predict": 2}),
+        # How many are explained twice: their maps and scores.
+        (SMOKE, lambda t: t.replace("images: 2\n", "images: 0\n"), {"attribute": 6, "evaluate": 6}),
         # A notebook's prose: nothing; its code: that stage, and what reads it.
         ("notebooks/attribute.ipynb", lambda t: t.replace("Look at the first ones", "Look"), None),
         ("notebooks/attribute.ipynb", lambda t: t.replace("maps[:8]", "maps[:9]"), {"attribute": 6, "evaluate": 6}),
@@ -202,7 +222,11 @@ def test_final_notebooks_and_report(finished: World) -> None:
     assert (finished.results / "findings.csv").exists()
     table = pd.read_csv(finished.results / "figures" / "table_methods.csv", index_col="method")
     assert table.loc["gradient_sum"].notna().any() and "deletion_grey" in table
-    assert "Gradient (gradient_sum)" in (finished.results / "report.html").read_text()
+    report = (finished.results / "report.html").read_text()
+    assert "Gradient (gradient_sum)" in report and "Which of these differences are chance?" in report
+    chance = pd.read_csv(finished.results / "figures" / "table_reliability.csv").set_index(["method", "metric"])
+    assert chance.loc[("random", "deletion"), "noise"] > 0 == chance.loc[("gradient_sum", "deletion_grey"), "noise"]
+    assert (finished.results / "figures" / "reliability.png").exists()
 
 
 def test_faults_stop_the_study_before_it_starts(finished: World) -> None:

@@ -4,7 +4,12 @@ The public names are imported on first use, so that a notebook pays only for wha
 """
 
 import importlib
+import os
 from typing import Any
+
+# Read when torch is loaded, here and in kernels that start from here: OpenMP's threads sleep while they wait. By default
+# they spin, and on a busy machine keep from its core the very thread that they wait for: a GradCAM takes 200 times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "load_study": "xailib.params",

@@ -76,12 +76,13 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "Passes"]]:
     for name, one in plan_passes.predict_passes(values, images, sample, shifts).items():
         work["predict", name] = one
     target = plan_passes.target_passes(values, images)
+    explained = images + min(values["reliability_images"], images)  # equal maps are not scored again: an upper bound
     for method in study.methods:
         found = plan_passes.options("methods", method, values["scale"])
-        work["attribute", method] = target + plan_passes.method_passes(*found, images, values["precision"])
+        work["attribute", method] = target + plan_passes.method_passes(*found, explained, values["precision"])
     for metric in study.metrics:
         found = plan_passes.options("metrics", metric, values["scale"])
-        work["evaluate", metric] = plan_passes.metric_passes(*found, images, values["precision"])
+        work["evaluate", metric] = plan_passes.metric_passes(*found, explained, values["precision"])
     return images, work
 
 

@@ -22,8 +22,8 @@ ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "reci
 SOURCES = {
     "probe": _SHARED,
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "metrics/probe.py", "training/adversary.py"),
-    "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/state.py"),
-    "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py"),
+    "attribute": (*_SHARED, "options.py", "attribution/__init__.py", "attribution/repeats.py", "attribution/state.py"),
+    "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py", "metrics/reliability.py"),
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
     "roar_images": ("images.py", "roar/store.py", "datasets/*.py"),

@@ -22,7 +22,7 @@ _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
 STAGES = {
     "predict": (*_IMAGES, "shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
     "probe": ("dataset", "root", "split", "seed", "precision"),  # of what maps depend on, and no more
-    "attribute": (*_IMAGES, "scale", "target"),
+    "attribute": (*_IMAGES, "scale", "target", "reliability_images"),
     "evaluate": (*_IMAGES, "scale", "metrics"),
     "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
 }
@@ -178,7 +178,7 @@ def initial_weights(model: str) -> list[str]:
 
 
 def collect(study: Study, folder: str | Path) -> None:
-    """Concatenate the slices' tables into `scores`, `predictions` and `accuracy`, and list the skipped pairs."""
+    """Concatenate the slices' tables (`scores`, `reliability`, `predictions`, `accuracy`) and list the skipped pairs."""
     import pandas as pd
 
     from xailib.results import read_table, write_table
@@ -186,6 +186,7 @@ def collect(study: Study, folder: str | Path) -> None:
     folder = Path(folder)
     slices = {
         "scores": [folder / model / method / "scores.parquet" for model, method in study.pairs],
+        "reliability": [folder / model / method / "reliability.parquet" for model, method in study.pairs],
         "predictions": [folder / model / "predictions.parquet" for model in study.models],
         "accuracy": [folder / model / "accuracy.parquet" for model in study.models],
     }

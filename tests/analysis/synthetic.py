@@ -18,6 +18,7 @@ METHODS = {
     "rise": "perturbation", "lime": "perturbation",
     "random": "control", "centre_gaussian": "control", "sobel": "control",
 }  # fmt: skip
+NOISE = {"rise": 0.1, "lime": 0.2, "shap": 0.05, "random": 0.4}  # between seeds, of one score; others draw nothing
 METRICS = {"pointing_game": "higher", "localisation": "higher", "deletion": "lower", "insertion": "higher"}
 LABELS = {"gradcam": "GradCAM", "rise": "RISE", "cam": "CAM", "lime": "LIME", "shap": "SHAP"}
 
@@ -111,8 +112,10 @@ def study(
                 "ece": 0.05,
             }
             accuracies.append(row)
+    scores = _tidy(scores, ids)
     return Frames(
-        scores=_tidy(scores, ids),
+        scores=scores,
+        reliability=repeated(scores, ids[:4], NOISE),
         predictions=pd.concat(predictions, ignore_index=True),
         accuracy=pd.DataFrame(accuracies),
         skipped=pd.DataFrame(
@@ -138,6 +141,16 @@ def study(
 
 def _label(name: str) -> str:
     return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def repeated(scores: pd.DataFrame, ids: list[str], noise: dict[str, float], seed: int = 0) -> pd.DataFrame:
+    """Return a second seed's scores of some images: each seed moves a score by noise of this standard deviation."""
+    random = np.random.default_rng(seed)
+    table = scores[scores["image"].isin(ids)][["model", "method", "metric", "image", "value"]].reset_index(drop=True)
+    spread = table["method"].map(noise).fillna(0.0).to_numpy()
+    correlation = np.where(spread == 0, 1.0, np.exp(-5 * spread) + 0.02 * random.normal(size=len(table)))
+    table["second"] = table["value"] + np.sqrt(2) * spread * random.normal(size=len(table))
+    return table.assign(correlation=correlation, same=spread == 0)
 
 
 def _tidy(scores: list[tuple], ids: list[str]) -> pd.DataFrame:
@@ -166,7 +179,7 @@ def _models(architectures: tuple[str, ...]) -> pd.DataFrame:
 
 def write(frames: Frames, folder: Path, side: int = 16) -> Path:
     """Write frames as a study's results folder, with made-up maps."""
-    for name in ("scores", "predictions", "accuracy"):
+    for name in ("scores", "reliability", "predictions", "accuracy"):
         write_table(folder / f"{name}.parquet", getattr(frames, name))
     write_table(folder / "skipped.csv", frames.skipped)
     random = torch.Generator().manual_seed(0)
@@ -180,6 +193,6 @@ def write(frames: Frames, folder: Path, side: int = 16) -> Path:
 
 def only(frames: Frames, models: list[str]) -> Frames:
     """Keep some models of a study."""
-    tables = {name: getattr(frames, name) for name in ("scores", "predictions", "accuracy")}
+    tables = {name: getattr(frames, name) for name in ("scores", "reliability", "predictions", "accuracy")}
     kept = {name: table[table["model"].isin(models)].reset_index(drop=True) for name, table in tables.items()}
     return dataclasses.replace(frames, **kept, models=frames.models.loc[models])

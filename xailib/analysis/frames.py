@@ -1,6 +1,6 @@
 """The tidy frames of one study, with the facts of its models, methods and metrics beside them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +8,8 @@ import pandas as pd
 from xailib import registry
 from xailib.errors import InputError
 from xailib.results import read_table
+
+RELIABILITY = ("model", "method", "metric", "image", "value", "second", "correlation", "same")
 
 
 @dataclass(frozen=True, eq=False)  # one study, one identity: what is computed from it can be kept
@@ -20,6 +22,8 @@ class Frames:
             (`maps`: the images with maps; `accuracy`: the larger sample).
         accuracy: model, shift, n, accuracy [0, 1], mean_confidence [0, 1], ece.
         skipped: pairs that are not in the grid, with the reason.
+        reliability: model, method, metric, image, value, second (the score of the same image's map under another seed),
+            correlation (Spearman's, of the two maps), same (they are equal); empty where it was not measured.
         models: indexed by model: label, architecture, training_algorithm.
         methods: indexed by method: label, family, function (what it is registered as; an id may be another setting).
         metrics: indexed by metric: label, better (higher or lower), low, high, function.
@@ -32,6 +36,7 @@ class Frames:
     models: pd.DataFrame
     methods: pd.DataFrame
     metrics: pd.DataFrame
+    reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RELIABILITY)))
 
     def architecture_label(self, architecture: str) -> str:
         """Return an architecture's name for readers: the label of its first (vanilla) network."""
@@ -92,6 +97,8 @@ def read_frames(results_dir: str | Path) -> Frames:
     tables = {name: _plain(folder / f"{name}.parquet") for name in ("scores", "predictions", "accuracy")}
     skipped = folder / "skipped.csv"
     tables["skipped"] = pd.read_csv(skipped) if skipped.exists() and skipped.stat().st_size > 1 else pd.DataFrame()
+    repeated = folder / "reliability.parquet"  # studies of earlier versions have none
+    tables |= {"reliability": _plain(repeated)} if repeated.exists() else {}
     present = {name: tables["scores"][name].unique().tolist() for name in ("model", "method", "metric")}
     return Frames(
         **tables,

@@ -79,6 +79,7 @@ def pointing_game(
     label="WSL localisation",
     columns=("iou", "threshold", "max_box_acc"),
     nan=f"{NAN}; value, iou and threshold also where the other half holds nothing to tune on",
+    together=True,
     paper="Choe et al. 2020, Evaluating WSOL Methods Right, arXiv 2001.07437, equation 3 (MaxBoxAcc)",
 )
 def localisation(

@@ -3,6 +3,7 @@
 from xailib.plots.charts import method_ranks, robust_differences
 from xailib.plots.maps import curves, map_grid, overlay, show_maps
 from xailib.plots.networks import confidence_histograms, correlation_matrix, scatter
+from xailib.plots.reliability import reliability
 from xailib.plots.roar import roar_blurred, roar_curves, roar_retraining
 from xailib.plots.roar_checks import roar_area, roar_examples, roar_leak
 from xailib.plots.roar_toy import toy_curves
@@ -16,6 +17,7 @@ __all__ = [
     "map_grid",
     "method_ranks",
     "overlay",
+    "reliability",
     "roar_area",
     "roar_blurred",
     "roar_curves",

@@ -1,0 +1,155 @@
+"""Attribution methods and metrics against every package that has them, at equal work.  python benchmarks/race.py --help
+
+Two networks: ResNet in miniature at 64 px with its shipped weights, and ResNet-50 at 224 px with random ones. A row is
+one task and one peer; `ratio` is the peer's time over ours, the median of rounds in which all take turns, so above 1
+ours is faster. `parity`: the lowest correlation of a map with ours, or for scores one minus the largest difference;
+`same` says where both define the very same numbers, elsewhere other random draws keep them apart. Peers get a frozen
+copy of the same network in the same memory layout.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peers import Peer, Seat, present
+from peers.metrics import tolerance
+from timing import arguments, load, picture, race, report
+from torch import Tensor
+
+import xailib as xai
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is raced.
+
+    Attributes:
+        name: of our method or metric; deletion and insertion at once are `deletion_insertion`.
+        unit: what is counted, the option's name.
+        counts: how many at 64 px and at 224 px (fewer than the papers', the same for all).
+        images: how many at 64 px and at 224 px.
+    """
+
+    name: str
+    unit: str
+    counts: tuple[int, int]
+    images: tuple[int, int] = (4, 2)
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+METHODS = [
+    Task("gradient", "", (1, 1), (8, 2)),
+    Task("guided_backprop", "", (1, 1), (8, 2)),
+    Task("integrated_gradients", "steps", (50, 6)),
+    Task("shap", "samples", (50, 6)),
+    Task("cam", "", (1, 1), (8, 2)),
+    Task("gradcam", "", (1, 1), (8, 2)),
+    Task("extremal_perturbation", "steps", (16, 3)),
+    Task("meaningful_perturbation", "steps", (16, 6), options=(("init", "ones"),)),
+    Task("rise", "masks", (256, 16)),
+    Task("lime", "samples", (256, 16)),
+    Task("kernel_shap", "samples", (256, 16)),
+]
+# Pictograms can be divided by 16 steps, photographs by 14, as whole pixels; ties are resolved alike.
+METRICS = [
+    Task("pointing_game", "", (1, 1), (64, 16)),
+    Task("pointing_game_exact", "", (1, 1), (64, 16)),
+    Task("localisation", "thresholds", (100, 100), (32, 8)),
+    Task("deletion", "steps", (16, 14), (8, 2), (("ties", "stable"),)),
+    Task("insertion", "steps", (16, 14), (8, 2), (("ties", "stable"),)),
+    Task("deletion_insertion", "steps", (16, 14), (8, 2), (("ties", "stable"), ("substrate", "mean"))),
+]
+LABELS = {"rise": "RISE", "lime": "LIME", "kernel_shap": "KernelSHAP", "shap": "SHAP", "cam": "CAM", "gradcam": "GradCAM",
+          "deletion_insertion": "Deletion + insertion"}  # fmt: skip
+
+
+def main() -> None:
+    chosen = arguments(__doc__, quick=False)
+    models = [chosen.model] if chosen.quick else [chosen.model, "resnet50_vanilla"]
+    peers, rows = present([task.name for task in [*METHODS, *METRICS]]), []
+    for size, model in enumerate(models):
+        for task in [*METHODS, *METRICS]:
+            rows += compete(task, size, peers[task.name], argparse.Namespace(**{**vars(chosen), "model": model}))
+    frame = report("race", rows, chosen)
+    frame["label"] = frame["task"].map(label) + "  ·  " + frame["peer"]
+    frame["panel"] = frame["model"] + " at " + frame["side"].astype(str) + " px"
+    title = f"Equal work, {frame['rounds'].min()}-{frame['rounds'].max()} rounds in turn: median, lowest to highest"
+    picture.save("race", frame.assign(bound=False), chosen, title)
+
+
+def compete(task: Task, size: int, peers: list[Peer], chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row a peer."""
+    count, images = (8, 2) if chosen.quick else (task.counts[size], task.images[size])
+    seat = Seat(*load(chosen, images))
+    ours, theirs = contestants(task, count, seat, peers)
+    made, timed = race(ours, theirs, chosen, least=0 if chosen.quick else 0.1)
+    facts = {
+        "task": task.name, "model": chosen.model, "side": seat.side,
+        "work": f"{len(seat.images)} images" + (f" x {count} {task.unit}" if task.unit else ""),
+    }  # fmt: skip
+    rows = [
+        {
+            **facts,
+            "peer": one.label,
+            "same": one.same,
+            "parity": parity(made["xailib"], made[one.label]),
+            **timed[one.label],
+        }
+        for one in peers
+    ]
+    for row in rows:
+        print(f"{row['model']} {task.name} {row['peer']}: {row['ratio']:.2f}", flush=True)
+    return rows
+
+
+def contestants(
+    task: Task, count: int, seat: Seat, peers: list[Peer]
+) -> tuple[Callable[[], Tensor], dict[str, Callable[[], Tensor]]]:
+    """Ours and the peers' runs of a task, ready to be called."""
+    options = {**dict(task.options), **({task.unit: count} if task.unit else {})}
+    if task in METHODS:
+
+        def ours() -> Tensor:
+            return xai.attribute(task.name, seat.model, seat.images.pixels, seat.images.labels, **options)
+
+        return ours, {one.label: lambda run=one.run: run(seat, count, 0) for one in peers}
+    maps = xai.attribute("cam", seat.model, seat.images.pixels, seat.images.labels)
+
+    def score(name: str, column: str = "value", **more: Any) -> Tensor:
+        frame = xai.evaluate(name, maps, seat.model, seat.images, **options, **more)
+        return torch.from_numpy(frame[column].to_numpy())
+
+    margin = tolerance(seat.side) * 224 / seat.side
+    runs: dict[str, Callable[[], Tensor]] = {
+        "pointing_game": lambda: score("pointing_game", truth="mask", tolerance=margin),
+        "pointing_game_exact": lambda: score("pointing_game", truth="mask", tolerance=0.0, strict=False),
+        "localisation": lambda: score("localisation", "max_box_acc", largest_by="contour"),
+        "deletion_insertion": lambda: torch.stack([score("deletion"), score("insertion")]),
+    }
+    ours = runs.get(task.name, lambda: score(task.name))
+    return ours, {one.label: lambda run=one.run: run(seat, maps, count) for one in peers}
+
+
+def parity(ours: Tensor, theirs: Tensor) -> float:
+    """How well a peer's result agrees with ours: 1 where they are equal.
+
+    Of maps `(n, h, w)` the lowest of the images' correlations; of scores one minus the largest difference.
+    """
+    theirs = theirs.detach().cpu().to(ours.dtype)
+    if ours.ndim < 3:
+        return 1 - float((ours - theirs).abs().max())
+    return min(
+        float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+        for a, b in zip(ours.flatten(1), theirs.flatten(1), strict=True)
+    )
+
+
+def label(task: str) -> str:
+    """A task's name for a reader."""
+    return LABELS.get(task, task.replace("_", " ").capitalize())
+
+
+if __name__ == "__main__":
+    main()
