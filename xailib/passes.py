@@ -1,8 +1,12 @@
 """One pass through a network, and what must hold around it: precision, finite answers, copies that nobody waits for."""
 
 import contextlib
+import functools
+import sys
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -14,21 +18,67 @@ if TYPE_CHECKING:
     from xailib.models.model import Model
 
 Output = Literal["logit", "probability"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]
+PRECISIONS = ("auto", "fp32", "bf16")
 
 # Model id -> whether it has answered NaN or infinity, on the device; None outside `doubts_kept`.
 _doubts: ContextVar[dict[str, Tensor] | None] = ContextVar("xailib_doubts", default=None)
 
 
-def network(model: "Model", inputs: Tensor, precision: Precision) -> Tensor:
+def precision_on(device: torch.device, precision: Precision) -> Literal["fp32", "bf16"]:
+    """What `precision` means on a device: `auto` is bf16 where it is computed rather than emulated, else fp32.
+
+    `bf16` where it is emulated stays bf16, and its price is said once.
+    """
+    computed = precision != "fp32" and computes_bf16(device.type)
+    if precision == "bf16" and not computed:
+        _say_price(device.type)
+    return "bf16" if computed or precision == "bf16" else "fp32"
+
+
+@functools.cache
+def computes_bf16(kind: str) -> bool:
+    """Whether devices of a kind ("cpu", "cuda") have instructions for bf16; other kinds of device count as having none."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu":
+        return False
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:  # not Linux
+        return False
+    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # what torch may use can be less than there is
+    return (wide and bool(flags & {"avx512_bf16", "amx_bf16"})) or "bf16" in flags  # "bf16": 64-bit Arm's name
+
+
+@functools.cache  # once a process
+def _say_price(kind: str) -> None:
+    """Say on the error stream how much longer a convolution takes in emulated bf16 than in fp32."""
+    weight, pixels = torch.rand(64, 64, 3, 3, device=kind), torch.rand(16, 64, 32, 32, device=kind)
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        one, two = pixels.to(dtype), weight.to(dtype)
+        torch.conv2d(one, two)
+        runs = []
+        for _ in range(3):
+            began = time.perf_counter()
+            torch.conv2d(one, two).sum().item()  # a device is waited for
+            runs.append(time.perf_counter() - began)
+        seconds[dtype] = min(runs)
+    factor = seconds[torch.bfloat16] / seconds[torch.float32]
+    sentence = f"this {kind.upper()} emulates bf16: a convolution takes {factor:.1f} times as long as in fp32"
+    print(f"precision: {sentence}; precision: auto takes the faster", file=sys.stderr)
+
+
+def network(model: "Model", inputs: Tensor, precision: Literal["fp32", "bf16"]) -> Tensor:
     """Logits `(b, classes)`, float32, of one pass in the given precision."""
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    inputs = inputs.contiguous(memory_format=model.layout)
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
         return model(inputs).float()
 
 
 def answer(
-    model: "Model", output: Output, precision: Precision, inputs: Tensor, targets: Tensor
+    model: "Model", output: Output, precision: Literal["fp32", "bf16"], inputs: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The target's logit or probability `(b,)`, and whether any logit is NaN or infinite, bool `()`."""
     logits = network(model, inputs, precision)

@@ -9,7 +9,7 @@ from typing import Any
 from xailib.cost import Cost
 from xailib.errors import InputError
 from xailib.fixed_shape import MODES, Mode
-from xailib.passes import Precision, without_tf32
+from xailib.passes import PRECISIONS, Precision, without_tf32
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Settings:
     batch_size: int = 128
     precision: Precision = "fp32"
     progress: bool = False
-    compile: Mode = "none"
+    compile: Mode = "auto"
     cost: Cost = field(default_factory=Cost)
     fitting: dict[tuple[Any, ...], int] = field(default_factory=dict)  # chunks that memory has made smaller
 
@@ -45,8 +45,8 @@ def using(**changes: Any) -> Iterator[Settings]:
     settings = replace(outer, **{**fresh, **{k: v for k, v in changes.items() if v is not None}})
     if settings.batch_size < 1:
         raise InputError(f"batch_size: {settings.batch_size} is not a positive number of images")
-    if settings.precision not in ("fp32", "bf16"):
-        raise InputError(f"precision: '{settings.precision}' is not known; use 'fp32' or 'bf16'")
+    if settings.precision not in PRECISIONS:
+        raise InputError(f"precision: '{settings.precision}' is not known; use {', '.join(PRECISIONS)}")
     if settings.compile not in MODES:
         raise InputError(f"compile: '{settings.compile}' is not known; use {', '.join(MODES)}")
     token = _current.set(settings)

@@ -1,0 +1,113 @@
+"""A private copy of a network that gives the same answers for less: batch norms folded into convolutions, and a layout.
+
+In eval mode a batch norm is a factor and a shift a channel, which the convolution before it can carry itself
+(Jacob et al. 2018, section 3.2). What is behind what is seen by running the network, so any Python module will do.
+"""
+
+import contextlib
+import copy
+import weakref
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from xailib.models.model import Model
+
+TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on two images
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+# Model -> what its copy was made from, and the copy or None. A copy goes with its model.
+_kept: "weakref.WeakKeyDictionary[Model, tuple[Any, Model | None]]" = weakref.WeakKeyDictionary()
+
+
+def folded(model: Model) -> Model:
+    """Return a model of the same answers whose passes cost less, for passes alone; `model` stays as it is.
+
+    The copy is frozen and in eval mode, has the weights of now (it is made anew when a weight or a module has changed),
+    and keeps every module's name, so that `cam_layer` gives the same maps. Answers differ by rounding, up to
+    `TOLERANCE` of the largest logit. `model` itself comes back where a copy would not do the same or cannot be made:
+    hooks on its modules, scripted modules, answers that differ.
+    """
+    modules = list(model.modules())
+    if any(getattr(module, name) for module in modules for name in _HOOKS) or any(
+        isinstance(module, torch.jit.ScriptModule) for module in modules
+    ):
+        return model
+    values = [*model.parameters(), *model.buffers()]
+    state = ([id(module) for module in modules], [(value.data_ptr(), value._version, value.device) for value in values])
+    if _kept.get(model, (None,))[0] != state:
+        _kept[model] = (state, _folded(model))
+    return _kept[model][1] or model
+
+
+def _folded(model: Model) -> Model | None:
+    try:
+        fast = copy.deepcopy(model).eval().requires_grad_(False)
+    except Exception:  # whatever a stranger's module forbids: passes then run on the network as it is
+        return None
+    fast.to(memory_format=model.layout)
+    side = model.input_size
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(model.device, model.mean.dtype)
+    with torch.no_grad(), _quiet(fast), torch.random.fork_rng(devices=[]):
+        before = fast(images)
+        if not isinstance(before, Tensor):
+            return None
+        for convolution, norm in _pairs(fast, images):
+            _fold(fast, convolution, norm)
+        after = fast(images)
+    near = (after - before).abs().max() <= TOLERANCE * before.abs().max().clamp(min=1)
+    return fast if near else None  # also where either holds NaN
+
+
+@contextlib.contextmanager
+def _quiet(model: Model) -> Any:
+    """Remove the hooks that the block has left."""
+    try:
+        yield
+    finally:
+        for module in model.modules():
+            module._forward_hooks.clear()
+
+
+def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
+    """Names of convolutions and of the batch norms that are fed by nothing else, as one pass shows them."""
+    names = {module: name for name, module in model.named_modules()}
+    made: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensors are kept, so that no address is used twice
+    calls: Counter[nn.Module] = Counter()
+    pairs: list[tuple[nn.Module, nn.Module]] = []
+
+    def saw(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        calls[module] += 1
+        if isinstance(module, _CONVOLUTIONS):
+            made[id(output)] = (module, output)
+        elif inputs and id(inputs[0]) in made:
+            pairs.append((made[id(inputs[0])][0], module))
+
+    for module in names:
+        if isinstance(module, (*_CONVOLUTIONS, *_NORMS)):
+            module.register_forward_hook(saw)
+    model(images)
+    fed = Counter(convolution for convolution, _ in pairs)
+    return [
+        (names[convolution], names[norm])
+        for convolution, norm in pairs
+        if calls[convolution] == calls[norm] == fed[convolution] == 1
+        and norm.running_mean is not None
+        and model.cam_layer is not convolution  # whose maps are looked at before they are normed
+    ]
+
+
+def _fold(model: Model, convolution: str, norm: str) -> None:
+    conv, bn = model.get_submodule(convolution), model.get_submodule(norm)
+    conv.weight, conv.bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
+    )
+    conv.weight.requires_grad_(False)
+    conv.bias.requires_grad_(False)
+    parent, _, name = norm.rpartition(".")
+    setattr(model.get_submodule(parent), name, nn.Identity())
