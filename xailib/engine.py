@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from xailib.models.model import Model
 
 __all__ = [
-    "Cost", "Output", "Settings", "backward", "chunked", "gradient_of", "gradients", "logits", "scores", "target_output",
-    "using",
+    "Cost", "Output", "Settings", "all_logits", "backward", "chunked", "gradient_of", "gradients", "logits", "scores",
+    "target_output", "using",
 ]  # fmt: skip
 
 # (image indices (b,), sample indices (b,)) -> pixels (b, 3, h, w) in [0, 1]
@@ -86,6 +86,17 @@ def target_output(model: "Model", inputs: Tensor, targets: Tensor, output: Outpu
     return _pass(model, functools.partial(answer, model, output, current().precision), inputs, targets)
 
 
+def all_logits(model: "Model", inputs: Tensor) -> Tensor:
+    """One differentiable pass: logits `(b, classes)` for inputs `(b, 3, h, w)`; raises as `target_output` does."""
+    precision = current().precision
+
+    def forward(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        result = network(model, inputs, precision)
+        return result, ~torch.isfinite(result.detach()).all()
+
+    return _pass(model, forward, inputs)
+
+
 def backward(outputs: Tensor, inputs: Tensor | list[Tensor]) -> tuple[Tensor, ...]:
     """Gradients of the summed `outputs` `(b,)` with respect to `inputs`, counted and timed as a network pass."""
     settings = current()
@@ -122,15 +133,10 @@ def gradient_of(model: "Model", output: Output = "logit") -> Callable[[Tensor, T
 
 def logits(model: "Model", pixels: Tensor) -> Tensor:
     """Logits `(n, classes)`, float32 on the CPU, for pixels `(n, 3, h, w)`."""
-    precision = current().precision
-
-    def forward(inputs: Tensor) -> tuple[Tensor, Tensor]:
-        result = network(model, inputs, precision)
-        return result, ~torch.isfinite(result).all()
 
     @torch.inference_mode()
     def work(part: slice) -> Tensor:
-        return _pass(model, forward, sent(pixels[part], model.device))
+        return all_logits(model, sent(pixels[part], model.device))
 
     return torch.cat(chunked(len(pixels), work, description=f"{model.id} forward")).cpu()
 

@@ -15,7 +15,7 @@ import xailib as xai
 import xailib.models.architectures  # fills the registry
 from xailib import engine, registry
 from xailib.attribution.guided_backprop import guided_backprop_channels
-from xailib.attribution.relus import GuidedRelus
+from xailib.attribution.relus import guide
 from xailib.models.model import Model
 
 RELUS = {"mini_alexnet": 7, "mini_googlenet": 31, "mini_resnet": 13, "mini_densenet": 28, "mini_mobilenet_v2": 13}
@@ -98,18 +98,15 @@ def test_miniatures_equal_an_independent_reference(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", RELUS)
-def test_every_relu_that_is_executed_is_replaced(name):
+def test_every_relu_that_is_executed_is_guided(name):
     model, pixels = miniature(name), torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
     with Executed() as executed:
-        plain = model(pixels)
-    with GuidedRelus() as relus:
-        guided = model(pixels)
+        plain = model(pixels.requires_grad_())
+    guided, missed = guide(model(pixels))
     found = sum(executed.count[operator] for operator in ("relu", "hardtanh", "threshold", "clamp_min", "clamp"))
-    assert relus.replaced == found == RELUS[name] and not relus.missed
-    assert_close(guided, plain)
-    with Executed() as after:
-        model(pixels)
-    assert after.count == executed.count, "outside the block nothing is replaced"
+    assert guided == found == RELUS[name] and not missed
+    (gradient,) = torch.autograd.grad(model(pixels).sum(), pixels)
+    assert torch.equal(gradient, torch.autograd.grad(plain.sum(), pixels)[0]), "no other pass is guided"
 
 
 @pytest.mark.filterwarnings("ignore:Setting backward hooks")
@@ -141,7 +138,6 @@ SPELLINGS = {
     "clamp positional": lambda x: torch.clamp(x, 0), "clamp_": lambda x: x.clamp_(0.0), "clip": lambda x: x.clip(min=0),
     "clamp_min": lambda x: torch.clamp_min(x, 0), "clamp_min_": lambda x: x.clamp_min_(min=0),
     "named input": lambda x: torch.relu(input=x),
-    "view in place": lambda x: functional.relu(x.flatten(1), inplace=True).view_as(x),
 }  # fmt: skip
 SIXES = {
     "module": nn.ReLU6(), "module in place": nn.ReLU6(inplace=True), "functional": functional.relu6,
@@ -158,9 +154,8 @@ SIXES = {
 def test_every_way_to_write_a_relu(relu, ceiling):
     inputs = torch.tensor([[-1.0, 0.0, 2.0, 3.0, 6.0, 7.0]], requires_grad=True)
     values = inputs * 1  # a leaf cannot be changed in place
-    with GuidedRelus() as relus:
-        outputs = relu(values)
-    assert torch.equal(outputs, inputs.detach().clamp(0, ceiling)) and relus.replaced == 1 and not relus.missed
+    outputs = relu(values)
+    assert torch.equal(outputs, inputs.detach().clamp(0, ceiling)) and guide(outputs) == (1, {})
     gradient = torch.autograd.grad(outputs, inputs, torch.tensor([[5.0, 5.0, 5.0, -5.0, 5.0, 5.0]]))[0]
     above = 0.0 if ceiling else 5.0
     assert gradient.tolist() == [[0.0, 0.0, 5.0, 0.0, above, above]]
@@ -170,17 +165,15 @@ def test_in_place_relus_stay_in_place():
     """A network may read the changed input: as a residual, say."""
     values = torch.tensor([-1.0, 2.0], requires_grad=True)
     hidden = values * 1
-    with GuidedRelus():
-        outputs = functional.relu(hidden, inplace=True) + hidden
+    outputs = functional.relu(hidden, inplace=True) + hidden
+    guide(outputs)
     assert outputs.tolist() == [0.0, 4.0]
     assert torch.autograd.grad(outputs.sum(), values)[0].tolist() == [0.0, 2.0]
 
 
 def test_a_reused_module_counts_each_time():
     relu = nn.ReLU()
-    with GuidedRelus() as relus:
-        relu(relu(torch.rand(3)))
-    assert relus.replaced == 2
+    assert guide(relu(relu(torch.rand(3, requires_grad=True)))) == (2, {})
 
 
 REFUSED = {
@@ -206,9 +199,6 @@ def test_relus_that_cannot_be_caught_are_refused(make_model, make_cnn, pixels, t
     network[7] = torch.jit.script(nn.ReLU())
     with pytest.raises(xai.InputError, match=r"model 'toy' runs the scripted module 'network\.7'"):
         xai.attribute("guided_backprop", make_model(network), pixels, targets)
-    with GuidedRelus() as relus:
-        network[5:](torch.zeros(1, 16, 12, 10))
-    assert relus.replaced == 1 and relus.missed == {"relu": 1}, "the watch below autograd sees it all the same"
 
 
 def test_a_network_without_relus_is_refused(linear, squares, pixels, targets):
@@ -217,11 +207,51 @@ def test_a_network_without_relus_is_refused(linear, squares, pixels, targets):
             xai.attribute("guided_backprop", model, pixels, targets)
 
 
-def test_a_refusal_leaves_no_mode_behind(linear, pixels, targets):
-    with pytest.raises(xai.InputError):
-        xai.attribute("guided_backprop", linear, pixels, targets)
-    values = torch.tensor([1.0], requires_grad=True)
-    assert torch.autograd.grad(functional.relu(values), values, torch.tensor([-1.0]))[0].item() == -1.0
+def relu_on_a_view(maps):
+    channels = maps.flatten(2)[:, ::2]
+    functional.relu(channels, inplace=True)
+    return maps
+
+
+class Custom(torch.autograd.Function):
+    """A sigmoid that autograd cannot look into."""
+
+    @staticmethod
+    def forward(context, values):
+        context.save_for_backward(values.sigmoid())
+        return values.sigmoid()
+
+    @staticmethod
+    def backward(context, gradient):
+        (values,) = context.saved_tensors
+        return gradient * values * (1 - values)
+
+
+class Apply(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, inputs):
+        return self.function(inputs)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (relu_on_a_view, "copy_slices"),
+        (Custom.apply, "custom"),
+        (lambda maps: torch.utils.checkpoint.checkpoint(functional.relu, maps, use_reentrant=True), "checkpoint_function"),
+        (lambda maps: maps.clamp(min=torch.zeros(1)), "clamp"),
+        (lambda maps: maps.clamp(max=6), "clamp"),
+    ],
+)
+def test_what_the_graph_does_not_show_is_refused(function, name, make_model, make_cnn, pixels, targets):
+    """A ReLU may be in there, which nobody would guide."""
+    network = make_cnn(inplace=False)
+    network[7] = Apply(function)
+    with pytest.raises(xai.InputError, match=rf"model 'toy' executes '{name}' \(1x\), which has no guided gradient"):
+        xai.attribute("guided_backprop", make_model(network), pixels, targets)
 
 
 def test_passes_are_counted_and_precision_is_exact(cnn, pixels, targets):

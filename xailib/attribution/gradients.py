@@ -4,6 +4,7 @@ They run in fp32 whatever the engine's precision: bf16 shifts the ranks of pixel
 the exact ones on a robust network), which metrics are made of.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -53,21 +54,26 @@ def exact_gradients(*arguments: Any) -> None:
         engine.gradients(*arguments)
 
 
+def pixel_gradients(pixels: Tensor, forward: Callable[[Tensor, slice], Tensor], description: str) -> Tensor:
+    """Gradients `(n, 3, h, w)` of `forward(inputs, part)`, an output for each of `inputs` = `pixels[part]`, in fp32."""
+
+    def work(part: slice) -> Tensor:
+        inputs = pixels[part].detach().requires_grad_()
+        return engine.backward(forward(inputs, part), inputs)[0]
+
+    with engine.using(precision="fp32"), torch.enable_grad():
+        return torch.cat(engine.chunked(len(pixels), work, description=description))
+
+
 def gradient_channels(
     model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, output: engine.Output = "logit"
 ) -> Tensor:
     """`gradient` before its pooling: `(n, 3, h, w)`, signed."""
-    sums = ImageSums(pixels)
-    exact_gradients(
-        model,
-        targets,
-        1,
-        lambda images, _: pixels[images],
-        lambda rows, images, _samples, _inputs, gradients: sums.add(rows, images, gradients),
-        output,
-        "gradient",
-    )
-    return sums.total
+
+    def forward(inputs: Tensor, part: slice) -> Tensor:
+        return engine.target_output(model, inputs, targets[part], output)
+
+    return pixel_gradients(pixels, forward, "gradient")
 
 
 @method(
@@ -155,17 +161,22 @@ def _path_gradients(
     model: Model, pixels: Tensor, targets: Tensor, start: Tensor, alphas: Tensor, weights: Tensor, output: engine.Output
 ) -> Tensor:
     """Weighted mean gradient `(n, 3, h, w)` at the points `start + alpha (pixels - start)`."""
-    sums = ImageSums(pixels)
-    exact_gradients(
-        model,
-        targets,
-        len(alphas),
-        lambda images, steps: torch.lerp(start[images], pixels[images], alphas[steps]),
-        lambda rows, images, steps, _inputs, gradients: sums.add(rows, images, gradients * weights[steps]),
-        output,
-        "integrated_gradients",
-    )
-    return sums.total
+    steps, total = len(alphas), torch.zeros_like(pixels)
+
+    def work(part: slice) -> None:
+        images = range(part.start // steps, (part.stop - 1) // steps + 1)
+        places = [slice(max(part.start - i * steps, 0), min(part.stop - i * steps, steps)) for i in images]
+        lines = [torch.lerp(start[i], pixels[i], alphas[place]) for i, place in zip(images, places, strict=True)]
+        inputs = torch.cat(lines).requires_grad_()
+        classes = targets[torch.arange(part.start, part.stop, device=targets.device) // steps]
+        (gradient,) = engine.backward(engine.target_output(model, inputs, classes, output), inputs)
+        slopes = zip(places, gradient.split([len(line) for line in lines]), strict=True)
+        sums = torch.stack([(weights[place] * slope).sum(0) for place, slope in slopes])
+        total[images.start : images.stop] += sums
+
+    with engine.using(precision="fp32"), torch.enable_grad():
+        engine.chunked(len(pixels) * steps, work, description="integrated_gradients")
+    return total
 
 
 def positive(name: str, **counts: int) -> None:

@@ -1,72 +1,50 @@
 """Guided Backprop: the gradient with every ReLU letting only positive gradients through."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.attribution.gradients import ImageSums, Pooling, exact_gradients, pool_channels
-from xailib.attribution.relus import GuidedRelus
+from xailib.attribution.gradients import Pooling, pixel_gradients, pool_channels
+from xailib.attribution.relus import guide
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
-
-
-class Guided:
-    """A model whose passes are guided; the model itself is not changed.
-
-    Raises:
-        InputError: at the start, the network holds a scripted module, whose operations cannot be caught; in a pass, it
-            executes an activation other than a ReLU, or no ReLU at all. Its guided gradient would be wrong, or the
-            plain one.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        for name, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                raise InputError(
-                    f"method 'guided_backprop': model '{model.id}' runs the scripted module '{name}', whose operations "
-                    "cannot be guided; it needs a network of Python modules"
-                )
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Return logits `(b, classes)` for pixels `(b, 3, h, w)`; their gradient is guided."""
-        with GuidedRelus() as relus:
-            logits = self.model(pixels)
-        if relus.missed:
-            found = " and ".join(f"'{name}' ({count}x)" for name, count in sorted(relus.missed.items()))
-            raise InputError(
-                f"method 'guided_backprop': model '{self.model.id}' executes {found}, which has no guided gradient; it "
-                "needs a network whose activations are all ReLU or ReLU6"
-            )
-        if not relus.replaced:
-            raise InputError(
-                f"method 'guided_backprop': model '{self.model.id}' executes no ReLU, so there is nothing to guide; "
-                "method 'gradient' is what it would give"
-            )
-        return logits
 
 
 def guided_backprop_channels(
     model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, output: engine.Output = "logit"
 ) -> Tensor:
     """`guided_backprop` before its pooling: `(n, 3, h, w)`, signed."""
-    sums = ImageSums(pixels)
-    exact_gradients(
-        Guided(model),
-        targets,
-        1,
-        lambda images, _: pixels[images],
-        lambda rows, images, _samples, _inputs, gradients: sums.add(rows, images, gradients),
-        output,
-        "guided_backprop",
-    )
-    return sums.total
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InputError(
+                f"method 'guided_backprop': model '{model.id}' runs the scripted module '{name}', whose operations "
+                "cannot be guided; it needs a network of Python modules"
+            )
+
+    def forward(inputs: Tensor, part: slice) -> Tensor:
+        logits = engine.all_logits(model, inputs)
+        _guided(model, logits)
+        outputs = logits.softmax(dim=1) if output == "probability" else logits
+        return outputs.gather(1, targets[part, None])
+
+    return pixel_gradients(pixels, forward, "guided_backprop")
+
+
+def _guided(model: Model, logits: Tensor) -> None:
+    """Guide the pass that gave `logits`, or refuse a network whose guided gradient would be wrong, or the plain one."""
+    guided, missed = guide(logits)
+    if missed:
+        found = " and ".join(f"'{name}' ({count}x)" for name, count in sorted(missed.items()))
+        raise InputError(
+            f"method 'guided_backprop': model '{model.id}' executes {found}, which has no guided gradient; it needs a "
+            "network whose activations are all ReLU or ReLU6"
+        )
+    if not guided:
+        raise InputError(
+            f"method 'guided_backprop': model '{model.id}' executes no ReLU, so there is nothing to guide; method "
+            "'gradient' is what it would give"
+        )
 
 
 @method(

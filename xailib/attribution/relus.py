@@ -1,169 +1,92 @@
-"""Guided ReLUs: replace every ReLU that a network executes, as an operation rather than as a module.
+"""Guided ReLUs: let every ReLU of a pass give back positive gradients only, wherever it is written.
 
 Hooks on `nn.ReLU` modules miss functional calls (torchvision's GoogLeNet and DenseNet) and ReLU6 (MobileNet) and then
-silently give the plain gradient. Here the operations themselves are caught while the network runs, and a second watch
-below autograd sees what was really executed, so that nothing slips through unnoticed.
+silently give the plain gradient. Here the graph that autograd recorded is read: a gradient passes through its nodes
+and through nothing else, so every ReLU is found, and so is every activation that is none.
 """
 
+import functools
+import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
-# Activations, by the operator that is executed, for which no guided gradient is defined. Everything with `relu` in its
-# name (leaky_relu, prelu, fused convolutions...) counts too, where it was not replaced.
+# Activations, by the operator whose node it is, for which no guided gradient is defined. Everything with `relu` in its
+# name (leaky_relu, prelu...) counts too, and so does what hides its work: custom functions (among them
+# reentrant checkpoints and what torch.compile makes), and a change of a part of a tensor in place (copy_slices).
 UNTREATED = frozenset(
     {
-        *("celu", "clamp", "clamp_max", "clamp_min", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish"),
-        *("hardtanh", "log_sigmoid_forward", "maximum", "minimum", "mish", "selu", "sigmoid", "silu", "softplus"),
-        *("softshrink", "tanh", "threshold", "_softmax", "_log_softmax"),
+        *("celu", "clamp", "clamp_max", "clamp_min", "copy_slices", "elu", "gelu", "glu", "hardshrink", "hardsigmoid"),
+        *("hardswish", "hardtanh", "log_sigmoid", "log_softmax", "maximum", "minimum", "mish", "selu", "sigmoid"),
+        *("silu", "softmax", "softplus", "softshrink", "tanh", "threshold"),
     }
 )
 
 
-class Relu(NamedTuple):
-    """A call that is a ReLU: `values` cut to [0, `ceiling`], in place or not."""
+def guide(outputs: Tensor) -> tuple[int, Counter[str]]:
+    """Make the backward pass from `outputs` a guided one (Springenberg et al. 2015).
 
-    values: Tensor
-    ceiling: float | None
-    inplace: bool
+    Each ReLU, cut at a ceiling or not, then passes on what is positive of a gradient, where it was on its slope.
 
-
-class GuidedRelu(torch.autograd.Function):
-    """ReLU whose gradient passes where the forward passed and the gradient is positive (Springenberg et al. 2015)."""
-
-    @staticmethod
-    def forward(context: Any, values: Tensor, ceiling: float | None, inplace: bool) -> Tensor:
-        """Cut `values` to [0, ceiling]."""
-        if inplace:
-            context.mark_dirty(values)
-        result = (torch.clamp_ if inplace else torch.clamp)(values, 0, ceiling)
-        context.save_for_backward(result)
-        context.ceiling = ceiling
-        return result
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        """Pass positive gradients of units that are neither off nor (ReLU6) saturated."""
-        (result,) = context.saved_tensors
-        if context.ceiling is None:
-            passed = torch.ops.aten.threshold_backward(gradient, result, 0)
-        else:
-            passed = torch.ops.aten.hardtanh_backward(gradient, result, 0, context.ceiling)
-        return passed.clamp_(min=0), None, None
-
-
-class GuidedRelus(TorchFunctionMode):
-    """Replace the ReLUs of the block by guided ones.
-
-    Attributes:
-        replaced: how many calls were replaced.
-        missed: the activations that were executed and not replaced, by operator.
+    Returns:
+        How many ReLUs are guided, and by name the activations that are not as they are no ReLUs.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.replaced = 0
-        self.missed: Counter[str] = Counter()
-        self._watch = _Watch(self.missed)
-
-    def __enter__(self) -> "GuidedRelus":
-        self._watch.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *failure: Any) -> None:
-        super().__exit__(*failure)
-        self._watch.__exit__(*failure)
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one torch function, guided where it is a ReLU."""
-        kwargs = kwargs or {}
-        call = recognise(function, args, kwargs)
-        if call is None:
-            return function(*args, **kwargs)
-        self.replaced += 1
-        self._watch.paused = True
-        try:
-            # A view cannot be changed in place by a custom function; copying the result into it comes to the same.
-            if call.inplace and call.values._is_view():
-                return call.values.copy_(GuidedRelu.apply(call.values, call.ceiling, False))
-            return GuidedRelu.apply(*call)
-        finally:
-            self._watch.paused = False
+    guided, missed = 0, Counter[str]()
+    for node in _nodes(outputs):
+        operator = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(node).__name__.split("Backward")[0]).lower()
+        bounds = _bounds(operator, node)
+        if bounds is not None and bounds[0] == 0 and (bounds[1] is None or bounds[1] > 0):
+            node.register_hook(functools.partial(_positive, _slope(node, bounds[1]) if "clamp" in operator else None))
+            guided += 1
+        elif operator in UNTREATED or "relu" in operator or _is_closed(node):
+            missed[operator] += 1
+    return guided, missed
 
 
-class _Watch(TorchDispatchMode):
-    """Count the activations among the operators that are executed, below autograd and whoever calls them."""
-
-    def __init__(self, missed: Counter[str]) -> None:
-        super().__init__()
-        self.missed, self.paused = missed, False
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not self.paused:
-            name = function.overloadpacket.__name__.removesuffix("_")
-            if name in UNTREATED or "relu" in name:
-                self.missed[name] += 1
-        return function(*args, **(kwargs or {}))
+def _is_closed(node: Any) -> bool:
+    """Whether a node is a function of its own making, in Python or in C++, which may hold any activation."""
+    return isinstance(node, torch.autograd.function.BackwardCFunction) or "::" in type(node).__name__
 
 
-def recognise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Relu | None:
-    """Return the ReLU that a call of a torch function is, or None."""
-    reading = _READINGS.get(function)
-    if reading is None:
-        return None
-    values, floor, ceiling, inplace = reading(*args, **kwargs)
-    numbers = isinstance(floor, int | float) and isinstance(ceiling, int | float | None)
-    return Relu(values, ceiling, inplace) if numbers and floor == 0 and (ceiling is None or ceiling > 0) else None
+def _nodes(outputs: Tensor) -> Iterator[Any]:
+    """Yield every node of the graph behind `outputs` once."""
+    waiting = [outputs.grad_fn]
+    met = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            continue
+        yield node
+        for before, _ in node.next_functions:
+            if before not in met:
+                met.add(before)
+                waiting.append(before)
 
 
-# How to read the arguments of the functions that can be a ReLU: (values, floor, ceiling, in place).
-_Reading = Callable[..., tuple[Tensor, Any, Any, bool]]
+def _bounds(operator: str, node: Any) -> tuple[float, float | None] | None:
+    """Floor and ceiling of an operator that cuts values to a range, or None; bounds that are tensors are no numbers."""
+    if operator == "relu":
+        return 0, None
+    floor, ceiling = {
+        "hardtanh": ("_saved_min_val", "_saved_max_val"), "threshold": ("_saved_threshold", ""),
+        "clamp": ("_saved_min", "_saved_max"), "clamp_min": ("_saved_min", ""),
+    }.get(operator, ("", ""))  # fmt: skip
+    low, high = getattr(node, floor, None), getattr(node, ceiling, None)
+    numbers = isinstance(low, int | float) and isinstance(high, int | float | None)
+    return (low, high) if numbers else None
 
 
-def _relu(input: Tensor, inplace: bool = False) -> tuple[Tensor, Any, Any, bool]:
-    return input, 0, None, inplace
+def _slope(node: Any, ceiling: float | None) -> Tensor:
+    """Where a clamp has slope 1; at its very bounds PyTorch passes gradients through it, but not through a ReLU."""
+    values = node._saved_self
+    return values > 0 if ceiling is None else (values > 0) & (values < ceiling)
 
 
-def _relu6(input: Tensor, inplace: bool = False) -> tuple[Tensor, Any, Any, bool]:
-    return input, 0, 6.0, inplace
-
-
-def _hardtanh(
-    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> tuple[Tensor, Any, Any, bool]:
-    return input, min_val, max_val, inplace
-
-
-def _threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> tuple[Tensor, Any, Any, bool]:
-    return input, threshold if threshold == value else None, None, inplace
-
-
-def _clamp(
-    input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None
-) -> tuple[Tensor, Any, Any, bool]:
-    return input, min if out is None else None, max, False
-
-
-def _in_place(reading: _Reading) -> _Reading:
-    return lambda *args, **kwargs: (*reading(*args, **kwargs)[:3], True)
-
-
-_READINGS: dict[Any, _Reading] = {
-    **dict.fromkeys((functional.relu, torch.relu, Tensor.relu), _relu),
-    **dict.fromkeys((torch.relu_, Tensor.relu_), _in_place(_relu)),
-    functional.relu6: _relu6,
-    functional.hardtanh: _hardtanh,
-    functional.hardtanh_: _in_place(_hardtanh),
-    **dict.fromkeys((functional.threshold, torch.threshold), _threshold),
-    torch.threshold_: _in_place(_threshold),
-    **dict.fromkeys((torch.clamp, torch.clip, torch.clamp_min), _clamp),
-    **dict.fromkeys((Tensor.clamp, Tensor.clip, Tensor.clamp_min), _clamp),
-    **dict.fromkeys((torch.clamp_, torch.clip_, torch.clamp_min_), _in_place(_clamp)),
-    **dict.fromkeys((Tensor.clamp_, Tensor.clip_, Tensor.clamp_min_), _in_place(_clamp)),
-}
+def _positive(slope: Tensor | None, gradients: tuple[Tensor | None, ...], _outer: Any) -> tuple[Tensor | None, ...]:
+    """What is positive of the gradients that a node passes on."""
+    if slope is not None:
+        gradients = tuple(None if one is None else one * slope for one in gradients)
+    return tuple(None if one is None else one.clamp(min=0) for one in gradients)
