@@ -8,7 +8,7 @@ Nothing here waits for the device inside a loop: what must be looked at is looke
 import functools
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,15 +16,15 @@ from torch import Tensor
 from xailib.cost import Cost
 from xailib.errors import InputError
 from xailib.fixed_shape import compiled, replayed
-from xailib.passes import Output, answer, doubt, doubts_kept, network, sent, settle
+from xailib.passes import Output, answer, doubt, doubts_kept, network, precision_on, sent, settle
 from xailib.settings import Settings, current, using
 
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
 __all__ = [
-    "Cost", "Output", "Settings", "all_logits", "backward", "chunked", "gradient_of", "gradients", "logits", "scores",
-    "target_output", "using",
+    "Cost", "Output", "Settings", "all_logits", "backward", "chunked", "gradient_of", "gradients", "logits", "precision_on",
+    "scores", "target_output", "using",
 ]  # fmt: skip
 
 # (image indices (b,), sample indices (b,)) -> pixels (b, 3, h, w) in [0, 1]
@@ -83,12 +83,12 @@ def target_output(model: "Model", inputs: Tensor, targets: Tensor, output: Outpu
 
     Raises `InputError` naming the model when it answers NaN or infinity: at once, or where `chunked` says.
     """
-    return _pass(model, functools.partial(answer, model, output, current().precision), inputs, targets)
+    return _pass(model, functools.partial(answer, model, output, _precision(model)), inputs, targets)
 
 
 def all_logits(model: "Model", inputs: Tensor) -> Tensor:
     """One differentiable pass: logits `(b, classes)` for inputs `(b, 3, h, w)`; raises as `target_output` does."""
-    precision = current().precision
+    precision = _precision(model)
 
     def forward(inputs: Tensor) -> tuple[Tensor, Tensor]:
         result = network(model, inputs, precision)
@@ -102,7 +102,7 @@ def backward(outputs: Tensor, inputs: Tensor | list[Tensor]) -> tuple[Tensor, ..
     settings = current()
     with settings.cost.timed(outputs.device):
         gradients = torch.autograd.grad(outputs.sum(), inputs)
-    settings.cost.count(backward=len(outputs), bf16=settings.precision == "bf16")
+    settings.cost.count(backward=len(outputs), bf16=precision_on(outputs.device, settings.precision) == "bf16")
     return gradients
 
 
@@ -111,8 +111,8 @@ def gradient_of(model: "Model", output: Output = "logit") -> Callable[[Tensor, T
 
     The same as `target_output` and `backward`, and faster by the setting `compile` when shapes stay.
     """
-    settings = current()
-    forward = compiled(functools.partial(answer, model, output, settings.precision), settings.compile, model.device)
+    settings, precision = current(), _precision(model)
+    forward = compiled(model, lambda model: functools.partial(answer, model, output, precision), settings.compile)
 
     def slope(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -125,7 +125,7 @@ def gradient_of(model: "Model", output: Output = "logit") -> Callable[[Tensor, T
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         gradient = _pass(model, run, inputs, targets)
-        settings.cost.count(backward=len(inputs), bf16=settings.precision == "bf16")
+        settings.cost.count(backward=len(inputs), bf16=precision == "bf16")
         return gradient
 
     return step
@@ -154,7 +154,10 @@ def scores(
     `perturbed(images, samples)` gets two index tensors `(b,)` on the model's device and returns pixels `(b, 3, h, w)`.
     """
     settings, targets = current(), targets.to(model.device)
-    forward = compiled(functools.partial(answer, model, output, settings.precision), settings.compile, model.device)
+    forward = compiled(
+        model, lambda model: functools.partial(answer, model, output, _precision(model)), settings.compile,
+        passes=len(targets) * samples,
+    )  # fmt: skip
     forward = replayed(forward, settings.compile, model.device)
 
     @torch.inference_mode()
@@ -199,6 +202,11 @@ def _pass(model: "Model", function: Callable[..., tuple[Tensor, Tensor]], *input
     settings = current()
     with settings.cost.timed(model.device):
         result, bad = function(*inputs)
-    settings.cost.count(forward=len(inputs[0]), bf16=settings.precision == "bf16")
+    settings.cost.count(forward=len(inputs[0]), bf16=_precision(model) == "bf16")
     doubt(model, bad)
     return result
+
+
+def _precision(model: "Model") -> Literal["fp32", "bf16"]:
+    """What the setting `precision` means on the model's device."""
+    return precision_on(model.device, current().precision)

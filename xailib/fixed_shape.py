@@ -1,21 +1,29 @@
-"""Make a function of tensors faster where a loop calls it with the same shapes again and again, on a GPU.
+"""Make a function of tensors faster where a loop calls it with the same shapes again and again.
 
 `compile` hands it to torch.compile; `cuda_graphs` records its kernels once and replays them, which saves the launches
-that small networks and small batches spend their time on.
+that small networks and small batches spend their time on. `auto` compiles on a CPU where a loop is long enough to repay
+it, which is a matter of counts and not of clocks: the same slice runs the same way each time.
 """
 
 import functools
+import os
+import shutil
 import sys
+import weakref
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from xailib.errors import InputError
 
-Mode = Literal["none", "compile", "cuda_graphs"]
-MODES = ("none", "compile", "cuda_graphs")
+if TYPE_CHECKING:
+    from xailib.models.model import Model
+
+Mode = Literal["auto", "none", "compile", "cuda_graphs"]
+MODES = ("auto", "none", "compile", "cuda_graphs")
+WORTH = 1e14  # operations in one loop that repay compiling: some 15 minutes of a core, of which it saves one in five or six
 Function = Callable[..., tuple[Tensor, ...]]
 Prepare = Callable[[Function, tuple[Tensor, ...]], Function]
 
@@ -44,24 +52,81 @@ class FixedShape:
         return self.fast(*inputs)
 
 
-def compiled(function: Function, mode: Mode, device: torch.device) -> Function:
-    """Return `function` through torch.compile where that is the mode; gradients still reach its inputs."""
-    if mode != "compile" or not _on_gpu(mode, device):
-        return function
-    return FixedShape(function, lambda plain, _inputs: torch.compile(plain, dynamic=False))
+def compiled(
+    model: "Model", function: "Callable[[Model], Function]", mode: Mode, passes: int | None = None
+) -> Function:
+    """Return `function(model)`, where the mode says so with the network through torch.compile.
+
+    On a CPU weights are frozen into what is compiled, which gradients cannot pass: there it is for `passes` (how many
+    are to come) without them, and `auto` compiles where they are many. Where no compiler is, or it fails, passes run
+    as they are.
+    """
+    plain = function(model)
+    if model.device.type == "cuda":
+        if mode != "compile":
+            return plain
+        return FixedShape(plain, lambda plain, _inputs: torch.compile(plain, dynamic=False))
+    if mode == "cuda_graphs":
+        _say(f"compile: cuda_graphs is for GPUs; on '{model.device.type}' passes run as they are")
+    if mode not in ("auto", "compile") or passes is None or not _has_compiler():
+        return plain
+    if mode == "auto" and (passes < 1000 or passes * _operations(model) < WORTH):
+        return plain
+    return FixedShape(plain, lambda plain, _inputs: _guarded(function(_frozen(model)), plain))
+
+
+def _frozen(model: "Model") -> "Model":
+    return torch.compile(model, dynamic=False, options={"freezing": True})
+
+
+def _guarded(fast: Function, plain: Function) -> Function:
+    """`fast`, and `plain` from the call on in which `fast` fails: a compiler, a cache folder that is full or read-only."""
+    working = True
+
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+        nonlocal working
+        if working:
+            try:
+                return fast(*inputs)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                working = False
+                _say(f"compile: the compiler failed ({_first_line(error)}); passes run as they are")
+        return plain(*inputs)
+
+    return run
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+
+
+_counted: "weakref.WeakKeyDictionary[Model, int]" = weakref.WeakKeyDictionary()
+
+
+@functools.cache
+def _has_compiler() -> bool:
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "", "g++", "clang++"))
+
+
+def _operations(model: "Model") -> int:
+    """Additions and multiplications of one pass over one image."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = model.input_size
+    if model not in _counted:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, 3, side, side, device=model.device))
+        _counted[model] = counter.get_total_flops()
+    return _counted[model]
 
 
 def replayed(function: Function, mode: Mode, device: torch.device) -> Function:
     """Return `function` as a replayed CUDA graph where that is the mode; its results are detached copies."""
-    if mode != "cuda_graphs" or not _on_gpu(mode, device):
+    if mode != "cuda_graphs" or device.type != "cuda":
         return function
     return FixedShape(function, _capture)
-
-
-def _on_gpu(mode: Mode, device: torch.device) -> bool:
-    if device.type != "cuda":
-        _say(f"compile: {mode} is for GPUs; on '{device.type}' passes run as they are")
-    return device.type == "cuda"
 
 
 @functools.cache  # once a process

@@ -18,6 +18,7 @@ from xailib import engine, registry
 from xailib import options as _options
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
+from xailib.models.folding import folded
 from xailib.models.model import Model
 
 __all__ = ["attribute", "checked", "defaults", "lacking", "list_methods"]
@@ -84,7 +85,7 @@ def attribute(
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):
         pixels = pixels.detach().to(model.device, copy=True)
         labels = labels.to(model.device, copy=True)
-        maps = entry.function(model, pixels, labels, seed=seed, **options)
+        maps = entry.function(folded(model), pixels, labels, seed=seed, **options)
         maps = maps.detach().to("cpu", torch.float32)
     expected = (len(pixels), *pixels.shape[-2:])
     if tuple(maps.shape) != expected:

@@ -50,7 +50,7 @@ def cam(
         return torch.einsum("nc,nchw->nhw", weights[targets[part]], maps), _misfit(head, maps, logits)
 
     found, misfits = zip(*engine.chunked(len(pixels), work, description="cam"), strict=True)
-    if torch.stack(misfits).max() > _TOLERANCE[engine.current().precision]:
+    if torch.stack(misfits).max() > _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
         raise InputError(
             f"model '{model.id}' offers gap_linear_head, but its logits are not linear in the mean of its maps; "
             "correct cam_layer or offers in its record"

@@ -18,6 +18,7 @@ from xailib.attribution.ensembles import Moments, moments, noisy_copies
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.estimator_files import Record
+from xailib.models.folding import folded
 from xailib.models.model import Model
 
 
@@ -85,6 +86,7 @@ def estimate(
     found: dict[str, list[Tensor]] = {record["estimator"]: [] for record in records}
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings) as run:
+        model = folded(model)
         for part in _parts(len(pixels), run, f"{model.id} estimators"):
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)
             for sharing in passes.values():

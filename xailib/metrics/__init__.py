@@ -18,6 +18,7 @@ from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.metrics import localisation, removal
 from xailib.metrics.checks import checked_images, checked_maps, evaluation_mode
+from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.registry import metric as metrics
 
@@ -66,7 +67,7 @@ def evaluate(
     checked_images(images, model)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        frame = entry.function(maps, model, images, **options)
+        frame = entry.function(maps, folded(model), images, **options)
     frame.insert(0, "image", images.ids)
     frame.insert(1, "metric", name)
     return frame[["image", "metric", "value", *entry.columns]]
@@ -94,7 +95,7 @@ def curves(
     checked_images(images, model)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        return removal.CURVES[name](maps, model, images, removal.Removal(**options)).to(torch.float64)
+        return removal.CURVES[name](maps, folded(model), images, removal.Removal(**options)).to(torch.float64)
 
 
 def _register() -> None:

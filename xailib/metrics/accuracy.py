@@ -13,6 +13,7 @@ from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.metrics.checks import checked_images, evaluation_mode
 from xailib.metrics.confidence import expected_calibration_error
+from xailib.models.folding import folded
 from xailib.models.model import Model
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def predictions(
 
     checked_images(images, model)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        probabilities = _masked(engine.logits(model, images.pixels).double(), images.classes).softmax(dim=1)
+        probabilities = _masked(engine.logits(folded(model), images.pixels).double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
     labels = images.labels.cpu()
     return pd.DataFrame(
