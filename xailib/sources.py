@@ -17,7 +17,8 @@ from xailib.params import ROOT
 
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
-_SHARED = ("engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+_IMAGES = ("images.py", "pictures.py", "truth.py", "datasets/*.py")
+_SHARED = ("engine.py", "passes.py", "seeding.py", "results.py", "slices.py", "models/*.py", *_IMAGES)
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
     "probe": _SHARED,
@@ -26,7 +27,7 @@ SOURCES = {
     "evaluate": (*_SHARED, "options.py", "metrics/__init__.py", "metrics/checks.py", "metrics/reliability.py"),
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
-    "roar_images": ("images.py", "roar/store.py", "datasets/*.py"),
+    "roar_images": ("roar/store.py", *_IMAGES),
     "roar_rank": (*_SHARED, "roar/rank.py", "roar/removal.py", "roar/slices.py", "metrics/ranks.py", "attribution/*.py"),
     "roar_retrain": ("seeding.py", "models/*.py", "training/loop.py", *ROAR_TRAINING),
     "roar_trust": (*_SHARED, "roar/trust.py", "roar/imputation.py", "metrics/*.py", "training/loop.py", *ROAR_TRAINING),

@@ -114,6 +114,14 @@ def test_an_empty_class_folder_is_refused_unless_the_classes_are_listed(make: Ca
         xai.load_images(root)
 
 
+def test_a_class_that_one_split_lacks_keeps_its_label_there(make: Callable[..., Path]) -> None:
+    root = make("val/ant/0.png", "val/bee/", "val/cat/0.png", "train/bee/1.png")
+    assert labels(root, split="val") == {"ant/0.png": 0, "cat/0.png": 2}
+    (root / "train" / "bee" / "1.png").unlink()
+    with pytest.raises(InputError, match="val/bee: a class folder without images"):
+        xai.load_images(root, split="val")
+
+
 @pytest.mark.parametrize(
     ("names", "order"),
     [(["10", "9", "1"], ["1", "9", "10"]), (["010", "9", "1"], ["1", "9", "010"]), (["10", "9", "x"], ["10", "9", "x"]),

@@ -62,7 +62,9 @@ def folder(
         return Files(choose(_items(top, top, NO_LABEL), seed, limit), side, crop, turn=True)
     labels = _labels(top, names, classes)
     items = {name: _items(top, top / name, labels[name]) for name in names}
-    empty = next((name for name in names if not items[name]), None)
+    # A class that is empty in one split keeps its label where another split has it.
+    others = [] if split == "all" else [top.parent / name for name in subfolders(top.parent)]
+    empty = next((name for name in names if not items[name] and not any(has_images(p / name) for p in others)), None)
     if empty is not None:
         raise InputError(
             f"{top / empty}: a class folder without images; {look(top / empty)}: take it away, or list `classes`"

@@ -31,7 +31,9 @@ def imagenet(
 ) -> Files:
     """Load ImageNet images, those of the validation split with the boxes of the labelled class where they are there.
 
-    Which images come is the same in every layout: validation images go by their names.
+    Which images come is the same in every layout: validation images go by their names. As torchvision does, the pixels are
+    taken as they lie in the file, whatever its EXIF orientation; only where the size in an annotation is that of the
+    turned picture, it is turned, so that its boxes lie right.
 
     Args:
         root: the folder that holds `ILSVRC`, or `ILSVRC` itself; or that holds `val` (and `train`), with or without
