@@ -42,24 +42,24 @@ class Task:
 METHODS = [
     Task("gradient", "", (1, 1), (8, 2)),
     Task("guided_backprop", "", (1, 1), (8, 2)),
-    Task("integrated_gradients", "steps", (50, 6)),
-    Task("shap", "samples", (50, 6)),
+    Task("integrated_gradients", "steps", (50, 4)),
+    Task("shap", "samples", (50, 4)),
     Task("cam", "", (1, 1), (8, 2)),
     Task("gradcam", "", (1, 1), (8, 2)),
-    Task("extremal_perturbation", "steps", (16, 3)),
-    Task("meaningful_perturbation", "steps", (16, 6), options=(("init", "ones"),)),
-    Task("rise", "masks", (256, 16)),
-    Task("lime", "samples", (256, 16)),
-    Task("kernel_shap", "samples", (256, 16)),
+    Task("extremal_perturbation", "steps", (16, 2)),
+    Task("meaningful_perturbation", "steps", (16, 4), options=(("init", "ones"),)),
+    Task("rise", "masks", (256, 12)),
+    Task("lime", "samples", (256, 12)),
+    Task("kernel_shap", "samples", (256, 12)),
 ]
-# Pictograms can be divided by 16 steps, photographs by 14, as whole pixels; ties are resolved alike.
+# Pictograms can be divided by 16 steps, photographs by 7, into whole pixels; ties are resolved alike.
 METRICS = [
     Task("pointing_game", "", (1, 1), (64, 16)),
     Task("pointing_game_exact", "", (1, 1), (64, 16)),
     Task("localisation", "thresholds", (100, 100), (32, 8)),
-    Task("deletion", "steps", (16, 14), (8, 2), (("ties", "stable"),)),
-    Task("insertion", "steps", (16, 14), (8, 2), (("ties", "stable"),)),
-    Task("deletion_insertion", "steps", (16, 14), (8, 2), (("ties", "stable"), ("substrate", "mean"))),
+    Task("deletion", "steps", (16, 7), (8, 2), (("ties", "stable"),)),
+    Task("insertion", "steps", (16, 7), (8, 2), (("ties", "stable"),)),
+    Task("deletion_insertion", "steps", (16, 7), (8, 2), (("ties", "stable"), ("substrate", "mean"))),
 ]
 LABELS = {"rise": "RISE", "lime": "LIME", "kernel_shap": "KernelSHAP", "shap": "SHAP", "cam": "CAM", "gradcam": "GradCAM",
           "deletion_insertion": "Deletion + insertion"}  # fmt: skip
@@ -81,6 +81,8 @@ def main() -> None:
 
 def compete(task: Task, size: int, peers: list[Peer], chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a peer."""
+    if not peers:
+        return []
     count, images = (8, 2) if chosen.quick else (task.counts[size], task.images[size])
     seat = Seat(*load(chosen, images))
     ours, theirs = contestants(task, count, seat, peers)

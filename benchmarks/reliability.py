@@ -28,8 +28,8 @@ from xailib.plan_passes import options
 NETWORKS = ["mini_resnet_vanilla", "mini_googlenet_vanilla"]
 # The option that counts samples, each one pass (SHAP: forward and back); the peers' first and largest count.
 METHODS = {
-    "shap": ("samples", 64, 512), "rise": ("masks", 1024, 4096), "lime": ("samples", 512, 2048),
-    "kernel_shap": ("samples", 512, 2048),
+    "shap": ("samples", 64, 512), "rise": ("masks", 1024, 2048), "lime": ("samples", 1024, 2048),
+    "kernel_shap": ("samples", 512, 1024),
 }  # fmt: skip
 QUICK = {"rise": ("masks", 16, 32), "lime": ("samples", 16, 32)}
 LEAST = 4

@@ -41,8 +41,9 @@ def dots(frame: pd.DataFrame, title: str, footnote: str) -> Figure:
             axes.plot([one.ratio_low, one.ratio_high], [y, y], color=colour, linewidth=3, alpha=0.5)
             axes.plot(one.ratio, y, ">" if one.bound else MARKERS[index % len(MARKERS)], color=colour, markersize=9)
             more = "> " if one.bound else ""
-            axes.annotate(f"{more}{one.ratio:.2f}", (one.ratio_high, y), (8, 0), textcoords="offset points", va="center",
-                          fontsize=11)  # fmt: skip
+            at = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 11}
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            axes.annotate(f"{more}{one.ratio:.2f}", (one.ratio_high, y), bbox=box, **at)
         axes.set_xscale("log")
         low, high = frame["ratio_low"].min(), frame["ratio_high"].max()
         axes.set(xlim=(min(low, 1) / 1.3, max(high, 1) * 2), ylim=(-0.7, len(lines) - 0.3), title=panel)
