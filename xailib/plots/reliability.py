@@ -35,7 +35,12 @@ def reliability(networks: pd.DataFrame) -> Figure:
     right.tick_params(length=0)
     right.spines[:].set_visible(False)
     lowest = min(0, networks["correlation"].min())
-    axes.set(ylabel="", xlabel="Rank correlation of two seeds' maps", xlim=(lowest - 0.05, 1.05), ylim=(len(means) - 0.4, -0.6))
+    axes.set(
+        ylabel="",
+        xlabel="Rank correlation of two seeds' maps",
+        xlim=(lowest - 0.05, 1.05),
+        ylim=(len(means) - 0.4, -0.6),
+    )
     axes.grid(axis="x")
     axes.set_title(
         f"n = {networks['images'].max()} images; dots: {networks['model'].nunique()} networks; "
