@@ -1,5 +1,6 @@
 """Options of registered functions: their keyword-only arguments, checked by name, type and the words of a choice."""
 
+import functools
 import inspect
 import types
 import typing
@@ -24,8 +25,7 @@ def defaults(function: Callable[..., Any], settled: Collection[str] = ("seed",))
         function: its keyword-only arguments are its options.
         settled: arguments that are none, as whoever calls the function gives them itself.
     """
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in settled}
+    return {name: default for name, default in _keywords(function).items() if name not in settled}
 
 
 def check(
@@ -48,7 +48,7 @@ def check(
         InputError: an option that the function does not have, or a value of a wrong type.
     """
     known = defaults(function, settled)
-    hints = _hints(function, known)
+    hints = _hints(function, tuple(known)) if options else {}
     for key, value in options.items():
         if key not in known:
             raise InputError(f"{kind} '{name}' has no option '{key}'{nearest(key, known)}")
@@ -58,7 +58,15 @@ def check(
     return known | options
 
 
-def _hints(function: Callable[..., Any], names: Collection[str]) -> dict[str, Any]:
+@functools.cache  # a signature takes longer to read than a small network to answer
+def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only arguments of a function with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+@functools.cache
+def _hints(function: Callable[..., Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return the types of some arguments; others may be annotated with what only a type checker imports."""
     annotations = {name: hint for name, hint in inspect.get_annotations(function).items() if name in names}
     return typing.get_type_hints(types.SimpleNamespace(__annotations__=annotations), function.__globals__)

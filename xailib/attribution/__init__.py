@@ -9,6 +9,7 @@ A method is a plain function under `@method(...)` in a file of this folder:
 Its keyword-only arguments are its options; `attribute` checks them, the input and the result.
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -36,8 +37,8 @@ def defaults(name: str) -> dict[str, Any]:
 
 def lacking(name: str, model: Model) -> list[str]:
     """Return what a method needs that a model does not offer; an empty list means that the pair is possible."""
-    offers = set(model.offers) | ({"cam_layer"} if model.cam_layer is not None else set())
-    return [need for need in registry.method.get(name).needs if need not in offers]
+    needs = [need for need in registry.method.get(name).needs if need not in model.offers]
+    return [need for need in needs if need != "cam_layer" or model.cam_layer is None]
 
 
 def attribute(
@@ -90,7 +91,8 @@ def attribute(
     expected = (len(pixels), *pixels.shape[-2:])
     if tuple(maps.shape) != expected:
         raise RuntimeError(f"method '{name}' returned maps of shape {tuple(maps.shape)} where {expected} is right")
-    if not torch.isfinite(maps).all():
+    low, high = (bound.item() for bound in maps.aminmax())
+    if not math.isfinite(low - high):  # NaN is both bounds where it is anywhere
         raise InputError(f"method '{name}' gave NaN or infinity for model '{model.id}'; check weights and options")
     return maps
 
@@ -104,15 +106,14 @@ def checked(model: Model, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
         raise InputError(f"pixels: a float tensor (n, 3, h, w) in [0, 1] is needed, not {found}")
     if pixels.numel() == 0:
         raise InputError("pixels: there is no image to explain")
-    low, high = pixels.min().item(), pixels.max().item()
+    low, high = (bound.item() for bound in pixels.detach().aminmax())
     if not (low >= -1e-4 and high <= 1 + 1e-4):  # also true for NaN
         raise InputError(f"pixels: must be finite and in [0, 1] (the model normalises), found {low:.4g} to {high:.4g}")
     if not isinstance(labels, Tensor) or labels.shape != (len(pixels),) or labels.is_floating_point():
         raise InputError(f"labels: one whole number an image is needed, a tensor of shape ({len(pixels)},)")
-    classes = len(model.class_names)
-    if labels.min() < 0 or labels.max() >= classes:
-        found = f"{labels.min()} to {labels.max()}"
-        raise InputError(f"labels: model '{model.id}' knows classes 0 to {classes - 1}, found {found}")
+    classes, first, last = len(model.class_names), *(bound.item() for bound in labels.aminmax())
+    if first < 0 or last >= classes:
+        raise InputError(f"labels: model '{model.id}' knows classes 0 to {classes - 1}, found {first} to {last}")
     return pixels.float(), labels.long()
 
 

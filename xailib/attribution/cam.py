@@ -95,7 +95,8 @@ def gradcam(
 
 def _misfit(head: nn.Linear, maps: Tensor, logits: Tensor) -> Tensor:
     """How far logits are from `head` of the mean of the maps, `()`, as a fraction of the largest (of 1 at least)."""
-    return (functional.linear(maps.mean((2, 3)), head.weight, head.bias) - logits).abs().max() / logits.abs().max().clamp(min=1)
+    wrong = functional.linear(maps.mean((2, 3)), head.weight, head.bias) - logits
+    return wrong.abs().max() / logits.abs().max().clamp(min=1)
 
 
 class _Tap:

@@ -2,26 +2,26 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
     """Run the block with `model` frozen and in eval mode; afterwards every flag, hook and gradient is as before.
 
-    Restores training and inplace flags, hooks, `requires_grad` and `.grad`, also when the block raises. Writes only what
-    differs and reads `vars(module)`: a walk with the methods of modules takes as long as a small network's pass.
+    Restores training and inplace flags, hooks, `requires_grad` and `.grad`, also when the block raises. Walks by hand
+    and writes only what differs: `modules()`, `eval()` and the like together take a quarter of a small network's pass.
     """
-    modules = list(model.modules())
-    flags = [(module.training, vars(module).get("inplace")) for module in modules]
-    hooks = [{name: list(held) for name in _HOOKS if (held := getattr(module, name))} for module in modules]
-    parameters = [
-        (one, one.requires_grad, one.grad) for module in modules for one in module._parameters.values() if one is not None
-    ]
-    if any(training for training, _ in flags):
+    modules = [model]
+    for one in modules:  # grows while it is walked
+        modules += [child for child in one._modules.values() if child is not None]
+    flags = [(one, one.training, vars(one).get("inplace")) for one in modules]
+    hooks = {id(held): set(held) for one in modules for held in _hooks(one) if held}
+    owned = [parameter for one in modules for parameter in one._parameters.values() if parameter is not None]
+    parameters = [(one, one.requires_grad, one.grad) for one in owned]
+    if any(training for _, training, _ in flags):
         model.eval()
     for parameter, trainable, _ in parameters:
         if trainable:
@@ -29,17 +29,21 @@ def untouched(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, (training, inplace), before in zip(modules, flags, hooks, strict=True):
+        for module, training, inplace in flags:
             if module.training != training:
                 module.training = training
             if vars(module).get("inplace") != inplace:
                 module.inplace = inplace
-            for name in _HOOKS:
-                current = getattr(module, name)
-                for key in [key for key in current if key not in before.get(name, ())]:
-                    del current[key]
+            for held in _hooks(module):
+                if held:
+                    for key in held.keys() - hooks.get(id(held), ()):
+                        del held[key]
         for parameter, trainable, gradient in parameters:
             if parameter.requires_grad != trainable:
                 parameter.requires_grad_(trainable)
             if parameter.grad is not gradient:
                 parameter.grad = gradient
+
+
+def _hooks(module: nn.Module) -> tuple[dict[int, Any], ...]:
+    return module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks

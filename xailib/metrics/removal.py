@@ -99,14 +99,12 @@ def insertion(
 
 def deletion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
     """Target's probability `(n, steps + 1)`: the full image first, the substrate last."""
-    full, between, blank = _scores(maps, model, images, how, lambda ranks, removed: ranks >= removed, "deletion")
-    return torch.cat([full, between, blank], dim=1)
+    return _curves(maps, model, images, how, lambda ranks, removed: ranks >= removed, False, "deletion")
 
 
 def insertion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
     """Target's probability `(n, steps + 1)`: the substrate first, the full image last."""
-    full, between, blank = _scores(maps, model, images, how, lambda ranks, shown: ranks < shown, "insertion")
-    return torch.cat([blank, between, full], dim=1)
+    return _curves(maps, model, images, how, lambda ranks, shown: ranks < shown, True, "insertion")
 
 
 CURVES: dict[str, Callable[[Tensor, Model, ImageBatch, Removal], Tensor]] = {
@@ -124,8 +122,10 @@ def counts(steps: int, pixels: int) -> Tensor:
 
 def ranked(maps: Tensor, images: ImageBatch, ties: Ties, seed: int) -> Tensor:
     """Place of every pixel `(n, h * w)` int32 in the order from most (0) to least important."""
+    if ties == "stable":
+        return ranks(maps.flatten(1))
     streams = [generator(seed, "ties", image.contiguous().numpy().tobytes()) for image in images.pixels.cpu()]
-    return ranks(maps.flatten(1), streams if ties == "random" else None)
+    return ranks(maps.flatten(1), streams)
 
 
 def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Border) -> Tensor:
@@ -149,31 +149,40 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
     return F.conv2d(rows, weights.view(1, 1, 1, -1).repeat(3, 1, 1, 1), groups=3) + model.mean_colour
 
 
-def _scores(
-    maps: Tensor, model: Model, images: ImageBatch, how: Removal, keep: Callable[[Tensor, Tensor], Tensor], name: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Target's probability, float32 on the CPU: full image `(n, 1)`, in between `(n, steps - 1)`, substrate `(n, 1)`.
+def _curves(
+    maps: Tensor,
+    model: Model,
+    images: ImageBatch,
+    how: Removal,
+    keep: Callable[[Tensor, Tensor], Tensor],
+    blank_first: bool,
+    name: str,
+) -> Tensor:
+    """Target's probability `(n, steps + 1)`, float32 on the CPU.
 
-    `keep(ranks (b, h * w), count (b, 1))` says which pixels are the image's own when `count` pixels are changed.
+    `keep(ranks (b, h * w), count (b, 1))` says which pixels are the image's own at the point where `count` pixels are
+    changed: none at the first point, or else at the last.
     """
     n, _, height, width = images.pixels.shape
-    changed = counts(how.steps, height * width)[1:-1].to(model.device)
     pixels = images.pixels.to(model.device)
     order = ranked(maps, images, how.ties, how.seed).to(model.device)
-    # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
     mean = model.mean_colour.to(pixels.dtype).expand(1, 3, height, width)
     substrate = mean if how.substrate == "mean" else blurred(pixels, model, how.kernel, how.sigma, how.border)
+    points = counts(how.steps, height * width).to(model.device)
+    # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
+    shared = len(substrate) < n
+    if shared:
+        points = points[1:] if blank_first else points[:-1]
 
     def perturbed(image: Tensor, sample: Tensor) -> Tensor:
-        own = keep(order[image], changed[sample, None]).view(-1, 1, height, width)
+        own = keep(order[image], points[sample, None]).view(-1, 1, height, width)
         return torch.where(own, pixels[image], substrate if len(substrate) == 1 else substrate[image])
 
-    def probability(inputs: Tensor) -> Tensor:
-        return engine.logits(model, inputs).softmax(dim=1).expand(n, -1).gather(1, images.labels.cpu()[:, None])
-
-    full, blank = probability(pixels), probability(substrate)
-    between = engine.scores(model, images.labels, how.steps - 1, perturbed, description=f"{model.id} {name}").cpu()
-    return full, between, blank
+    curves = engine.scores(model, images.labels, len(points), perturbed, description=f"{model.id} {name}").cpu()
+    if not shared:
+        return curves
+    blank = engine.logits(model, substrate).softmax(dim=1)[:, images.labels.cpu()].T
+    return torch.cat([blank, curves] if blank_first else [curves, blank], dim=1)
 
 
 def _table(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":
