@@ -1,6 +1,7 @@
 """The engine: chunks that fit, answers that are finite, seconds of a device that runs by itself, fixed shapes."""
 
 import itertools
+import re
 import weakref
 
 import pytest
@@ -10,9 +11,11 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import xailib as xai
-from xailib import cost, engine, fixed_shape
+from xailib import cost, engine, fixed_shape, passes
 from xailib.images import ImageBatch
+from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.passes import answer
 
 SIDE = 16
 N = 6
@@ -133,6 +136,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("name", [*OPTIONS, "gradient", "guided_backprop", "cam", "gradcam", "deletion", "logits"])
 def test_no_loop_waits_for_the_device(name, model, images):
     """A value read in a loop would be read more often when there are more rounds of it."""
+    folded(model, images.pixels)  # looked at once a network
     counts = []
     for batch_size in (4, 64):
         with engine.using(batch_size=batch_size), Waits() as waits:
@@ -240,18 +244,79 @@ def test_a_shape_is_prepared_when_it_is_met_again():
     assert calls == [("plain", 4), ("prepared", 4), ("fast", 4), ("fast", 4)]
 
 
-@pytest.mark.parametrize("mode", ["compile", "cuda_graphs"])
-def test_on_a_cpu_fixed_shapes_run_as_they_are_and_say_so(mode, model, images, capsys):
+def test_on_a_cpu_cuda_graphs_run_as_they_are_and_say_so(model, images, capsys):
     fixed_shape._say.cache_clear()
     for name in ("rise", "extremal_perturbation"):
         plain = xai.attribute(name, model, images.pixels, images.labels, **OPTIONS[name])
-        with engine.using(compile=mode):
+        with engine.using(compile="cuda_graphs"):
             assert torch.equal(plain, xai.attribute(name, model, images.pixels, images.labels, **OPTIONS[name]))
-    assert capsys.readouterr().err == f"compile: {mode} is for GPUs; on 'cpu' passes run as they are\n"
+    assert capsys.readouterr().err == "compile: cuda_graphs is for GPUs; on 'cpu' passes run as they are\n"
+
+
+def rise_of(model, images, mode, masks=40):
+    with engine.using(compile=mode, batch_size=16):
+        return xai.attribute("rise", model, images.pixels, images.labels, masks=masks)
+
+
+def test_a_compiler_that_fails_is_said_once_and_passes_go_on(model, images, capsys, monkeypatch):
+    def failing(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    plain = rise_of(model, images, "none")
+    fixed_shape._say.cache_clear()
+    monkeypatch.setattr(fixed_shape, "_has_compiler", lambda: True)
+    monkeypatch.setattr(fixed_shape, "_frozen", lambda model: failing)
+    monkeypatch.setattr(engine, "answer", lambda m, *rest: failing() if m is failing else answer(m, *rest))
+    assert torch.equal(rise_of(model, images, "compile"), plain)
+    said = "compile: the compiler failed (OSError: [Errno 28] No space left on device); passes run as they are\n"
+    assert capsys.readouterr().err == said
+
+
+def test_without_a_compiler_passes_run_as_they_are_without_a_word(model, images, capsys, monkeypatch):
+    plain = rise_of(model, images, "none")
+    monkeypatch.setattr(fixed_shape, "_has_compiler", lambda: False)
+    monkeypatch.setattr(fixed_shape, "_frozen", None)
+    assert torch.equal(rise_of(model, images, "compile"), plain)
+    assert capsys.readouterr().err == ""
+
+
+def test_auto_compiles_where_a_loop_is_long_enough_to_repay_it(model, images, monkeypatch):
+    """The count decides, so the same slice runs the same way each time."""
+    compiled_models = []
+    monkeypatch.setattr(fixed_shape, "_has_compiler", lambda: True)
+    monkeypatch.setattr(fixed_shape, "_frozen", lambda model: compiled_models.append(model) or model)
+    rise_of(model, images, "auto", masks=400)
+    assert not compiled_models, "a small network is not worth it"
+    monkeypatch.setattr(fixed_shape, "WORTH", 1e6)
+    rise_of(model, images, "auto", masks=400)
+    assert len(compiled_models) == 1
+
+
+def test_bf16_is_taken_where_it_is_computed(model, images, monkeypatch):
+    for computed in (True, False):
+        monkeypatch.setattr(passes, "computes_bf16", lambda kind, computed=computed: computed)
+        with engine.using(precision="auto") as run:
+            engine.logits(model, images.pixels)
+        assert run.cost.forward_bf16 == (N if computed else 0)
+
+
+def test_emulated_bf16_says_its_price_once(model, images, monkeypatch, capsys):
+    monkeypatch.setattr(passes, "computes_bf16", lambda kind: False)
+    passes._say_price.cache_clear()
+    for _ in range(2):
+        with engine.using(precision="bf16") as run:
+            engine.logits(model, images.pixels)
+        assert run.cost.forward_bf16 == N, "what was asked for is done"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"precision: this CPU emulates bf16: a convolution takes [0-9.]+ times as long as in fp32; "
+        "precision: auto takes the faster",
+        line,
+    )
 
 
 def test_unknown_settings_are_refused():
-    with pytest.raises(xai.InputError, match="compile: 'fast' is not known; use none, compile, cuda_graphs"):
+    with pytest.raises(xai.InputError, match="compile: 'fast' is not known; use auto, none, compile, cuda_graphs"):
         engine.using(compile="fast").__enter__()
 
 

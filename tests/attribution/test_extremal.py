@@ -214,6 +214,7 @@ def test_bf16_keeps_the_ranks(window, noise):
 
 def test_passes_are_counted_and_the_loop_never_waits(window, noise):
     waits = []
+    xai.attribute(NAME, window, noise, ZEROS, steps=1, **FINE)  # what is looked at once a network
     for steps in (2, 6):
         with engine.using() as settings, Waits() as mode:
             xai.attribute(NAME, window, noise, ZEROS, steps=steps, **FINE)

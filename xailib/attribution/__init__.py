@@ -86,7 +86,7 @@ def attribute(
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):
         pixels = pixels.detach().to(model.device, copy=True)
         labels = labels.to(model.device, copy=True)
-        maps = entry.function(folded(model), pixels, labels, seed=seed, **options)
+        maps = entry.function(folded(model, pixels), pixels, labels, seed=seed, **options)
         maps = maps.detach().to("cpu", torch.float32)
     expected = (len(pixels), *pixels.shape[-2:])
     if tuple(maps.shape) != expected:

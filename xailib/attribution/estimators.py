@@ -86,7 +86,7 @@ def estimate(
     found: dict[str, list[Tensor]] = {record["estimator"]: [] for record in records}
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings) as run:
-        model = folded(model)
+        model = folded(model, pixels)
         for part in _parts(len(pixels), run, f"{model.id} estimators"):
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)
             for sharing in passes.values():

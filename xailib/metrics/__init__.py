@@ -67,7 +67,7 @@ def evaluate(
     checked_images(images, model)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        frame = entry.function(maps, folded(model), images, **options)
+        frame = entry.function(maps, folded(model, images.pixels), images, **options)
     frame.insert(0, "image", images.ids)
     frame.insert(1, "metric", name)
     return frame[["image", "metric", "value", *entry.columns]]
@@ -95,7 +95,7 @@ def curves(
     checked_images(images, model)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        return removal.CURVES[name](maps, folded(model), images, removal.Removal(**options)).to(torch.float64)
+        return removal.CURVES[name](maps, folded(model, images.pixels), images, removal.Removal(**options)).to(torch.float64)
 
 
 def _register() -> None:

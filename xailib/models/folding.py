@@ -25,34 +25,42 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _kept: "weakref.WeakKeyDictionary[Model, tuple[Any, Model | None]]" = weakref.WeakKeyDictionary()
 
 
-def folded(model: Model) -> Model:
+def folded(model: Model, pixels: Tensor) -> Model:
     """Return a model of the same answers whose passes cost less, for passes alone; `model` stays as it is.
 
-    The copy is frozen and in eval mode, has the weights of now (it is made anew when a weight or a module has changed),
+    Whether it gives the same answers is tried on two random images of the size of `pixels` `(n, 3, h, w)`. The copy is frozen and in eval mode, has the weights of now (it is made anew when a weight or a module has changed),
     and keeps every module's name, so that `cam_layer` gives the same maps. Answers differ by rounding, up to
     `TOLERANCE` of the largest logit. `model` itself comes back where a copy would not do the same or cannot be made:
-    hooks on its modules, scripted modules, answers that differ.
+    hooks on its modules or a `forward` of one object's own, scripted modules, answers that differ.
     """
     modules = list(model.modules())
-    if any(getattr(module, name) for module in modules for name in _HOOKS) or any(
-        isinstance(module, torch.jit.ScriptModule) for module in modules
-    ):
+    if any(_watched(module) for module in modules):
         return model
     values = [*model.parameters(), *model.buffers()]
     state = ([id(module) for module in modules], [(value.data_ptr(), value._version, value.device) for value in values])
     if _kept.get(model, (None,))[0] != state:
-        _kept[model] = (state, _folded(model))
+        _kept[model] = (state, _folded(model, tuple(pixels.shape[-2:])))
     return _kept[model][1] or model
 
 
-def _folded(model: Model) -> Model | None:
+def _watched(module: nn.Module) -> bool:
+    """Whether a copy would miss what was hung on this very object."""
+    own = "forward" in vars(module) or any(getattr(module, name) for name in _HOOKS)
+    return own or isinstance(module, torch.jit.ScriptModule)
+
+
+def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
+    norms = any(isinstance(module, _NORMS) for module in model.modules())
+    if not norms and model.layout == torch.contiguous_format:
+        return None
     try:
         fast = copy.deepcopy(model).eval().requires_grad_(False)
     except Exception:  # whatever a stranger's module forbids: passes then run on the network as it is
         return None
     fast.to(memory_format=model.layout)
-    side = model.input_size
-    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(model.device, model.mean.dtype)
+    if not norms:
+        return fast
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(model.mean)
     with torch.no_grad(), _quiet(fast), torch.random.fork_rng(devices=[]):
         before = fast(images)
         if not isinstance(before, Tensor):

@@ -1,0 +1,161 @@
+"""Folding: the same answers and gradients from fewer operations, and never where they would not be the same."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+import xailib as xai
+from xailib.models import folding
+from xailib.models.folding import folded
+from xailib.models.model import Model
+
+SIDE = 24
+PIXELS = torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def norms(module):
+    return sum(isinstance(one, nn.BatchNorm2d) for one in module.modules())
+
+
+def settled(network):
+    """Give batch norms statistics and weights of their own, as training does."""
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for value in (module.running_mean, module.weight, module.bias):
+                value.data.normal_(generator=generator)
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+    return network
+
+
+def model_of(network, cam_layer=None, side=SIDE):
+    return Model(
+        settled(network), id="toy", architecture="toy", training_algorithm="vanilla", input_size=side,
+        class_names=list("abcde"), mean=[0.4] * 3, std=[0.3] * 3, cam_layer=cam_layer,
+    )  # fmt: skip
+
+
+class Plain(nn.Module):
+    """Two convolutions with batch norms, the second without a bias, and a linear head."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, groups=2, bias=False), nn.BatchNorm2d(8, affine=False)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, pixels):
+        maps = self.bn1(self.conv1(pixels)).relu()
+        return self.fc(self.bn2(self.conv2(maps)).relu().mean((2, 3)))
+
+
+class UsedTwice(Plain):
+    """What the first convolution gives goes to its batch norm and around it."""
+
+    def forward(self, pixels):
+        maps = self.conv1(pixels)
+        return self.fc(self.bn2(self.conv2(self.bn1(maps).relu() + maps)).mean((2, 3)))
+
+
+class RunTwice(Plain):
+    """One convolution with two batch norms."""
+
+    def forward(self, pixels):
+        maps = self.bn1(self.conv1(pixels)).relu()
+        return self.fc(self.bn2(self.conv1(maps[:, :3])).mean((2, 3)))
+
+
+def test_a_folded_network_answers_alike():
+    model = model_of(Plain())
+    fast = folded(model, PIXELS)
+    assert norms(fast) == 0 and norms(model) == 2
+    assert (fast(PIXELS) - model(PIXELS)).abs().max() < 1e-5
+    inputs = PIXELS.clone().requires_grad_()
+    slopes = [torch.autograd.grad(one(inputs)[:, 1].sum(), inputs)[0] for one in (fast, model)]
+    assert (slopes[0] - slopes[1]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("id", ["mini_densenet_vanilla", "mini_googlenet_robust", "mini_mobilenet_v2_vanilla"])
+def test_shipped_networks_keep_their_answers(id):
+    model, images = xai.load_model(id), xai.load_images("pictograms", limit=8)
+    fast = folded(model, images.pixels)
+    assert norms(fast) < norms(model)
+    before = model(images.pixels)
+    assert (fast(images.pixels) - before).abs().max() < 1e-5 * before.abs().max()
+
+
+@pytest.mark.parametrize(("network", "left"), [(UsedTwice, 2), (RunTwice, 2)])
+def test_where_folding_would_change_answers_the_network_runs_as_it_is(network, left):
+    model = model_of(network())
+    fast = folded(model, PIXELS)
+    assert norms(fast) == left and torch.equal(fast(PIXELS), model(PIXELS))
+
+
+def test_maps_of_the_cam_layer_stay():
+    for layer in ("conv1", "bn1", "conv2", "bn2"):
+        model = model_of(Plain(), cam_layer=layer)
+        maps = []
+        for one in (model, folded(model, PIXELS)):
+            handle = one.cam_layer.register_forward_hook(lambda _module, _inputs, output: maps.append(output))
+            one(PIXELS)
+            handle.remove()
+        assert (maps[0] - maps[1]).abs().max() < 1e-5, layer
+
+
+def test_new_weights_modules_and_statistics_are_seen():
+    model = model_of(Plain())
+    first = folded(model, PIXELS)
+    assert folded(model, PIXELS) is first
+    changes = [
+        lambda: model.network.conv1.weight.mul_(2),
+        lambda: model.network.bn1.running_mean.add_(1),
+        lambda: setattr(model.network, "fc", nn.Linear(8, 5)),
+        lambda: model.network.load_state_dict({k: v + 0.1 for k, v in model.network.state_dict().items()}),
+    ]
+    for change in changes:
+        with torch.no_grad():
+            change()
+            assert (folded(model, PIXELS)(PIXELS) - model(PIXELS)).abs().max() < 1e-4 * model(PIXELS).abs().max()
+
+
+def test_a_network_in_training_is_left_alone():
+    network = settled(Plain())
+    model = model_of(network)
+    network.train().requires_grad_(True)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    assert not folded(model, PIXELS).training
+    assert network.training and all(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_what_is_hung_on_a_module_keeps_its_network():
+    model, seen = model_of(Plain()), []
+    model.network.bn1.register_forward_hook(lambda *_: seen.append(1))
+    assert folded(model, PIXELS) is model
+    xai.attribute("gradient", model, PIXELS, torch.tensor([0, 1, 2]))
+    assert seen, "the caller's hook sees the passes"
+
+
+def test_networks_that_cannot_be_copied_run_as_they_are():
+    network = Plain()
+    network.lock = (one for one in ())  # a generator: no copy of it can be made
+    model = model_of(network)
+    assert folded(model, PIXELS) is model
+    assert xai.attribute("rise", model, PIXELS, torch.tensor([0, 1, 2]), masks=8).shape == (3, SIDE, SIDE)
+
+
+def test_a_copy_goes_with_its_model():
+    model = model_of(Plain())
+    gone = weakref.ref(folded(model, PIXELS))
+    del model
+    gc.collect()
+    assert gone() is None and not len(folding._kept)
+
+
+def test_large_inputs_are_laid_out_channels_last():
+    model = model_of(Plain(), side=224)
+    assert folded(model, PIXELS).network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert model.network.conv1.weight.is_contiguous()
