@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 import xailib as xai
 from xailib import engine
-from xailib.attribution.shap import expected_gradients
+from xailib.attribution.shap import _draw, expected_gradients
 
 
 def test_gradient_of_a_linear_network_is_its_weights(linear, linear_weights, pixels, targets):
@@ -60,6 +60,46 @@ def test_shap_of_a_linear_network_is_the_distance_to_the_mean_reference(linear, 
     assert_close(maps, truth, atol=0.02, rtol=0)
     one = xai.attribute("shap", linear, pixels, targets, references=references[:1], samples=2)
     assert_close(one, (linear_weights[targets] * (pixels - references[0])).sum(1), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [6, 18])
+def test_balanced_shap_of_a_linear_network_is_exact(linear, linear_weights, pixels, targets, samples):
+    """Each reference equally often: their mean is no draw any more; the line's places never mattered here."""
+    references = torch.rand(6, *pixels.shape[1:], generator=torch.Generator().manual_seed(0))
+    truth = (linear_weights[targets] * (pixels - references.mean(0))).sum(1)
+    for shrink in (False, True):
+        options = dict(references=references, samples=samples, draws="balanced", shrink=shrink)
+        assert_close(xai.attribute("shap", linear, pixels, targets, **options), truth, atol=1e-5, rtol=1e-4)
+    free = xai.attribute("shap", linear, pixels, targets, references=references, samples=samples, draws="independent")
+    assert (free - truth).abs().max() > 0.01
+
+
+def test_draws_of_shap_are_what_they_are_called():
+    for draws, strata, even in [("independent", False, False), ("stratified", True, False), ("balanced", True, True)]:
+        chosen, places = _draw(draws, 40, 8, torch.Generator().manual_seed(0))
+        assert torch.equal((places * 40).long().sort().values, torch.arange(40)) == strata
+        assert (torch.bincount(chosen, minlength=8) == 5).all() == even
+        assert places.min() >= 0 and places.max() < 1
+    chosen, places = _draw("balanced", 4000, 10, torch.Generator().manual_seed(0))
+    assert np.corrcoef(chosen.numpy(), places.numpy())[0, 1] == pytest.approx(0, abs=0.06)
+    assert len(_draw("balanced", 3, 10, torch.Generator().manual_seed(0))[0].unique()) == 3
+
+
+def test_shrinking_fades_as_samples_grow_and_helps_while_they_are_few(cnn, pixels, targets):
+    references = torch.rand(100, *pixels.shape[1:], generator=torch.Generator().manual_seed(0))
+    middle = references.mean(0).expand(4, -1, -1, -1)  # here the part that is shrunk is all there is
+
+    def maps(**options):
+        return xai.attribute("shap", cnn, middle, targets, references=references, draws="balanced", **options)
+
+    truth = maps(samples=4000, seed=9)
+    size = truth.square().mean()
+    assert (maps(samples=4000, seed=9, shrink=True) - truth).square().mean() < 0.01 * size
+
+    def miss(shrink):
+        return sum((maps(samples=8, seed=seed, shrink=shrink) - truth).square().mean() for seed in range(5))
+
+    assert miss(True) < 0.9 * miss(False)
 
 
 def test_shap_without_references_uses_seeded_noise_images(linear, linear_weights, pixels, targets):

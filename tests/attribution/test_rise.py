@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import xailib as xai
-from xailib.attribution.rise import Masks, stretch
+from xailib.attribution.rise import Masks, ridge_by_validation, stretch
 
 CPU = torch.device("cpu")
 
@@ -118,31 +118,111 @@ def test_scores_are_probabilities(make_cnn, make_model, pixels, targets):
     assert_close(xai.attribute("rise", make_model(network), pixels, targets, masks=20), before)
 
 
-@pytest.mark.parametrize("fill", ["mean", "black"])
-def test_a_linear_network_has_its_closed_form(linear, linear_weights, pixels, targets, fill):
+def closed_form(linear, linear_weights, pixels, targets, fill, cells, p):
     """E[map(v)] p = f(fill) E M(v) + sum_u a_u E[M(u) M(v)], a_u = w_u (x_u - fill)."""
-    cells, p = 4, 0.5
     ground = linear.mean if fill == "mean" else torch.zeros(1, 3, 1, 1)
-    moment, mean = [], []
-    rows = [stretch(cells, (cells + 1) * cell).double() for cell in (6, 5)]
+    moment = []
     # M(u) = sum_c r(y, c1) s(x, c2) B_c with independent bits: E M M' = p^2 + p (1 - p) sum_c r r' s s', over shifts
-    for row, cell, side in zip(rows, (6, 5), (24, 20), strict=True):
+    for cell, side in zip((6, 5), (24, 20), strict=True):
+        row = stretch(cells, (cells + 1) * cell).double()
         windows = torch.stack([row[t : t + side] for t in range(cell)])
         moment.append((windows @ windows.mT).mean(0))
-        mean.append(windows.sum(2).mean(0))
         assert_close(windows.sum(2), torch.ones(cell, side, dtype=torch.float64))
     effect = (linear_weights[targets] * (pixels - ground)).sum(1).double()
     base = linear(ground.expand_as(pixels)).detach().gather(1, targets[:, None]).double()[:, :, None]
     spread = p * (1 - p) * (moment[0] @ effect @ moment[1].T)
-    truth = (base * p + p * p * effect.sum((1, 2))[:, None, None] + spread) / p
+    return (base * p + p * p * effect.sum((1, 2))[:, None, None] + spread) / p
 
-    maps = xai.attribute(
-        "rise", linear, pixels, targets, masks=20000, cells=cells, p=p, fill=fill, output="logit"
-    ).double()
+
+@pytest.mark.parametrize("fill", ["mean", "black"])
+def test_a_linear_network_has_its_closed_form(linear, linear_weights, pixels, targets, fill):
+    truth = closed_form(linear, linear_weights, pixels, targets, fill, cells=4, p=0.5)
+    options = dict(masks=20000, cells=4, p=0.5, fill=fill, output="logit")
+    maps = xai.attribute("rise", linear, pixels, targets, **options).double()
     for ours, wanted in zip(maps, truth, strict=True):
         assert ours.mean().item() == pytest.approx(wanted.mean().item(), rel=0.05, abs=0.02)
         assert np.corrcoef(ours.flatten(), wanted.flatten())[0, 1] > 0.98
         assert ours.std().item() == pytest.approx(wanted.std().item(), rel=0.1)
+
+
+@pytest.mark.parametrize(("design", "p"), [("independent", 0.5), ("independent", 0.3), ("paired", 0.5)])
+def test_regression_finds_the_closed_form_with_few_masks(linear, linear_weights, pixels, targets, design, p):
+    truth = closed_form(linear, linear_weights, pixels, targets, "mean", cells=4, p=p)
+    options = dict(masks=600, cells=4, p=p, output="logit", weighting="regression", design=design)
+    maps = xai.attribute("rise", linear, pixels, targets, **options).double()
+    assert_close(maps.mean((1, 2)), truth.mean((1, 2)), atol=0.05, rtol=0.05)
+    assert_close(maps - maps.mean((1, 2), keepdim=True), truth - truth.mean((1, 2), keepdim=True), atol=0.01, rtol=0)
+
+
+def test_centred_is_plain_without_the_mean_score_times_the_masks_own_unevenness(cnn, pixels, targets):
+    masks = Masks(300, 24, 20, 7, 0.4, 0, CPU)(slice(None))
+    with torch.no_grad():
+        shown = masks[None, :, None] * (pixels - cnn.mean_colour)[:, None] + cnn.mean_colour
+        scores = torch.stack([cnn(x).softmax(1)[:, t] for x, t in zip(shown, targets, strict=True)])
+    plain, centred = (
+        xai.attribute("rise", cnn, pixels, targets, masks=300, p=0.4, weighting=weighting)
+        for weighting in ("plain", "centred")
+    )
+    uneven = masks.mean(0) / 0.4 - 1
+    assert_close(plain - centred, scores.mean(1)[:, None, None] * uneven, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("design", ["independent", "paired"])
+def test_regression_tends_to_the_same_map(cnn, pixels, targets, design):
+    """On a network that is not linear in the masks, so that a fit alone cannot give the answer."""
+    truth = xai.attribute("rise", cnn, pixels, targets, masks=16000, seed=1, weighting="centred")
+    found = xai.attribute("rise", cnn, pixels, targets, masks=6000, weighting="regression", design=design)
+    assert_close(found.mean((1, 2)), truth.mean((1, 2)), rtol=0.02, atol=0)
+    for a, b in zip(found, truth, strict=True):
+        assert spearmanr(a.flatten(), b.flatten()).statistic > 0.98
+        assert a.std().item() == pytest.approx(b.std().item(), rel=0.05)
+
+
+def test_two_seeds_agree_better_at_equal_passes(cnn, pixels, targets):
+    def agreement(**options):
+        one, two = (xai.attribute("rise", cnn, pixels, targets, masks=200, seed=seed, **options) for seed in (0, 1))
+        return np.mean([spearmanr(a.flatten(), b.flatten()).statistic for a, b in zip(one, two, strict=True)])
+
+    plain, centred = agreement(), agreement(weighting="centred")
+    regression = agreement(weighting="regression", design="paired")
+    assert plain + 0.03 < centred < regression - 0.1 and regression > 0.8
+
+
+@pytest.mark.parametrize("weighting", ["centred", "regression"])
+def test_a_constant_score_is_a_constant_map(make_model, pixels, weighting):
+    targets = torch.zeros(4, dtype=torch.long)
+    for masks in (2, 30):
+        for design in ("independent", "paired"):
+            options = dict(masks=masks, weighting=weighting, design=design)
+            maps = xai.attribute("rise", make_model(Constant()), pixels, targets, **options)
+            assert_close(maps, torch.ones_like(maps), atol=1e-5, rtol=0)
+
+
+def test_paired_masks_add_up_to_one():
+    masks = Masks(40, 24, 20, 7, 0.5, 0, CPU, "paired")(slice(None))
+    assert_close(masks[::2] + masks[1::2], torch.ones(20, 24, 20))
+    assert masks.flatten(1).std(1).min() > 0.1
+
+
+def test_the_ridge_is_the_one_with_the_best_generalised_cross_validation():
+    from sklearn.linear_model import Ridge
+
+    generator = torch.Generator().manual_seed(0)
+    features, truth = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((40, 12), (2, 12)))
+    noise = torch.randn(2, 40, generator=generator, dtype=torch.float64) * torch.tensor([[0.1], [20.0]])
+    values = truth @ features.T + noise
+    found, chosen = ridge_by_validation(features, values), []
+    for own, value in zip(found, values, strict=True):
+        best = []
+        for penalty in (features.square().sum() / 12 * torch.logspace(-3, 2, 26, dtype=torch.float64)).tolist():
+            peer = Ridge(penalty, fit_intercept=False).fit(features.numpy(), value.numpy()).coef_
+            inverse = torch.linalg.inv(features.T @ features + penalty * torch.eye(12, dtype=torch.float64))
+            freedom = 40 - (features @ inverse @ features.T).trace().item()
+            best.append((np.square(value.numpy() - features.numpy() @ peer).sum() / freedom**2, penalty, peer))
+        _, penalty, wanted = min(best, key=lambda one: one[0])
+        np.testing.assert_allclose(own.numpy(), wanted, rtol=1e-8)
+        chosen.append(penalty)
+    assert chosen[0] < chosen[1], "each image its own"
 
 
 def test_peaks_in_the_planted_window(make_model):
@@ -188,6 +268,8 @@ def test_never_holds_all_masks(make_model):
         (dict(cells=99), "cells"),
         (dict(p=0.0), "p"),
         (dict(fill="grey"), "fill"),
+        (dict(design="paired", p=0.4, masks=10), "p must be 0.5"),
+        (dict(design="paired", masks=11), "masks even"),
     ],
 )
 def test_bad_options_are_named(cnn, pixels, targets, options, word):

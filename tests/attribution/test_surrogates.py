@@ -35,27 +35,51 @@ def planted(model, pixels, targets, labels, hidden):
     return per_segment((weights * (shown - covered)).sum(1), labels).detach()
 
 
+@pytest.mark.parametrize("design", ["independent", "paired", "orthogonal"])
 @pytest.mark.parametrize("hidden", ["mean", "segment_mean", "black"])
-def test_lime_recovers_an_additive_network(squares, pixels, targets, hidden):
+def test_lime_recovers_an_additive_network(squares, pixels, targets, hidden, design):
     labels = labels_of(pixels)
     truth = paint(planted(squares, pixels, targets, labels, hidden), labels, "whole")
-    options = dict(hidden=hidden, samples=80, output="logit", alpha=1e-9, **SEGMENTS)
+    options = dict(hidden=hidden, design=design, samples=80, output="logit", alpha=1e-9, **SEGMENTS)
     assert_close(xai.attribute("lime", squares, pixels, targets, **options), truth, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("design", ["paired", "orthogonal"])
+def test_every_design_of_lime_tends_to_the_same_coefficients(cnn, pixels, targets, design):
+    """On a network that is not additive, whose coefficients depend on how often which coalitions are seen."""
+    plain = xai.attribute("lime", cnn, pixels, targets, samples=20000, seed=1, **SEGMENTS)
+    other = xai.attribute("lime", cnn, pixels, targets, samples=8000, design=design, **SEGMENTS)
+    few = xai.attribute("lime", cnn, pixels, targets, samples=60, **SEGMENTS)
+    for a, b, c in zip(plain, other, few, strict=True):
+        assert (a - b).abs().max() < min(0.04 * a.abs().max(), 0.3 * (a - c).abs().max())
+
+
+def test_an_orthogonal_design_of_lime_needs_fewer_samples(cnn, pixels, targets):
+    truth = xai.attribute("lime", cnn, pixels, targets, samples=20000, seed=99, **SEGMENTS)
+
+    def miss(design):
+        options = dict(samples=64, alpha=1e-6, design=design, **SEGMENTS)
+        found = [xai.attribute("lime", cnn, pixels, targets, seed=seed, **options) for seed in range(12)]
+        return sum((maps - truth).square().mean().item() for maps in found)
+
+    assert miss("orthogonal") < 0.75 * miss("paired") < 0.5 * miss("independent")
+
+
+@pytest.mark.parametrize("estimator", ["regression", "permutations"])
 @pytest.mark.parametrize("hidden", ["mean", "segment_mean", "black"])
-def test_kernel_shap_recovers_an_additive_network(squares, pixels, targets, hidden):
+def test_kernel_shap_recovers_an_additive_network(squares, pixels, targets, hidden, estimator):
     labels = labels_of(pixels)
     truth = planted(squares, pixels, targets, labels, hidden)
-    options = dict(hidden=hidden, samples=60, output="logit", **SEGMENTS)
+    options = dict(hidden=hidden, samples=60, output="logit", estimator=estimator, **SEGMENTS)
     whole = xai.attribute("kernel_shap", squares, pixels, targets, spread="whole", **options)
     assert_close(whole, paint(truth, labels, "whole"), atol=2e-5, rtol=1e-4)
 
 
-def test_kernel_shap_maps_sum_to_the_difference_of_the_scores(cnn, pixels, targets):
+@pytest.mark.parametrize("options", [{"samples": 10}, {"samples": 21, "estimator": "permutations"}])
+def test_kernel_shap_maps_sum_to_the_difference_of_the_scores(cnn, pixels, targets, options):
     """captum writes a superpixel's value on each of its pixels, so its maps cannot be summed; these can."""
     labels = labels_of(pixels)
-    maps = xai.attribute("kernel_shap", cnn, pixels, targets, samples=10, **SEGMENTS)
+    maps = xai.attribute("kernel_shap", cnn, pixels, targets, **options, **SEGMENTS)
     hidden = hide(cnn, pixels, labels, "mean")
     rise = (cnn(pixels).softmax(1) - cnn(hidden).softmax(1)).gather(1, targets[:, None])[:, 0]
     assert_close(maps.sum((1, 2)), rise.detach(), atol=1e-6, rtol=1e-4)
@@ -74,7 +98,8 @@ def exact_shapley(value, players):
     return result
 
 
-def test_kernel_shap_converges_to_shapley_values(cnn, pixels, targets):
+@pytest.mark.parametrize("estimator", ["regression", "permutations"])
+def test_kernel_shap_converges_to_shapley_values(cnn, pixels, targets, estimator):
     options = dict(segments=8, compactness=30.0, sigma=0.0)
     labels = superpixels(pixels[:1], **options)
     players, hidden = counts(labels)[0], hide(cnn, pixels[:1], labels, "mean")
@@ -85,7 +110,8 @@ def test_kernel_shap_converges_to_shapley_values(cnn, pixels, targets):
         outputs = cnn(torch.where(shown, pixels[:1], hidden)).softmax(1)[:, targets[0]].double().tolist()
     table = dict(zip(map(tuple, patterns.tolist()), outputs, strict=True))
     truth = exact_shapley(table.__getitem__, players)
-    maps = xai.attribute("kernel_shap", cnn, pixels[:1], targets[:1], samples=4000, spread="whole", **options)
+    options |= {"estimator": estimator, "samples": 4000, "spread": "whole"}
+    maps = xai.attribute("kernel_shap", cnn, pixels[:1], targets[:1], **options)
     found = np.array([maps[0][labels[0] == s][0].item() for s in range(players)])
     assert np.abs(found - truth).max() < 0.02 * np.abs(truth).max()
 
@@ -152,8 +178,10 @@ def test_superpixels_are_made_once_an_image(pixels, monkeypatch):
 
 def test_an_even_image_is_one_superpixel_and_works(cnn, targets):
     flat = torch.full((2, 3, 24, 20), 0.5)
-    for name in ("lime", "kernel_shap"):
-        maps = xai.attribute(name, cnn, flat, targets[:2], samples=6, segments=1)
+    for name, options in [
+        ("lime", {}), ("lime", {"design": "orthogonal"}), ("kernel_shap", {}), ("kernel_shap", {"estimator": "permutations"})
+    ]:  # fmt: skip
+        maps = xai.attribute(name, cnn, flat, targets[:2], samples=6, segments=1, **options)
         assert maps.shape == (2, 24, 20)
         assert (maps.flatten(1).amax(1) == maps.flatten(1).amin(1)).all()
 
@@ -182,10 +210,14 @@ def test_passes_are_the_samples(cnn, pixels, targets):
     with engine.using() as run:
         xai.attribute("kernel_shap", cnn, pixels, targets, samples=10, **SEGMENTS)
     assert run.cost.forward == 4 * 12
+    with engine.using() as run:
+        xai.attribute("kernel_shap", cnn, pixels, targets, samples=21, estimator="permutations", **SEGMENTS)
+    assert run.cost.forward == 4 * 23
 
 
 def test_options_out_of_range_are_refused(cnn, pixels, targets):
     for name, options in [("lime", {"samples": 0}), ("lime", {"kernel_width": 0.0}), ("kernel_shap", {"samples": 1}),
-                          ("lime", {"segments": 0})]:  # fmt: skip
+                          ("lime", {"segments": 0}), ("lime", {"samples": 9, "design": "paired"}),
+                          ("kernel_shap", {"samples": 3, "estimator": "permutations"})]:  # fmt: skip
         with pytest.raises(xai.InputError, match=next(iter(options))):
             xai.attribute(name, cnn, pixels, targets, **options)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from xailib import engine
+from xailib.attribution.designs import Design, halves
 from xailib.attribution.seeding import generators
 from xailib.attribution.superpixels import Coalitions, Hidden, Spread, counts, hide, paint, stack_padded, superpixels
 from xailib.errors import InputError
@@ -27,10 +28,11 @@ def lime(
     spread: Spread = "whole",
     compactness: float = 30.0,
     sigma: float = 3.0,
+    design: Design = "independent",
 ) -> Tensor:
     """Coefficients of a ridge regression from shown superpixels to the target's output; signed.
 
-    Each superpixel is shown with probability 1/2; the first sample shows all. Samples are weighted by
+    Each superpixel is shown with probability 1/2; the first of independent samples shows all. Samples are weighted by
     exp(-d^2 / (2 kernel_width^2)), d the cosine distance between the coalition and the full one, as in the authors'
     package.
 
@@ -42,16 +44,21 @@ def lime(
             `segment_mean`, the package's default, which leaves evenly coloured objects in sight; or `black`.
         output: `probability` (the package) or `logit`.
         spread: `whole`, each pixel carries its superpixel's coefficient (do not sum such a map), or `shared` by area.
+        design: `independent` coalitions as in the package; `paired`, each with its complement; `orthogonal`, pairs in
+            which no two superpixels correlate (see `designs`). All three have the same coefficients in the limit; the
+            last two need an even number of samples.
     """
     for key, value in {"samples": samples, "kernel_width": kernel_width, "alpha": alpha}.items():
         if value <= 0:
             raise InputError(f"method 'lime': option {key} must be above 0, not {value}")
+    if design != "independent" and samples % 2:
+        raise InputError(f"method 'lime': option samples must be even for design '{design}', not {samples}")
     labels = superpixels(pixels, segments, compactness, sigma)
     shown = []
     for count, stream in zip(counts(labels), generators(pixels, seed, "lime"), strict=True):
-        coalition = torch.rand(samples, count, generator=stream) < 0.5
-        coalition[0] = True
-        shown.append(coalition)
+        shown.append(halves(design, samples, count, stream))
+        if design == "independent":
+            shown[-1][0] = True
     coalitions = Coalitions(pixels, hide(model, pixels, labels, hidden), labels, stack_padded(shown).to(pixels.device))
     return paint(surrogates(model, targets, coalitions, counts(labels), output, kernel_width, alpha), labels, spread)
 

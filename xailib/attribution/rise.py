@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from xailib import engine
+from xailib.attribution.designs import halves
 from xailib.attribution.seeding import shared_generator
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
 
 Fill = Literal["mean", "black"]
+Weighting = Literal["plain", "centred", "regression"]
+Design = Literal["independent", "paired"]
 
 BLOCK = 256  # masks built at a time when the map is summed
 
@@ -26,16 +29,32 @@ class Masks:
     Recipe (section 3.2 of the paper and its released code): a grid of `cells` x `cells` independent bits that are 1
     with probability `p`, stretched bilinearly to (cells + 1) cells a side, then cropped at a random shift of less than
     one cell. A mask is rows @ bits @ columns, where the rows of the bilinear stretch are the same for every mask.
-    The draw depends on the seed alone, so that images and networks share their masks.
+    The draw depends on the seed alone, so that images and networks share their masks. Paired masks 2k and 2k + 1
+    add up to one.
     """
 
     def __init__(
-        self, count: int, height: int, width: int, cells: int, p: float, seed: int, device: torch.device
+        self,
+        count: int,
+        height: int,
+        width: int,
+        cells: int,
+        p: float,
+        seed: int,
+        device: torch.device,
+        design: Design = "independent",
     ) -> None:
-        generator = shared_generator(seed, "rise")
-        self.bits = (torch.rand(count, cells, cells, generator=generator) < p).float().to(device)
+        generator, group = shared_generator(seed, "rise"), 1 if design == "independent" else 2
+        if design == "independent":
+            bits = torch.rand(count, cells, cells, generator=generator) < p
+        else:
+            bits = halves(design, count, cells**2, generator).view(count, cells, cells)
+        self.bits = bits.float().to(device)
         sides = [math.ceil(side / cells) for side in (height, width)]
-        self.shifts = [torch.randint(cell, (count,), generator=generator).to(device) for cell in sides]
+        self.shifts = [
+            torch.randint(cell, (count // group,), generator=generator).repeat_interleave(group).to(device)
+            for cell in sides
+        ]
         # (cell, side, cells): the rows of the stretch for every shift
         self.rows = [
             stretch(cells, (cells + 1) * cell).unfold(0, side, 1).transpose(1, 2)[:cell].to(device)
@@ -68,6 +87,8 @@ def rise(
     p: float = 0.5,
     fill: Fill = "mean",
     output: engine.Output = "probability",
+    weighting: Weighting = "plain",
+    design: Design = "independent",
 ) -> Tensor:
     """Return RISE maps `(n, h, w)`: sum over masks of score x mask, divided by (number of masks x p).
 
@@ -82,10 +103,15 @@ def rise(
         fill: what a masked pixel shows: "mean" is the network's mean colour (the released code multiplies the
             normalised image), "black" is 0.
         output: what is scored, the softmax "probability" of the paper or the "logit".
+        weighting: "plain" as in the paper. Two others estimate the same map from fewer masks: "centred" takes an
+            image's mean score off before the sum and adds it to the map; "regression" fits the scores by masks, so
+            that the masks' own chance correlations drop out (see `regressed`).
+        design: "independent" grids as in the paper; or "paired", each with its complement, which needs p = 0.5 and an
+            even number of masks.
     """
-    _check(masks, cells, p, fill, min(pixels.shape[-2:]))
+    _check(masks, cells, p, fill, min(pixels.shape[-2:]), design)
     n, _, height, width = pixels.shape
-    build = Masks(masks, height, width, cells, p, seed, pixels.device)
+    build = Masks(masks, height, width, cells, p, seed, pixels.device, design)
     ground = model.mean_colour if fill == "mean" else torch.zeros_like(model.mean_colour)
     above = (pixels - ground).contiguous(memory_format=torch.channels_last)
 
@@ -93,14 +119,65 @@ def rise(
         return torch.addcmul(ground, build(samples)[:, None], above[images])
 
     scores = engine.scores(model, targets, masks, perturbed, output, description="RISE")
+    if weighting == "regression":
+        return regressed(build, scores.double(), p, paired=design != "independent").float()
+    mean = scores.mean(1, keepdim=True) if weighting == "centred" else torch.zeros_like(scores[:, :1])
     maps = torch.zeros(n, height * width, device=pixels.device)
     for start in range(0, masks, BLOCK):
         part = slice(start, start + BLOCK)
-        maps += scores[:, part] @ build(part).flatten(1)
-    return maps.view(n, height, width) / (masks * p)
+        maps += (scores[:, part] - mean) @ build(part).flatten(1)
+    return (maps / (masks * p) + mean).view(n, height, width)
 
 
-def _check(masks: int, cells: int, p: float, fill: str, side: int) -> None:
+def regressed(build: Masks, scores: Tensor, p: float, paired: bool) -> Tensor:
+    """Return what RISE's sum tends to, `mean score + cov(score, mask) / p`, from a ridge regression: `(n, h, w)`.
+
+    Scores are fitted by the masks read at a lattice of points (three a cell hold 99.9 % of a mask's variance); the
+    covariance follows from the coefficients by the masks' exact covariance in place of the drawn one, which is what a
+    control variate does (regression-based Monte Carlo: Salaun et al. 2022). The fit need not be good: by least squares
+    the two are equal for any network as masks grow. The ridge of each image is the best by generalised
+    cross-validation (Golub, Heath, Wahba 1979).
+
+    Args:
+        scores: float64 `(n, masks)`.
+        paired: masks 2k and 2k + 1 are complements; their difference alone is fitted, as their sum says nothing here.
+    """
+    sides = [rows.shape[1] for rows in build.rows]
+    points = [_lattice(side, 3 * build.bits.shape[1]).to(scores.device) for side in sides]
+    parts = torch.arange(scores.shape[1], device=scores.device).split(BLOCK)
+    features = torch.cat([build(part)[:, points[0]][:, :, points[1]].flatten(1).double() for part in parts]) - p
+    means = scores.mean(1, keepdim=True)
+    values = scores - means
+    if paired:
+        features, values = features[::2], (scores[:, ::2] - scores[:, 1::2]) / 2
+    weights = ridge_by_validation(features, values).view(-1, *map(len, points))
+    down, across = ((rows.double() @ rows.double().mT).mean(0) for rows in build.rows)
+    return means[:, :, None] + (1 - p) * (down[:, points[0]] @ weights @ across[points[1]])
+
+
+def ridge_by_validation(features: Tensor, values: Tensor) -> Tensor:
+    """Coefficients `(n, d)` of ridge regressions through the origin that share their features.
+
+    Args:
+        features: float64 `(samples, d)`. values: float64 `(n, samples)`; each row gets a penalty of its own.
+    """
+    left, scale, right = torch.linalg.svd(features, full_matrices=False)
+    power, seen = scale**2, values @ left  # (r,), (n, r)
+    penalties = power.mean() * torch.logspace(-3, 2, 26, dtype=power.dtype, device=power.device)
+    kept = power / (power + penalties[:, None])  # (penalties, r)
+    missed = values.square().sum(1) - seen.square().sum(1)
+    loss = ((1 - kept) ** 2 @ seen.square().T + missed) / (values.shape[1] - kept.sum(1, keepdim=True)) ** 2
+    penalty = penalties[loss.argmin(0)][:, None]
+    return seen * scale / (power + penalty) @ right
+
+
+def _lattice(side: int, count: int) -> Tensor:
+    """`count` evenly spaced pixels of a side, or all of them where there are fewer."""
+    count = min(side, count)
+    return ((torch.arange(count) + 0.5) * side / count).long()
+
+
+def _check(masks: int, cells: int, p: float, fill: str, side: int, design: Design) -> None:
     """Raise `InputError` for an option out of range."""
     if masks < 1:
         raise InputError(f"method 'rise': option masks must be at least 1, not {masks}")
@@ -110,5 +187,9 @@ def _check(masks: int, cells: int, p: float, fill: str, side: int) -> None:
         )
     if not 0 < p <= 1:
         raise InputError(f"method 'rise': option p, the share of kept cells, must be above 0 and at most 1, not {p}")
+    if design != "independent" and (p != 0.5 or masks % 2):
+        raise InputError(
+            f"method 'rise': option design '{design}' draws pairs, so p must be 0.5 and masks even, not {p} and {masks}"
+        )
     if fill not in ("mean", "black"):
         raise InputError(f"method 'rise': option fill must be 'mean' or 'black', not '{fill}'")

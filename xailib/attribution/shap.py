@@ -1,5 +1,7 @@
 """SHAP as expected gradients: Integrated Gradients averaged over reference images. In fp32, as every gradient here."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,8 @@ from xailib.attribution.seeding import generators, shared_generator
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+
+Draws = Literal["independent", "stratified", "balanced"]
 
 
 def shap_channels(
@@ -20,6 +24,8 @@ def shap_channels(
     samples: int = 50,
     references: Tensor | None = None,
     noise_references: int = 50,
+    draws: Draws = "stratified",
+    shrink: bool = False,
     output: engine.Output = "logit",
 ) -> Tensor:
     """`shap` before its pooling: `(n, 3, h, w)`, signed."""
@@ -33,12 +39,20 @@ def shap_channels(
             f"not {tuple(references.shape)}"
         )
     references = references.to(pixels)
-    chosen, alphas = [], []
-    for stream in generators(pixels, seed, "shap"):
-        chosen.append(torch.randint(len(references), (samples,), generator=stream))
-        # One place in each of `samples` equal parts of the line: the same expectation as free draws, less variance.
-        alphas.append((torch.arange(samples) + torch.rand(samples, generator=stream)) / samples)
-    return expected_gradients(model, pixels, targets, references, torch.stack(chosen), torch.stack(alphas), output)
+    plan = [_draw(draws, samples, len(references), stream) for stream in generators(pixels, seed, "shap")]
+    chosen, alphas = map(torch.stack, zip(*plan, strict=True))
+    return expected_gradients(model, pixels, targets, references, chosen, alphas, output, shrink)
+
+
+def _draw(draws: Draws, samples: int, references: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Which reference, and the place on the line, of every sample: both `(samples,)`."""
+    if draws == "balanced":
+        rounds = [torch.randperm(references, generator=stream) for _ in range(-(-samples // references))]
+        chosen = torch.cat(rounds)[:samples][torch.randperm(samples, generator=stream)]
+    else:
+        chosen = torch.randint(references, (samples,), generator=stream)
+    places = torch.rand(samples, generator=stream)
+    return chosen, places if draws == "independent" else (torch.arange(samples) + places) / samples
 
 
 @method(
@@ -57,26 +71,32 @@ def shap(
     samples: int = 50,
     references: Tensor | None = None,
     noise_references: int = 50,
+    draws: Draws = "stratified",
+    shrink: bool = False,
     pooling: Pooling = "signed_sum",
     output: engine.Output = "logit",
 ) -> Tensor:
     """GradientSHAP: the mean over samples of (x - r) times the gradient at a random point between x and r.
 
     An estimate of the Shapley values of the pixels for a model that is linear between x and a reference r drawn from
-    a background distribution; equals Integrated Gradients averaged over references as the samples grow. The places on
-    the line are stratified; no noise is added to x (as in captum's default). With signed pooling the map sums to
-    output(x) - mean output(r) in expectation.
+    a background distribution; equals Integrated Gradients averaged over references as the samples grow. No noise is
+    added to x (as in captum's default). With signed pooling the map sums to output(x) - mean output(r) in expectation.
 
     Options:
         samples: random points (reference and place on the line) an image, one pass forward and back each.
-        references: background images float32 `(k, 3, h, w)` in [0, 1], drawn with replacement; a seeded sample of
+        references: background images float32 `(k, 3, h, w)` in [0, 1]; a seeded sample of
             training images is the natural choice. None: images of uniform noise from the seed, shared by all images
             (Sturmfels et al. 2020, "uniform" and "expectation" baselines): a background that knows no data set.
         noise_references: how many noise images stand in for `references`.
+        draws: `independent`, references with replacement and free places on the line, as captum draws; `stratified`,
+            one place in each of `samples` equal parts of the line; `balanced`, stratified and with each reference
+            equally often. All have the same expectation.
+        shrink: damp the noisier part of the map, see `expected_gradients`; the damping fades as the samples grow.
         pooling, output: as in `gradient`; the default keeps the sign.
     """
-    options = {"seed": seed, "samples": samples, "references": references, "noise_references": noise_references}
-    return pool_channels(shap_channels(model, pixels, targets, output=output, **options), pooling)
+    options = {"samples": samples, "references": references, "noise_references": noise_references}
+    values = shap_channels(model, pixels, targets, seed=seed, draws=draws, shrink=shrink, output=output, **options)
+    return pool_channels(values, pooling)
 
 
 def expected_gradients(
@@ -87,21 +107,41 @@ def expected_gradients(
     chosen: Tensor,
     alphas: Tensor,
     output: engine.Output = "logit",
+    shrink: bool = False,
 ) -> Tensor:
     """Mean over samples of (x - r) * gradient at r + alpha (x - r), `(n, 3, h, w)`.
+
+    It is (x - mean r) * mean gradient - cov(r, gradient). The second part is as noisy as the first and a fraction of
+    its size, as the gradient at a pixel hardly knows the reference's value there.
 
     Args:
         references: `(k, 3, h, w)`.
         chosen, alphas: the draws `(n, samples)`: which reference, and the place on the line in [0, 1].
+        shrink: take the mean over all references for the one over those drawn, and multiply the second part by
+            signal / (signal + noise), one factor an image, as far as the samples tell (James & Stein 1961).
     """
     chosen, alphas = chosen.to(pixels.device), alphas.to(pixels)[:, :, None, None, None]
-    sums = ImageSums(pixels)
+    samples, apart = chosen.shape[1], references.mean(0) - references
+    sums, power = [ImageSums(pixels) for _ in range(3)], torch.zeros(chosen.shape, device=pixels.device)
 
-    def perturbed(images: Tensor, samples: Tensor) -> Tensor:
-        return torch.lerp(references[chosen[images, samples]], pixels[images], alphas[images, samples])
+    def perturbed(images: Tensor, sample: Tensor) -> Tensor:
+        return torch.lerp(references[chosen[images, sample]], pixels[images], alphas[images, sample])
 
-    def accumulate(rows: slice, images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
-        sums.add(rows, images, gradients * (pixels[images] - references[chosen[images, samples]]))
+    def accumulate(rows: slice, images: Tensor, sample: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
+        away = apart[chosen[images, sample]]
+        for total, values in zip(sums, (gradients, gradients * away, gradients * away**2), strict=True):
+            total.add(rows, images, values)
+        power[images, sample] = (gradients * away).square().sum((1, 2, 3))
 
-    exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
-    return sums.total / chosen.shape[1]
+    exact_gradients(model, targets, samples, perturbed, accumulate, output, "shap")
+    gradient, second, third = (total.total / samples for total in sums)
+    if shrink and samples > 1:
+        often = torch.nn.functional.one_hot(chosen, len(references)).to(pixels).mean(1)  # (n, k)
+        means = [(often @ values.flatten(1)).view_as(pixels) for values in (apart, apart**2)]
+        second = second - gradient * means[0]
+        # The mean over samples of |away * (gradient - mean gradient)|^2.
+        spread = power.mean(1) + (gradient * (gradient * means[1] - 2 * third)).sum((1, 2, 3))
+        size = second.square().sum((1, 2, 3))
+        noise = (spread - size) / (samples - 1)
+        second = second * (1 - noise / size.clamp(min=1e-30)).clamp(0, 1)[:, None, None, None]
+    return (pixels - references.mean(0)) * gradient + second
