@@ -153,9 +153,9 @@ def scores(
 
     `perturbed(images, samples)` gets two index tensors `(b,)` on the model's device and returns pixels `(b, 3, h, w)`.
     """
-    settings, targets = current(), targets.to(model.device)
+    settings, targets, precision = current(), targets.to(model.device), _precision(model)
     forward = compiled(
-        model, lambda model: functools.partial(answer, model, output, _precision(model)), settings.compile,
+        model, lambda model: functools.partial(answer, model, output, precision), settings.compile,
         passes=len(targets) * samples,
     )  # fmt: skip
     forward = replayed(forward, settings.compile, model.device)

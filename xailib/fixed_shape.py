@@ -70,9 +70,13 @@ def compiled(
         _say(f"compile: cuda_graphs is for GPUs; on '{model.device.type}' passes run as they are")
     if mode not in ("auto", "compile") or passes is None or not _has_compiler():
         return plain
-    if mode == "auto" and (passes < 1000 or passes * _operations(model) < WORTH):
-        return plain
-    return FixedShape(plain, lambda plain, _inputs: _guarded(function(_frozen(model)), plain))
+
+    def prepare(plain: Function, inputs: tuple[Tensor, ...]) -> Function:
+        if mode == "auto" and passes * _operations(model, inputs[0][:1]) < WORTH:
+            return plain
+        return _guarded(function(_frozen(model)), plain)
+
+    return FixedShape(plain, prepare)
 
 
 def _frozen(model: "Model") -> "Model":
@@ -110,14 +114,13 @@ def _has_compiler() -> bool:
     return any(shutil.which(name) for name in (os.environ.get("CXX") or "", "g++", "clang++"))
 
 
-def _operations(model: "Model") -> int:
-    """Additions and multiplications of one pass over one image."""
+def _operations(model: "Model", image: Tensor) -> int:
+    """Additions and multiplications of one pass over one image `(1, 3, h, w)`."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    side = model.input_size
     if model not in _counted:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(torch.zeros(1, 3, side, side, device=model.device))
+            model(image)
         _counted[model] = counter.get_total_flops()
     return _counted[model]
 

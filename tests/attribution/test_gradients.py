@@ -67,9 +67,8 @@ def test_balanced_shap_of_a_linear_network_is_exact(linear, linear_weights, pixe
     """Each reference equally often: their mean is no draw any more; the line's places never mattered here."""
     references = torch.rand(6, *pixels.shape[1:], generator=torch.Generator().manual_seed(0))
     truth = (linear_weights[targets] * (pixels - references.mean(0))).sum(1)
-    for shrink in (False, True):
-        options = dict(references=references, samples=samples, draws="balanced", shrink=shrink)
-        assert_close(xai.attribute("shap", linear, pixels, targets, **options), truth, atol=1e-5, rtol=1e-4)
+    options = dict(references=references, samples=samples, draws="balanced")
+    assert_close(xai.attribute("shap", linear, pixels, targets, **options), truth, atol=1e-5, rtol=1e-4)
     free = xai.attribute("shap", linear, pixels, targets, references=references, samples=samples, draws="independent")
     assert (free - truth).abs().max() > 0.01
 
@@ -83,23 +82,6 @@ def test_draws_of_shap_are_what_they_are_called():
     chosen, places = _draw("balanced", 4000, 10, torch.Generator().manual_seed(0))
     assert np.corrcoef(chosen.numpy(), places.numpy())[0, 1] == pytest.approx(0, abs=0.06)
     assert len(_draw("balanced", 3, 10, torch.Generator().manual_seed(0))[0].unique()) == 3
-
-
-def test_shrinking_fades_as_samples_grow_and_helps_while_they_are_few(cnn, pixels, targets):
-    references = torch.rand(100, *pixels.shape[1:], generator=torch.Generator().manual_seed(0))
-    middle = references.mean(0).expand(4, -1, -1, -1)  # here the part that is shrunk is all there is
-
-    def maps(**options):
-        return xai.attribute("shap", cnn, middle, targets, references=references, draws="balanced", **options)
-
-    truth = maps(samples=4000, seed=9)
-    size = truth.square().mean()
-    assert (maps(samples=4000, seed=9, shrink=True) - truth).square().mean() < 0.01 * size
-
-    def miss(shrink):
-        return sum((maps(samples=8, seed=seed, shrink=shrink) - truth).square().mean() for seed in range(5))
-
-    assert miss(True) < 0.9 * miss(False)
 
 
 def test_shap_without_references_uses_seeded_noise_images(linear, linear_weights, pixels, targets):

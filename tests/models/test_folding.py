@@ -25,7 +25,7 @@ def settled(network):
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for value in (module.running_mean, module.weight, module.bias):
+            for value in filter(torch.is_tensor, (module.running_mean, module.weight, module.bias)):
                 value.data.normal_(generator=generator)
             module.running_var.uniform_(0.5, 2.0, generator=generator)
     return network

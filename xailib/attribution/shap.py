@@ -25,7 +25,6 @@ def shap_channels(
     references: Tensor | None = None,
     noise_references: int = 50,
     draws: Draws = "stratified",
-    shrink: bool = False,
     output: engine.Output = "logit",
 ) -> Tensor:
     """`shap` before its pooling: `(n, 3, h, w)`, signed."""
@@ -41,7 +40,7 @@ def shap_channels(
     references = references.to(pixels)
     plan = [_draw(draws, samples, len(references), stream) for stream in generators(pixels, seed, "shap")]
     chosen, alphas = map(torch.stack, zip(*plan, strict=True))
-    return expected_gradients(model, pixels, targets, references, chosen, alphas, output, shrink)
+    return expected_gradients(model, pixels, targets, references, chosen, alphas, output)
 
 
 def _draw(draws: Draws, samples: int, references: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -72,7 +71,6 @@ def shap(
     references: Tensor | None = None,
     noise_references: int = 50,
     draws: Draws = "stratified",
-    shrink: bool = False,
     pooling: Pooling = "signed_sum",
     output: engine.Output = "logit",
 ) -> Tensor:
@@ -91,11 +89,10 @@ def shap(
         draws: `independent`, references with replacement and free places on the line, as captum draws; `stratified`,
             one place in each of `samples` equal parts of the line; `balanced`, stratified and with each reference
             equally often. All have the same expectation.
-        shrink: damp the noisier part of the map, see `expected_gradients`; the damping fades as the samples grow.
         pooling, output: as in `gradient`; the default keeps the sign.
     """
     options = {"samples": samples, "references": references, "noise_references": noise_references}
-    values = shap_channels(model, pixels, targets, seed=seed, draws=draws, shrink=shrink, output=output, **options)
+    values = shap_channels(model, pixels, targets, seed=seed, draws=draws, output=output, **options)
     return pool_channels(values, pooling)
 
 
@@ -107,41 +104,21 @@ def expected_gradients(
     chosen: Tensor,
     alphas: Tensor,
     output: engine.Output = "logit",
-    shrink: bool = False,
 ) -> Tensor:
     """Mean over samples of (x - r) * gradient at r + alpha (x - r), `(n, 3, h, w)`.
-
-    It is (x - mean r) * mean gradient - cov(r, gradient). The second part is as noisy as the first and a fraction of
-    its size, as the gradient at a pixel hardly knows the reference's value there.
 
     Args:
         references: `(k, 3, h, w)`.
         chosen, alphas: the draws `(n, samples)`: which reference, and the place on the line in [0, 1].
-        shrink: take the mean over all references for the one over those drawn, and multiply the second part by
-            signal / (signal + noise), one factor an image, as far as the samples tell (James & Stein 1961).
     """
     chosen, alphas = chosen.to(pixels.device), alphas.to(pixels)[:, :, None, None, None]
-    samples, apart = chosen.shape[1], references.mean(0) - references
-    sums, power = [ImageSums(pixels) for _ in range(3)], torch.zeros(chosen.shape, device=pixels.device)
+    sums = ImageSums(pixels)
 
-    def perturbed(images: Tensor, sample: Tensor) -> Tensor:
-        return torch.lerp(references[chosen[images, sample]], pixels[images], alphas[images, sample])
+    def perturbed(images: Tensor, samples: Tensor) -> Tensor:
+        return torch.lerp(references[chosen[images, samples]], pixels[images], alphas[images, samples])
 
-    def accumulate(rows: slice, images: Tensor, sample: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
-        away = apart[chosen[images, sample]]
-        for total, values in zip(sums, (gradients, gradients * away, gradients * away**2), strict=True):
-            total.add(rows, images, values)
-        power[images, sample] = (gradients * away).square().sum((1, 2, 3))
+    def accumulate(rows: slice, images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
+        sums.add(rows, images, gradients * (pixels[images] - references[chosen[images, samples]]))
 
-    exact_gradients(model, targets, samples, perturbed, accumulate, output, "shap")
-    gradient, second, third = (total.total / samples for total in sums)
-    if shrink and samples > 1:
-        often = torch.nn.functional.one_hot(chosen, len(references)).to(pixels).mean(1)  # (n, k)
-        means = [(often @ values.flatten(1)).view_as(pixels) for values in (apart, apart**2)]
-        second = second - gradient * means[0]
-        # The mean over samples of |away * (gradient - mean gradient)|^2.
-        spread = power.mean(1) + (gradient * (gradient * means[1] - 2 * third)).sum((1, 2, 3))
-        size = second.square().sum((1, 2, 3))
-        noise = (spread - size) / (samples - 1)
-        second = second * (1 - noise / size.clamp(min=1e-30)).clamp(0, 1)[:, None, None, None]
-    return (pixels - references.mean(0)) * gradient + second
+    exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
+    return sums.total / chosen.shape[1]
