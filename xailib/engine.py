@@ -5,6 +5,7 @@ the chunk when memory runs out, counts passes and times them. Chunk size never c
 Nothing here waits for the device inside a loop: what must be looked at is looked at when the loop is over.
 """
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable
@@ -40,14 +41,11 @@ def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, descri
     and tried again, so `work` must not change anything before it returns; the smaller chunk serves the rest of the
     run. A model that answers NaN or infinity is an `InputError` naming it, after the first chunk or at the end.
     """
-    from tqdm.auto import tqdm
-
     settings = current()
     key = (description, weight, settings.batch_size, settings.precision)
     size = settings.fitting.get(key, max(1, settings.batch_size // weight))
     results, start = [], 0
-    bar = tqdm(total=total, desc=description, disable=not settings.progress, mininterval=1, file=sys.stderr)
-    with bar, doubts_kept():
+    with _progress(total, description) if settings.progress else contextlib.nullcontext() as bar, doubts_kept():
         while start < total:
             part = slice(start, min(start + size, total))
             if not _fits(work, part, results):
@@ -60,10 +58,18 @@ def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, descri
                 continue
             if start == 0:
                 settle()  # hours of passes are not to be lost for a model that never answers
-            bar.update(part.stop - start)
+            if bar is not None:
+                bar.update(part.stop - start)
             start = part.stop
         settle()
     return results
+
+
+def _progress(total: int, description: str) -> Any:
+    """A bar for a person who waits."""
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc=description, mininterval=1, file=sys.stderr)
 
 
 def _fits(work: Callable[[slice], Any], part: slice, results: list[Any]) -> bool:

@@ -47,7 +47,7 @@ def cam(
         with _tap(model) as tap:
             logits = engine.all_logits(model, pixels[part])
         maps = tap.maps.float()
-        return torch.einsum("nc,nchw->nhw", weights[targets[part]], maps), _misfit(head, maps, logits)
+        return _weighted(maps, weights[targets[part]]), _misfit(head, maps, logits)
 
     found, misfits = zip(*engine.chunked(len(pixels), work, description="cam"), strict=True)
     if torch.stack(misfits).max() > _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
@@ -87,10 +87,15 @@ def gradcam(
             outputs = engine.target_output(model, pixels[part], targets[part], output)
             (gradient,) = engine.backward(outputs, tap.maps)
         weights = gradient.float().mean((2, 3))
-        return torch.einsum("nc,nchw->nhw", weights, tap.maps.detach().float())
+        return _weighted(tap.maps.detach().float(), weights)
 
     maps = torch.cat(engine.chunked(len(pixels), work, description="gradcam"))
     return _upsample(maps, pixels, relu, upsampling, align_corners)
+
+
+def _weighted(maps: Tensor, weights: Tensor) -> Tensor:
+    """Sum over channels `(n, h, w)` of maps `(n, c, h, w)` times weights `(n, c)`."""
+    return (weights[:, None] @ maps.flatten(2)).view(-1, *maps.shape[2:])
 
 
 def _misfit(head: nn.Linear, maps: Tensor, logits: Tensor) -> Tensor:
