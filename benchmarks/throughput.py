@@ -16,7 +16,7 @@ from torch import Tensor
 import xailib as xai
 from xailib import engine, params, provenance
 from xailib.images import ImageBatch
-from xailib.models import build_network, wrap
+from xailib.models import build_network, from_record
 from xailib.models.model import Model
 from xailib.plan_passes import method_passes, metric_passes, options
 
@@ -51,7 +51,7 @@ def main() -> None:
 def make(id: str, device: str) -> Model:
     """A network with random weights."""
     record = params.load_params("models", id)
-    return wrap(build_network(record), record, device)
+    return from_record(build_network(record), record, device)
 
 
 def photographs(count: int, side: int) -> ImageBatch:
