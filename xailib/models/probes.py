@@ -5,7 +5,7 @@ sentence that names the cause. The passes are the model's own: the engine does n
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,13 @@ def samples(height: int, width: int, device: torch.device) -> Tensor:
     return torch.cat([coarse, noise * torch.linspace(1, 0.2, width, dtype=torch.float32)]).to(device)
 
 
-def inspected(model: "Model", height: int, width: int) -> Findings | None:
+def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> Findings | None:
     """Look at a model by passes of two images, together, again, and the first alone.
 
     Args:
         model: its `output` says what the network answers; `auto` is found out.
         height, width: of the images in pixels.
+        needs: what is asked of the model; a fault of a CAM layer that is needed is told first.
 
     Returns:
         What was found; None where nothing can be known: the device's memory is too small or the answers are not finite.
@@ -100,14 +101,18 @@ def inspected(model: "Model", height: int, width: int) -> Findings | None:
         pair = samples(height, width, model.device)
         try:
             with _watched(model) as outputs:
-                rows = _rows(model, pair)
-            alone, again = _rows(model, pair[:1], alone=True), _rows(model, pair)
+                first = answered(model, pair)
+            cam = _cam_fault(model, outputs, height, width)
+            if cam and "cam_layer" in needs:
+                raise InputError(cam)
+            rows = _rows(model, pair, first)
+            alone, again = _rows(model, pair[:1], answered(model, pair[:1])), _rows(model, pair, answered(model, pair))
         except torch.OutOfMemoryError:
             return None
         if not torch.isfinite(rows).all():
             return None
         _check_function(model, rows, alone, again)
-        return Findings(_kind(model, rows, pair), _cam_fault(model, outputs, height, width))
+        return Findings(_kind(model, rows, pair), cam)
 
 
 def _check_precision(model: "Model") -> None:
@@ -117,10 +122,9 @@ def _check_precision(model: "Model") -> None:
         raise InputError(f"model '{model.id}' has weights in {found}; call its .float(): `precision` says how passes are run")
 
 
-def _rows(model: "Model", pixels: Tensor, alone: bool = False) -> Tensor:
-    """The network's answer `(n, classes)` as it is, float32; anything else is refused."""
+def _rows(model: "Model", pixels: Tensor, answer: Any) -> Tensor:
+    """The rows `(n, classes)` in a network's answer to pixels, float32; anything else is refused."""
     id, n, classes = model.id, len(pixels), len(model.class_names)
-    answer = answered(model, pixels)
     rows = unwrapped(answer, classes)
     if not isinstance(rows, Tensor):
         raise InputError(
@@ -132,7 +136,7 @@ def _rows(model: "Model", pixels: Tensor, alone: bool = False) -> Tensor:
     if rows.shape == (n, classes) and classes > 1:
         return rows.float()
     shape = f"model '{id}' answers shape {tuple(rows.shape)} for {n} image{'s' if n > 1 else ''}"
-    if alone:
+    if n == 1:
         raise InputError(f"{shape} alone, but (2, {classes}) for two (a squeeze()?); keep the batch axis, as squeeze(1) does")
     if rows.shape in ((n,), (n, 1)):
         raise InputError(f"{shape}: one logit z; give two logits, e.g. torch.cat([-z, z], 1), whose softmax is sigmoid(2 z)")
@@ -213,7 +217,10 @@ def _is_sigmoid(model: "Model", pair: Tensor) -> bool:
     """Whether an answer in [0, 1] is a sigmoid's: by the operation that made it, else by far inputs that stay in [0, 1]."""
     with torch.enable_grad():
         linear = ends_linear(unwrapped(model.answer(pair.clone().requires_grad_()), len(model.class_names)))
-    return within_unit(_rows(model, (pair - 0.5) * 1e3)) if linear is None else not linear
+    if linear is not None:
+        return not linear
+    near, far = (_rows(model, pixels, answered(model, pixels)) for pixels in (pair, (pair - 0.5) * 1e3))
+    return within_unit(far) and not torch.equal(near, far)
 
 
 @contextlib.contextmanager
