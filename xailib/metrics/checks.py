@@ -26,7 +26,7 @@ def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
 
 
 def checked_images(images: ImageBatch, model: Model, *, passes: bool = True) -> None:
-    """Refuse what is no Model or, where `passes` will run, cannot be explained, an empty batch, repeated ids, and labels that are no class."""
+    """Refuse what is no Model, an empty batch, repeated ids, labels that are no class, and what `passes` would not explain."""
     if not isinstance(model, Model):
         raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
     if not len(images):

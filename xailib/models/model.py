@@ -61,7 +61,7 @@ class Model(nn.Module):
             raise InputError(f"model '{id}': output: '{output}' is not known{nearest(str(output), answers.KINDS)}")
         self.output, self.origins = output, {}
         self._found: dict[Any, probes.Findings] = {}
-        self._keyword = "pixel_values" if "pixel_values" in inspect.signature(self.network.forward).parameters else None
+        self._keyword = _keyword(self.network)
         place = next((tensor.device for tensor in [*self.network.parameters(), *self.network.buffers()]), None)
         for name, values, low, high in (("mean", mean, 0.0, 1.0), ("std", std, 1e-6, 1.0)):
             values = torch.tensor(_checked_colour(id, name, values, low, high), dtype=torch.float32, device=place)
@@ -76,7 +76,7 @@ class Model(nn.Module):
     @property
     def cam_layer(self) -> nn.Module | None:
         """The module whose output is the last convolutional maps."""
-        return None if self.cam_layer_name is None else self.network.get_submodule(self.cam_layer_name)
+        return None if self.cam_layer_name is None else dict(self.network.named_modules())[self.cam_layer_name]
 
     @property
     def mean_colour(self) -> Tensor:
@@ -181,6 +181,14 @@ class Model(nn.Module):
             "offers": ", ".join(sorted(self.offers)) or "nothing more", "output": self.output,
         }  # fmt: skip
         return "\n".join([f"Model '{self.id}': {self.architecture}", *(told(*fact) for fact in facts.items())])
+
+
+def _keyword(network: nn.Module) -> str | None:
+    """The keyword by which Hugging Face's networks take pixels, where `forward` has it."""
+    try:
+        return "pixel_values" if "pixel_values" in inspect.signature(network.forward).parameters else None
+    except ValueError:  # scripted modules do not say
+        return None
 
 
 def _is_head(module: nn.Module, classes: int) -> bool:

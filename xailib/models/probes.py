@@ -119,7 +119,9 @@ def _check_precision(model: "Model") -> None:
     other = {weights.dtype for weights in model.parameters() if weights.is_floating_point()} - {torch.float32}
     if other or model.mean.dtype != torch.float32:
         found = str(next(iter(other or {model.mean.dtype}))).removeprefix("torch.")
-        raise InputError(f"model '{model.id}' has weights in {found}; call its .float(): `precision` says how passes are run")
+        raise InputError(
+            f"model '{model.id}' has weights in {found}; call its .float(): `precision` says how passes are run"
+        )
 
 
 def _rows(model: "Model", pixels: Tensor, answer: Any) -> Tensor:
@@ -137,9 +139,13 @@ def _rows(model: "Model", pixels: Tensor, answer: Any) -> Tensor:
         return rows.float()
     shape = f"model '{id}' answers shape {tuple(rows.shape)} for {n} image{'s' if n > 1 else ''}"
     if n == 1:
-        raise InputError(f"{shape} alone, but (2, {classes}) for two (a squeeze()?); keep the batch axis, as squeeze(1) does")
+        raise InputError(
+            f"{shape} alone, but (2, {classes}) for two (a squeeze()?); keep the batch axis, as squeeze(1) does"
+        )
     if rows.shape in ((n,), (n, 1)):
-        raise InputError(f"{shape}: one logit z; give two logits, e.g. torch.cat([-z, z], 1), whose softmax is sigmoid(2 z)")
+        raise InputError(
+            f"{shape}: one logit z; give two logits, e.g. torch.cat([-z, z], 1), whose softmax is sigmoid(2 z)"
+        )
     if rows.ndim > 2:
         raise InputError(f"{shape}: logits in space; average them over it, so that an image has {classes} logits")
     if rows.shape[0] != n:
@@ -178,8 +184,14 @@ def _check_function(model: "Model", rows: Tensor, alone: Tensor, again: Tensor) 
     spread = float((rows - rows.mean()).abs().max())
     if (again - rows).abs().max() > 1e-5 * spread:
         layers = [name for name, layer in model.network.named_modules() if layer.training]
-        cause = f"layer '{layers[0]}' stays in training mode" if layers else "dropout or noise that eval() does not switch off?"
-        raise InputError(f"model '{model.id}' answers the same images otherwise each time ({cause}); no map of it would repeat")
+        cause = (
+            f"layer '{layers[0]}' stays in training mode"
+            if layers
+            else "dropout or noise that eval() does not switch off?"
+        )
+        raise InputError(
+            f"model '{model.id}' answers the same images otherwise each time ({cause}); no map of it would repeat"
+        )
     if (alone[0] - rows[0]).abs().max() > TOLERANCE * spread:
         batched = [name for name, layer in model.network.named_modules() if _of_the_batch(layer)]
         cause = f"layer '{batched[0]}' has no running statistics" if batched else "statistics of the batch?"
@@ -204,7 +216,9 @@ def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
         return said
     if found != "logits":
         words = found.replace("_", "-")
-        warn(f"model '{model.id}' answers {words}: {REMEDY[found]}; output='{found}' says so, output='logits' keeps them")
+        warn(
+            f"model '{model.id}' answers {words}: {REMEDY[found]}; output='{found}' says so, output='logits' keeps them"
+        )
     elif within_unit(rows) and _is_sigmoid(model, pair):
         raise InputError(
             f"model '{model.id}' ends in a sigmoid a class, which is not one answer of several: leave the sigmoid out for "
@@ -214,13 +228,14 @@ def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
 
 
 def _is_sigmoid(model: "Model", pair: Tensor) -> bool:
-    """Whether an answer in [0, 1] is a sigmoid's: by the operation that made it, else by far inputs that stay in [0, 1]."""
+    """Whether an answer in [0, 1] is a sigmoid's: by the operation that made it, else by far inputs, which reach 0 or 1."""
     with torch.enable_grad():
         linear = ends_linear(unwrapped(model.answer(pair.clone().requires_grad_()), len(model.class_names)))
     if linear is not None:
         return not linear
-    near, far = (_rows(model, pixels, answered(model, pixels)) for pixels in (pair, (pair - 0.5) * 1e3))
-    return within_unit(far) and not torch.equal(near, far)
+    far = (pair - 0.5) * 1e4
+    rows = _rows(model, far, answered(model, far))
+    return within_unit(rows) and bool(((rows < 0.01) | (rows > 0.99)).any())
 
 
 @contextlib.contextmanager
