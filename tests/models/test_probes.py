@@ -481,3 +481,14 @@ def test_a_record_says_what_the_network_answers_and_is_checked_when_it_is_loaded
     path.write_text(yaml.safe_dump({**values, "cam_layer": "featurs"}))
     with pytest.raises(xai.InputError, match="no layer 'featurs'; did you mean 'features'"):
         xai.load_model(path, device="cpu")
+
+
+def test_estimators_go_through_the_same_door():
+    from xailib.attribution.estimators import estimate
+
+    mine = {"estimator": "mine", "estimator_method": "gradient", "estimator_form": "plain", "estimator_options": {}}
+    assert estimate([mine], toy(Net()), X, Y)["mine"].shape == (2, 3, 32, 32)
+    with pytest.raises(xai.InputError, match="5 logits, but it has 3 class names"):
+        estimate([mine], toy(Net(5)), X, Y)
+    with pytest.raises(xai.InputError, match="method 'gradient' needs a gradient, and model 'toy' cuts"):
+        estimate([mine], toy(NoGrad()), X, Y)

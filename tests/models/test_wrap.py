@@ -342,6 +342,26 @@ def test_weight_norms_lambdas_and_compiled_networks_are_viewed():
     assert_close(model(pixels(side=32)), copy.deepcopy(net.state_dict()) and net.eval()(pixels(side=32)))
 
 
+def test_a_forward_set_from_outside_is_refused():
+    """A copy of it would run the original's layers, in their mode."""
+    net = Open()
+    net.forward = lambda x: net.fc(net.body(x).relu().mean((2, 3)))
+    with pytest.raises(xai.InputError, match="none of its network's layers runs in a pass"):
+        xai.wrap(net, size=32)
+
+
+class Open(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.fc = nn.Conv2d(3, 8, 3, 2), nn.Linear(8, 3)
+
+
+def test_wrapping_within_inference_mode_leaves_gradients_to_be_had():
+    with torch.inference_mode():
+        model = xai.wrap(cnn(), size=32, mean=[0.5] * 3, std=[0.5] * 3)
+    assert xai.attribute("gradient", model, pixels(side=32), Y).max() > 0
+
+
 def test_a_network_that_cannot_be_copied_is_refused_and_left():
     import threading
 

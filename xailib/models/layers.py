@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from xailib.errors import InputError
+
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
@@ -51,6 +53,11 @@ def last_maps(model: "Model", pixels: Tensor) -> str | None:
     """
     made, runs = _outputs(model, pixels)
     layers = dict(model.network.named_modules())
+    if not runs and len([layer for layer in layers.values() if not isinstance(layer, torch.jit.ScriptModule)]) > 1:
+        raise InputError(
+            f"model '{model.id}': none of its network's layers runs in a pass, so others do, which a copy still shares (is its "
+            "forward a function that was set from outside?); write forward as a method"
+        )
     found = None
     for names, grid in made[:TRIES]:
         once = [name for name in names if runs[name] == 1 and not isinstance(layers[name], nn.Identity)]
@@ -89,7 +96,7 @@ def _outputs(model: "Model", pixels: Tensor) -> tuple[list[tuple[list[str], bool
             stack.callback(hook.remove)
         logits = model(pixels.clone().requires_grad_())
         outputs = [output for output, _ in seen.values()]
-        grids = _reached(logits, outputs, pixels)
+        grids = _reached(logits, outputs, pixels) if outputs else []
         if told and not any(grids):  # a new head, whose weights are zero: what it reads says the same
             grids = _reached(told[-1], outputs, pixels)
     return [(names, grid) for (_, names), grid in zip(seen.values(), grids, strict=True)][::-1], runs

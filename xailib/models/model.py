@@ -36,6 +36,7 @@ class Model(nn.Module):
         InputError: a network that cannot be viewed, or facts that cannot be right.
     """
 
+    @torch.inference_mode(mode=False)  # a caller's, in which made tensors could be used in no gradient
     def __init__(
         self,
         network: nn.Module,

@@ -243,12 +243,14 @@ def _watched(model: "Model") -> Iterator[list[Any]]:
     """What the model's CAM layer gives within the block."""
     outputs: list[Any] = []
     layer = model.cam_layer
-    handle = layer and layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    if layer is None or isinstance(layer, torch.jit.ScriptModule):  # which takes no hook
+        yield outputs
+        return
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         yield outputs
     finally:
-        if handle:
-            handle.remove()
+        handle.remove()
 
 
 def _cam_fault(model: "Model", outputs: list[Any], height: int, width: int) -> str | None:
@@ -271,7 +273,7 @@ def _cam_fault(model: "Model", outputs: list[Any], height: int, width: int) -> s
 def gradient_fault(model: "Model", height: int, width: int) -> str | None:
     """Say why no gradient of a model's logits with respect to the pixels can be had; None where it can."""
     with quiet(model), torch.enable_grad():
-        pixels = samples(height, width, model.device).requires_grad_()
+        pixels = samples(height, width, model.device)[:1].requires_grad_()
         try:
             torch.autograd.grad(model(pixels)[:, 0].sum(), pixels)
         except torch.OutOfMemoryError:

@@ -40,6 +40,7 @@ class Facts:
     sure: bool = True
 
 
+@torch.inference_mode(mode=False)
 def wrap(
     net: nn.Module,
     *,
