@@ -14,6 +14,7 @@ import xailib as xai
 from xailib import engine, params
 from xailib.images import ImageBatch, box_masks
 from xailib.metrics.accuracy import predictions
+from xailib.models.probes import check
 
 X, Y = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1])
 BOXES = [torch.tensor([[4.0, 6, 20, 24]])] * 2
@@ -63,7 +64,7 @@ def test_an_ordinary_network_passes_every_entrance_and_the_engine_counts_its_own
     model = toy(Net())
     state = torch.get_rng_state()
     with engine.using() as run:
-        model.check(32, 32)
+        check(model, 32, 32)
         assert (run.cost.forward, run.cost.backward) == (0, 0)
     assert torch.equal(state, torch.get_rng_state())
     for enter in entrances(model):

@@ -19,7 +19,7 @@ from xailib import options as _options
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.models.model import Model
-from xailib.models.probes import gradient_asked
+from xailib.models.probes import check, gradient_asked
 
 __all__ = ["attribute", "checked", "defaults", "lacking", "list_methods"]
 
@@ -80,7 +80,7 @@ def attribute(
     missing = lacking(name, model)
     if missing:
         raise InputError(f"method '{name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer")
-    model.check(*pixels.shape[-2:], entry.needs)
+    check(model, *pixels.shape[-2:], entry.needs)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):

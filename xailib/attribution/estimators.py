@@ -19,7 +19,7 @@ from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.estimator_files import Record
 from xailib.models.model import Model
-from xailib.models.probes import gradient_asked
+from xailib.models.probes import check, gradient_asked
 
 
 def list_estimators(pattern: str = "*") -> list[str]:
@@ -80,7 +80,7 @@ def estimate(
     pixels, targets = attribution.checked(model, pixels, targets)
     for record in records:
         _refuse_impossible(record, model)
-        model.check(*pixels.shape[-2:], registry.method.get(record["estimator_method"]).needs)
+        check(model, *pixels.shape[-2:], registry.method.get(record["estimator_method"]).needs)
     passes: dict[str, list[Record]] = {}
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)

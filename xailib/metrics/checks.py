@@ -6,7 +6,7 @@ from torch import Tensor
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.models.model import Model
-from xailib.models.probes import evaluation_mode
+from xailib.models.probes import check, evaluation_mode
 
 __all__ = ["checked_images", "checked_maps", "evaluation_mode"]
 
@@ -40,4 +40,4 @@ def checked_images(images: ImageBatch, model: Model, *, passes: bool = True) -> 
             known = f"no class of model '{model.id}'; use 0 to {classes - 1}"
             raise InputError(f"images: label {label} of '{name}' is {known}")
     if passes:
-        model.check(*images.pixels.shape[-2:])
+        check(model, *images.pixels.shape[-2:])

@@ -59,7 +59,7 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 
 def _view(tensor: Tensor) -> Tensor:
-    detached = tensor.detach()
+    detached = tensor.clone() if tensor.is_inference() else tensor.detach()
     return nn.Parameter(detached, requires_grad=False) if isinstance(tensor, nn.Parameter) else detached
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from xailib.errors import InputError, warn
 from xailib.models.answers import Kind, described, ends_linear, kind_of, unwrapped, within_unit
-from xailib.models.layers import as_maps
+from xailib.models.maps import as_maps
 from xailib.passes import without_tf32
 
 if TYPE_CHECKING:
@@ -80,6 +80,34 @@ def samples(height: int, width: int, device: torch.device) -> Tensor:
     coarse = nn.functional.interpolate(coarse, (height, width), mode="bilinear")
     noise = torch.rand(1, 3, height, width, generator=generator, dtype=torch.float32)
     return torch.cat([coarse, noise * torch.linspace(1, 0.2, width, dtype=torch.float32)]).to(device)
+
+
+def check(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> None:
+    """Make sure, by passes of two images the first time, that a model is what methods and metrics take it for.
+
+    Args:
+        model: its `output` becomes what its network was found to answer.
+        height, width: of the images in pixels.
+        needs: what is asked of the model; with `cam_layer`, the layer must give maps.
+
+    Raises:
+        InputError: the cause, in a sentence; see `inspected`.
+    """
+    key = (height, width, model.device, model.mean.dtype, model.cam_layer_name)
+    if key not in model.found:
+        found = inspected(model, height, width, needs)
+        if found is None:
+            return
+        side = model.input_size
+        if side not in (height, width):
+            warn(
+                f"model '{model.id}' is made for {side} x {side} pixels and is given {height} x {width}; load the images "
+                f"with side={side}"
+            )
+        model.found[key], model.output = found, found.kind
+    fault = model.found[key].cam
+    if fault and "cam_layer" in needs:
+        raise InputError(fault)
 
 
 def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> Findings | None:
@@ -219,7 +247,7 @@ def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
         warn(
             f"model '{model.id}' answers {words}: {REMEDY[found]}; output='{found}' says so, output='logits' keeps them"
         )
-    elif within_unit(rows) and _is_sigmoid(model, pair):
+    elif within_unit(rows) and _is_sigmoid(model, pair, rows):
         raise InputError(
             f"model '{model.id}' ends in a sigmoid a class, which is not one answer of several: leave the sigmoid out for "
             "the logits, or say output='logits' if its classes do exclude each other"
@@ -227,15 +255,14 @@ def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
     return found
 
 
-def _is_sigmoid(model: "Model", pair: Tensor) -> bool:
+def _is_sigmoid(model: "Model", pair: Tensor, rows: Tensor) -> bool:
     """Whether an answer in [0, 1] is a sigmoid's: by the operation that made it, else by far inputs, which reach 0 or 1."""
     with torch.enable_grad():
         linear = ends_linear(unwrapped(model.answer(pair.clone().requires_grad_()), len(model.class_names)))
     if linear is not None:
         return not linear
-    far = (pair - 0.5) * 1e4
-    rows = _rows(model, far, answered(model, far))
-    return within_unit(rows) and bool(((rows < 0.01) | (rows > 0.99)).any())
+    far = _rows(model, pair, answered(model, (pair - 0.5) * 1e4))
+    return within_unit(far) and bool(((far < 0.01) | (far > 0.99)).any()) and not torch.equal(far, rows)
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ def wrap(
         warn(
             f"model '{name}': its normalisation is {origins['mean']}; give mean= and std= if it was trained with others"
         )
-    model.check(side, side, ("cam_layer",))
+    probes.check(model, side, side, ("cam_layer",))
     _find_maps(model, given=cam_layer is not None)
     fault = probes.gradient_fault(model, side, side)
     if fault:
