@@ -241,10 +241,6 @@ class Apply(nn.Module):
     [
         (relu_on_a_view, "copy_slices"),
         (Custom.apply, "custom"),
-        (
-            lambda maps: torch.utils.checkpoint.checkpoint(functional.relu, maps, use_reentrant=True),
-            "checkpoint_function",
-        ),
         (lambda maps: maps.clamp(min=torch.zeros(1)), "clamp"),
         (lambda maps: maps.clamp(max=6), "clamp"),
     ],

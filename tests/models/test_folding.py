@@ -99,7 +99,7 @@ def test_maps_of_the_cam_layer_stay():
         model = model_of(Plain(), cam_layer=layer)
         maps = []
         for one in (model, folded(model, PIXELS)):
-            handle = one.cam_layer.register_forward_hook(lambda _module, _inputs, output: maps.append(output))
+            handle = one.cam_layer.register_forward_hook(lambda _module, _inputs, output, kept=maps: kept.append(output))
             one(PIXELS)
             handle.remove()
         assert (maps[0] - maps[1]).abs().max() < 1e-5, layer
@@ -139,10 +139,12 @@ def test_what_is_hung_on_a_module_keeps_its_network():
     assert seen, "the caller's hook sees the passes"
 
 
-def test_networks_that_cannot_be_copied_run_as_they_are():
-    network = Plain()
-    network.lock = (one for one in ())  # a generator: no copy of it can be made
-    model = model_of(network)
+def test_networks_that_cannot_be_copied_run_as_they_are(monkeypatch):
+    def refusing(_):
+        raise TypeError("cannot be copied")
+
+    model = model_of(Plain())
+    monkeypatch.setattr(folding.copy, "deepcopy", refusing)
     assert folded(model, PIXELS) is model
     assert xai.attribute("rise", model, PIXELS, torch.tensor([0, 1, 2]), masks=8).shape == (3, SIDE, SIDE)
 

@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xailib import engine
@@ -39,22 +39,20 @@ def cam(
         relu: clip negative values `before` or `after` upsampling, or `none` (the paper).
         upsampling, align_corners: to the size of the pixels.
     """
-    head = [module for module in model.network.modules() if isinstance(module, nn.Linear)][-1]
-    weights = head.weight.float()
+    weights, bias = model.class_weights.float(), model.head_layer.bias
 
     @torch.no_grad()
     def work(part: slice) -> tuple[Tensor, Tensor]:
-        with _tap(model) as tap:
+        with _tap(model, pixels) as tap:
             logits = engine.all_logits(model, pixels[part])
         maps = tap.maps.float()
-        return _weighted(maps, weights[targets[part]]), _misfit(head, maps, logits)
+        if maps.shape[1] != weights.shape[1]:
+            _refuse_head(model)
+        return _weighted(maps, weights[targets[part]]), _misfit(weights, bias, maps, logits)
 
     found, misfits = zip(*engine.chunked(len(pixels), work, description="cam"), strict=True)
-    if torch.stack(misfits).max() > _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
-        raise InputError(
-            f"model '{model.id}' offers gap_linear_head, but its logits are not linear in the mean of its maps; "
-            "correct cam_layer or offers in its record"
-        )
+    if not torch.stack(misfits).max() <= _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
+        _refuse_head(model)
     maps = torch.cat(found)
     return _upsample(maps, pixels, relu, upsampling, align_corners)
 
@@ -83,11 +81,11 @@ def gradcam(
     """
 
     def work(part: slice) -> Tensor:
-        with _tap(model, differentiable=True) as tap, torch.enable_grad():
+        with _tap(model, pixels, differentiable=True) as tap, torch.enable_grad():
             outputs = engine.target_output(model, pixels[part], targets[part], output)
-            (gradient,) = engine.backward(outputs, tap.maps)
-        weights = gradient.float().mean((2, 3))
-        return _weighted(tap.maps.detach().float(), weights)
+            (gradient,) = engine.backward(outputs, tap.output)
+        weights = model.maps(gradient, *pixels.shape[-2:]).float().mean((2, 3))
+        return _weighted(tap.maps.float(), weights)
 
     maps = torch.cat(engine.chunked(len(pixels), work, description="gradcam"))
     return _upsample(maps, pixels, relu, upsampling, align_corners)
@@ -98,36 +96,41 @@ def _weighted(maps: Tensor, weights: Tensor) -> Tensor:
     return (weights[:, None] @ maps.flatten(2)).view(-1, *maps.shape[2:])
 
 
-def _misfit(head: nn.Linear, maps: Tensor, logits: Tensor) -> Tensor:
-    """How far logits are from `head` of the mean of the maps, `()`, as a fraction of the largest (of 1 at least)."""
-    wrong = functional.linear(maps.mean((2, 3)), head.weight, head.bias) - logits
+def _misfit(weights: Tensor, bias: Tensor | None, maps: Tensor, logits: Tensor) -> Tensor:
+    """How far logits are from the head of the mean of the maps, `()`, as a fraction of the largest (of 1 at least)."""
+    wrong = functional.linear(maps.mean((2, 3)), weights, bias) - logits
     return wrong.abs().max() / logits.abs().max().clamp(min=1)
 
 
-class _Tap:
-    """What a forward pass left at the model's `cam_layer`: `maps` `(n, c, hc, wc)`."""
+def _refuse_head(model: Model) -> NoReturn:
+    raise InputError(
+        f"model '{model.id}' offers gap_linear_head, but its logits are not linear in the mean of its maps; "
+        "correct cam_layer or offers in its record"
+    )
 
+
+class _Tap:
+    """What a forward pass left at the model's `cam_layer`: its `output`, and that read as `maps` `(n, c, hc, wc)`."""
+
+    output: Tensor
     maps: Tensor
 
 
 @contextlib.contextmanager
-def _tap(model: Model, differentiable: bool = False) -> Iterator[_Tap]:
+def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator[_Tap]:
     """Record the last convolutional maps of the one pass inside the block.
 
-    The maps are cut from the graph before them and, where `differentiable`, are a leaf that gradients reach. What
-    goes on through the network is a clone: an in-place ReLU there must not change them.
+    The output is cut from the graph before it and, where `differentiable`, is a leaf that gradients reach. What
+    goes on through the network is a clone: an in-place ReLU there must not change it.
     """
     tap = _Tap()
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Tensor:
-        if not isinstance(output, Tensor) or output.ndim != 4:
-            raise InputError(f"model '{model.id}': cam_layer must give maps (n, c, h, w); name a convolutional stage")
-        if hasattr(tap, "maps"):
-            raise InputError(f"model '{model.id}': cam_layer runs twice in one pass; name a layer that is used once")
-        tap.maps = output.detach()
+        tap.output = output.detach()
+        tap.maps = model.maps(tap.output, *pixels.shape[-2:])
         if differentiable:
-            tap.maps.requires_grad_()
-        return tap.maps.clone()
+            tap.output.requires_grad_()
+        return tap.output.clone()
 
     handle = model.cam_layer.register_forward_hook(hook)
     try:

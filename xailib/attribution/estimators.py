@@ -20,6 +20,7 @@ from xailib.errors import InputError
 from xailib.estimator_files import Record
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.models.probes import check, gradient_asked
 
 
 def list_estimators(pattern: str = "*") -> list[str]:
@@ -80,6 +81,7 @@ def estimate(
     pixels, targets = attribution.checked(model, pixels, targets)
     for record in records:
         _refuse_impossible(record, model)
+        check(model, *pixels.shape[-2:], registry.method.get(record["estimator_method"]).needs)
     passes: dict[str, list[Record]] = {}
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
@@ -103,7 +105,8 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
     function, options = entry.channels or entry.function, record["estimator_options"]
 
     def explain(copies: Tensor, images: Tensor) -> Tensor:
-        return function(model, copies, targets[images], seed=seed, **options).detach().float()
+        with gradient_asked(record["estimator_method"], model, copies):
+            return function(model, copies, targets[images], seed=seed, **options).detach().float()
 
     try:
         if not registry.estimator.get(record["estimator_form"]).noisy:

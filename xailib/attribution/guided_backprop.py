@@ -1,13 +1,17 @@
 """Guided Backprop: the gradient with every ReLU letting only positive gradients through."""
 
+from collections import Counter
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.gradients import Pooling, pixel_gradients, pool_channels
-from xailib.attribution.relus import guide
+from xailib.attribution.relus import HandWrittenRelus, guide
 from xailib.errors import InputError
 from xailib.models.model import Model
+from xailib.models.probes import gradient_fault
 from xailib.registry import method
 
 
@@ -22,29 +26,41 @@ def guided_backprop_channels(
                 "cannot be guided; it needs a network of Python modules"
             )
 
+    with torch.no_grad(), HandWrittenRelus() as relus:
+        model(pixels[:2])
+    if relus.found:
+        _refuse(model, relus.found)
+
     def forward(inputs: Tensor, part: slice) -> Tensor:
         logits = engine.all_logits(model, inputs)
-        _guided(model, logits)
+        _guided(model, logits, inputs)
         outputs = logits.softmax(dim=1) if output == "probability" else logits
         return outputs.gather(1, targets[part, None])
 
     return pixel_gradients(pixels, forward, "guided_backprop")
 
 
-def _guided(model: Model, logits: Tensor) -> None:
+def _guided(model: Model, logits: Tensor, inputs: Tensor) -> None:
     """Guide the pass that gave `logits`, or refuse a network whose guided gradient would be wrong, or the plain one."""
     guided, missed = guide(logits)
+    fault = gradient_fault(model, *inputs.shape[-2:]) if missed or not guided else None
+    if fault:
+        raise InputError(f"method 'guided_backprop' needs a gradient, and {fault}")
     if missed:
-        found = " and ".join(f"'{name}' ({count}x)" for name, count in sorted(missed.items()))
-        raise InputError(
-            f"method 'guided_backprop': model '{model.id}' executes {found}, which has no guided gradient; it needs a "
-            "network whose activations are all ReLU or ReLU6"
-        )
+        _refuse(model, missed)
     if not guided:
         raise InputError(
             f"method 'guided_backprop': model '{model.id}' executes no ReLU, so there is nothing to guide; method "
             "'gradient' is what it would give"
         )
+
+
+def _refuse(model: Model, missed: Counter[str]) -> NoReturn:
+    found = " and ".join(f"'{name}' ({count}x)" for name, count in sorted(missed.items()))
+    raise InputError(
+        f"method 'guided_backprop': model '{model.id}' executes {found}, which has no guided gradient; it needs a "
+        "network whose activations are all ReLU or ReLU6, called by torch's own functions"
+    )
 
 
 @method(

@@ -13,13 +13,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 # Activations, by the operator whose node it is, for which no guided gradient is defined. Everything with `relu` in its
 # name (leaky_relu, prelu...) counts too, and so does what hides its work: custom functions (among them
 # reentrant checkpoints and what torch.compile makes), and a change of a part of a tensor in place (copy_slices).
 UNTREATED = frozenset(
     {
-        *("celu", "clamp", "clamp_max", "clamp_min", "copy_slices", "elu", "gelu", "glu", "hardshrink", "hardsigmoid"),
+        *(
+            "celu",
+            "clamp",
+            "clamp_max",
+            "clamp_min",
+            "copy_slices",
+            "elu",
+            "erf",
+            "exp",
+            "expm1",
+            "gelu",
+            "glu",
+            "hardshrink",
+            "hardsigmoid",
+        ),
         *("hardswish", "hardtanh", "log_sigmoid", "log_softmax", "maximum", "minimum", "mish", "selu", "sigmoid"),
         *("silu", "softmax", "softplus", "softshrink", "tanh", "threshold"),
     }
@@ -49,6 +64,42 @@ def guide(outputs: Tensor) -> tuple[int, Counter[str]]:
 def _is_closed(node: Any) -> bool:
     """Whether a node is a function of its own making, in Python or in C++, which may hold any activation."""
     return isinstance(node, torch.autograd.function.BackwardCFunction) or "::" in type(node).__name__
+
+
+class HandWrittenRelus(TorchDispatchMode):
+    """Tells ReLUs by what they do, however they are written: a result that is zero just where an earlier one is not positive.
+
+    What torch's own ReLUs give is allowed such zeros, and so is what is made of it. Looking takes longer than a pass.
+
+    Attributes:
+        found: the operators that made such results.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self._positive: set[tuple[int, int]] = set()
+        self._allowed: set[tuple[int, int]] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.is_floating_point() and result.numel() > 1:
+            name = function.overloadpacket.__name__.removesuffix("_")
+            places = _fingerprint(result != 0)
+            if name in ("relu", "threshold", "hardtanh", "clamp", "clamp_min"):
+                self._allowed.add(places)
+            elif places in self._positive - self._allowed:
+                self.found[name] += 1
+            if (result < 0).any() and (result > 0).any():
+                self._positive.add(_fingerprint(result > 0))
+        return result
+
+
+def _fingerprint(places: Tensor) -> tuple[int, int]:
+    """Of a mask of any shape: how many values it has, and a random sum over those that are set."""
+    keys = torch.arange(places.numel(), device=places.device)
+    keys = (keys * 0x9E3779B1 + 0x7F4A7C15) % 0x7FFFFFFF * 0x5851F42D % 0x7FFFFFED  # well mixed, below 2**31
+    return places.numel(), int((keys * places.flatten()).sum())
 
 
 def _nodes(outputs: Tensor) -> Iterator[Any]:

@@ -42,7 +42,8 @@ def predictions(
 
     checked_images(images, model)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        probabilities = _masked(engine.logits(folded(model, images.pixels), images.pixels).double(), images.classes).softmax(dim=1)
+        logits = engine.logits(folded(model, images.pixels), images.pixels)
+    probabilities = _masked(logits.double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
     labels = images.labels.cpu()
     return pd.DataFrame(

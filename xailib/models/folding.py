@@ -28,10 +28,11 @@ _kept: "weakref.WeakKeyDictionary[Model, tuple[Any, Model | None]]" = weakref.We
 def folded(model: Model, pixels: Tensor) -> Model:
     """Return a model of the same answers whose passes cost less, for passes alone; `model` stays as it is.
 
-    Whether it gives the same answers is tried on two random images of the size of `pixels` `(n, 3, h, w)`. The copy is frozen and in eval mode, has the weights of now (it is made anew when a weight or a module has changed),
-    and keeps every module's name, so that `cam_layer` gives the same maps. Answers differ by rounding, up to
-    `TOLERANCE` of the largest logit. `model` itself comes back where a copy would not do the same or cannot be made:
-    hooks on its modules or a `forward` of one object's own, scripted modules, answers that differ.
+    Whether it gives the same answers is tried on two random images of the size of `pixels` `(n, 3, h, w)`: they may
+    differ by rounding, up to `TOLERANCE` of the largest logit. The copy is frozen and in eval mode, has the weights of
+    now (it is made anew when a weight or a module has changed), and keeps every module's name, so that `cam_layer`
+    gives the same maps. `model` itself comes back where a copy would not do the same or cannot be made: hooks on its
+    modules or a `forward` of one object's own, scripted modules, answers that differ.
     """
     modules = list(model.modules())
     if any(_watched(module) for module in modules):
@@ -101,12 +102,13 @@ def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
             module.register_forward_hook(saw)
     model(images)
     fed = Counter(convolution for convolution, _ in pairs)
+    watched = model.cam_layer  # whose maps are looked at before they are normed
     return [
         (names[convolution], names[norm])
         for convolution, norm in pairs
         if calls[convolution] == calls[norm] == fed[convolution] == 1
         and norm.running_mean is not None
-        and model.cam_layer is not convolution  # whose maps are looked at before they are normed
+        and convolution is not watched
     ]
 
 
