@@ -5,6 +5,7 @@ slice exactly, and multiplies. What happens around the passes comes on top: read
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -36,9 +37,12 @@ def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Cal
     import torch
 
     from xailib import devices
+    from xailib.passes import precision_on
     from xailib.plan_timing import CPU_BATCH, KINDS, pace
 
     chosen = devices.pick(device or study.values["device"])
+    precision = precision_on(chosen, study.values["precision"])
+    study = dataclasses.replace(study, values={**study.values, "precision": precision})
     images, work = passes(study)
     kinds = {kind for kind in KINDS if any(getattr(one, kind) for one in work.values())}
     paces, known = {}, {}

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xailib.errors import InputError
+from xailib.passes import precision_on
 from xailib.results import write_json
 from xailib.roar.network import STD, new_network
 from xailib.roar.recipe import Recipe
@@ -40,7 +41,7 @@ class Trainer:
         mean: `(3,)` in [0, 1], taken off the pixels.
         recipe: how it is trained.
         device: where.
-        precision: fp32, or bf16 under autocast.
+        precision: fp32, bf16 under autocast, or auto: bf16 where the device computes it.
     """
 
     architecture: str
@@ -49,6 +50,9 @@ class Trainer:
     recipe: Recipe
     device: torch.device
     precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", precision_on(self.device, self.precision))
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Map pixels `(b, 3, h, w)` in [0, 1] to what the network is given."""
