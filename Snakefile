@@ -13,8 +13,11 @@ A failed slice leaves its executed notebook in logs/ and the others go on.
 """
 
 import json
+import os
 import sys
 import time
+from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -22,27 +25,54 @@ from snakemake.utils import min_version
 
 min_version("9.12")
 
+if os.path.realpath(os.curdir) != os.path.realpath(workflow.basedir):
+    raise WorkflowError(f"the study runs in the folder of this Snakefile: snakemake -d '{workflow.basedir}' ...")
+
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
+from xailib import locks
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
 from xailib.sources import findings_code, lib_code, nb_code
-from xailib.workflow import fetched, gpus, initial_weights, open_studies, use_this_python
+from xailib.workflow import fetched, gpus, initial_weights, keep, open_studies, settings, use_this_python, verbatim
 
 use_this_python()
 
 try:
-    STUDY, ROAR = open_studies(config.get("study", "pictograms"))
+    NAME, ASKED_GPU = settings(config)
+    # A job on a cluster's node reads this file again, when the study's own may have been edited.
+    STUDY, ROAR = open_studies(NAME, running=not workflow.is_main_process)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:
+    locks.clear(Path(".snakemake"))
 if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
 STARTED = time.time()
 # A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
-GPU = int(config.get("gpu", gpus(STUDY.values["device"])))
+GPU = gpus(STUDY.values["device"]) if ASKED_GPU is None else ASKED_GPU
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
+
+
+def again(stage, record):
+    """Return an input function that asks for no file, but has a result made again that was made from other values.
+
+    Snakemake would do so by itself, if it remembered: `.snakemake` may be gone, and results may be copies.
+    """
+
+    def ask(wildcards):
+        path = f"results/{STUDY.name}/{record.format(**wildcards)}"
+        if STUDY.stale(stage, path, **{key: wildcards.get(key) or "" for key in ("model", "method")}):
+            workflow.dag.forcefiles.add(path)
+        return []
+
+    return ask
+
+
+onstart:
+    keep(STUDY, ROAR)  # from here on slices read results/STUDY/study.yaml, so that an edit cannot mix two studies
 
 
 onsuccess:
@@ -97,6 +127,7 @@ rule probe:
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
         weights=lambda wildcards: fetched(wildcards.model),
+        again=again("probe", "{model}/probe/probe.json"),
     output:
         predictions="<results>/{model}/probe/predictions.parquet",
         accuracy="<results>/{model}/probe/accuracy.parquet",
@@ -111,7 +142,7 @@ rule probe:
         runtime=runtime(STUDY, "predict"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         study=STUDY.needs("probe"),
         lib=lib_code("probe"),
     shell:
@@ -128,6 +159,7 @@ rule predict:
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
         weights=lambda wildcards: fetched(wildcards.model),
+        again=again("predict", "{model}/predict.json"),
     output:
         predictions="<results>/{model}/predictions.parquet",
         accuracy="<results>/{model}/accuracy.parquet",
@@ -142,7 +174,7 @@ rule predict:
         runtime=runtime(STUDY, "predict"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         study=STUDY.needs("predict"),
         code=nb_code("notebooks/predict.ipynb"),
         lib=lib_code("predict"),
@@ -161,6 +193,7 @@ rule attribute:
         weights=lambda wildcards: fetched(wildcards.model),
         probed=lambda wildcards: STUDY.probed(wildcards.model),
         method="params/methods/{method}.yaml",
+        again=again("attribute", "{model}/{method}/attribute.json"),
     output:
         maps="<results>/{model}/{method}/maps.npz",
         record="<results>/{model}/{method}/attribute.json",
@@ -174,7 +207,7 @@ rule attribute:
         runtime=runtime(STUDY, "attribute"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         study=STUDY.needs("attribute"),
         code=nb_code("notebooks/attribute.ipynb"),
         lib=lambda wildcards: lib_code("attribute", "methods", wildcards.method),
@@ -194,6 +227,7 @@ rule evaluate:
         method="params/methods/{method}.yaml",
         metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
         maps="<results>/{model}/{method}/maps.npz",
+        again=again("evaluate", "{model}/{method}/evaluate.json"),
     output:
         scores="<results>/{model}/{method}/scores.parquet",
         record="<results>/{model}/{method}/evaluate.json",
@@ -207,7 +241,7 @@ rule evaluate:
         runtime=runtime(STUDY, "evaluate"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         study=STUDY.needs("evaluate"),
         code=nb_code("notebooks/evaluate.ipynb"),
         lib=lib_code("evaluate", "metrics", *STUDY.metrics),
@@ -222,19 +256,21 @@ rule collect:
     input:
         scores=[f"<results>/{model}/{method}/scores.parquet" for model, method in STUDY.pairs],
         predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
+        again=again("collect", "collect.json"),
     output:
         scores="<results>/scores.parquet",
         predictions="<results>/predictions.parquet",
         accuracy="<results>/accuracy.parquet",
         skipped="<results>/skipped.csv",
+        record="<results>/collect.json",
     log:
         "<logs>/collect.log",
     conda:
         "environment.yml"
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         folder=subpath(output.scores, parent=True),
-        skipped=str(STUDY.skipped),
+        skipped=verbatim(str(STUDY.skipped)),
     shell:
         "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
 
@@ -244,6 +280,7 @@ rule final:
     input:
         notebook=ancient("notebooks/{notebook}.ipynb"),
         tables=rules.collect.output,
+        again=again("analysis", "{notebook}.ipynb"),
     output:
         notebook="<results>/{notebook}.ipynb",
     log:
@@ -254,7 +291,7 @@ rule final:
         runtime=runtime(STUDY, "analysis"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         folder=subpath(output.notebook, parent=True),
         study=STUDY.needs("analysis"),
         others=findings_code(STUDY.values.get("compare", [])),
@@ -284,7 +321,7 @@ rule report:
 
 
 if ROAR:
-    ROAR_GPU = int(config.get("gpu", gpus(ROAR.values["device"])))
+    ROAR_GPU = gpus(ROAR.values["device"]) if ASKED_GPU is None else ASKED_GPU
 
     include: "roar.smk"
 

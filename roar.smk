@@ -16,7 +16,7 @@ rule roar_images:
         runtime=runtime(ROAR, "roar_images"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         folder=subpath(output[0], parent=True),
         study=ROAR.needs("roar_images"),
         lib=lib_code("roar_images"),
@@ -43,7 +43,7 @@ rule roar_base:
         runtime=runtime(ROAR, "roar_base"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         store=subpath(input.store, parent=True),
         study=ROAR.needs("roar_retrain"),
         code=nb_code("notebooks/roar_retrain.ipynb"),
@@ -80,7 +80,7 @@ for GROUP, MEMBERS in ROAR.groups.items():
             runtime=runtime(ROAR, "roar_rank"),
             mem_mb=memory(ROAR),
         params:
-            file=ROAR.path,
+            file=ROAR.kept,
             members=json.dumps(MEMBERS),
             store=subpath(input.store, parent=True),
             folder=subpath(input.store, ancestor=2),
@@ -112,7 +112,7 @@ rule roar_retrain:
         runtime=runtime(ROAR, "roar_retrain"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         store=subpath(input.store, parent=True),
         ranking=subpath(input.ranking, parent=True),
         study=ROAR.needs("roar_retrain"),
@@ -148,7 +148,7 @@ rule roar_trust:
         runtime=runtime(ROAR, "roar_trust"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         store=subpath(input.store, parent=True),
         ranking=subpath(input.ranking, parent=True),
         mask_level=lambda wildcards: ROAR.mask_level(wildcards.estimator),
@@ -202,7 +202,7 @@ rule roar_collect:
         runtime=runtime(ROAR, "analysis"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         folder=subpath(output.roar, parent=True),
     shell:
         "python -m xailib.roar_workflow collect {params.file} {params.folder} > {log} 2>&1"
@@ -224,7 +224,7 @@ rule roar_results:
         runtime=runtime(ROAR, "analysis"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         folder=subpath(output.notebook, parent=True),
         study=ROAR.needs("roar_results"),
         code=nb_code("notebooks/roar_results.ipynb"),

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xailib.errors import InputError
+from xailib.made_from import IMAGES_AND_NETWORK, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
             partial.unlink()
 
 
-def write_maps(path: str | Path, maps: Tensor, ids: Sequence[str], targets: Tensor) -> Path:
-    """Write maps `(n, h, w)` as float16 and a scale for each image, with image ids and targets."""
+def write_maps(
+    path: str | Path, maps: Tensor, ids: Sequence[str], targets: Tensor, made_from: Mapping[str, Any] | None = None
+) -> Path:
+    """Write maps `(n, h, w)` as float16 and a scale for each image, with image ids, targets and what they were made from."""
     if not (len(maps) == len(ids) == len(targets)):
         raise ValueError(f"{len(maps)} maps need as many ids and targets, not {len(ids)} and {len(targets)}")
     values = maps.detach().float().cpu()
@@ -66,28 +69,36 @@ def write_maps(path: str | Path, maps: Tensor, ids: Sequence[str], targets: Tens
             peaks=peaks.numpy(),
             ids=np.array(list(ids), dtype=np.str_),
             targets=targets.cpu().numpy().astype(np.int64),
+            made_from=np.array(json.dumps(made_from)),
         )
     return Path(path)
 
 
-def read_maps(path: str | Path, *, ids: Sequence[str] | None = None) -> dict[str, Any]:
-    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`.
+def read_maps(
+    path: str | Path, *, ids: Sequence[str] | None = None, made_from: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`, `made_from`.
 
-    With `ids`, maps of other images than these, in this order, are refused.
+    With `ids`, maps of other images than these, in this order, are refused; with `made_from`, maps of another method,
+    network or choice of images.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in ("maps", "peaks", "ids", "targets")}
+            origin = json.loads(str(data["made_from"])) if "made_from" in data else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such maps; run the attribute slice first") from None
     except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged archive
         raise InputError(f"{path}: not a complete file of maps ({error}); delete it and run again") from None
+    if made_from is not None:
+        require(path, origin, made_from, IMAGES_AND_NETWORK)
     if ids is not None and arrays["ids"].tolist() != list(ids):
         raise InputError(f"{path}: the maps belong to other images than the study's; run the attribute slice again")
     return {
         "maps": torch.from_numpy(arrays["maps"].astype(np.float32) * arrays["peaks"][:, None, None]),
         "ids": arrays["ids"].tolist(),
         "targets": torch.from_numpy(arrays["targets"]),
+        "made_from": origin,
     }
 
 
@@ -116,7 +127,7 @@ def read_table(path: str | Path) -> "pd.DataFrame":
 def write_json(path: str | Path, record: Any) -> Path:
     """Write a record as indented JSON; paths and NumPy scalars become text and numbers."""
     with atomic(path) as partial:
-        partial.write_text(json.dumps(record, indent=2, default=_plain) + "\n")
+        partial.write_text(json.dumps(record, indent=2, default=_plain) + "\n", encoding="utf-8")
     return Path(path)
 
 

@@ -6,6 +6,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,15 @@ class RoarStudy:
     groups: dict[str, list[str]]
     trainings: list[tuple[str, str, int]]
 
-    def needs(self, stage: str) -> str:
-        """Return the values that a stage depends on as one stable line of text."""
-        return json.dumps({key: self.values[key] for key in STAGES[stage]}, sort_keys=True)
+    @property
+    def kept(self) -> Path:
+        """Where its values lie while it runs, relative to the repository: see `workflow.keep`."""
+        return params.resolved_copy(self.name).relative_to(params.ROOT)
+
+    def needs(self, stage: str) -> Callable[[Any], str]:
+        """Return the values that a stage depends on as one stable line of text, as Snakemake takes it word for word."""
+        text = json.dumps({key: self.values[key] for key in STAGES[stage]}, sort_keys=True)
+        return lambda wildcards: text
 
     def mask_level(self, estimator: str) -> int:
         """Return the level of the classifier that sees an estimator's masks alone; 0 where none is trained."""

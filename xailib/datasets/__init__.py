@@ -3,12 +3,16 @@
 Every file of this package registers its data sets with `@dataset`; a new file is found by itself.
 """
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, Images
@@ -27,6 +31,7 @@ def load_images(
     root: str | Path | None = None,
     side: int | None = None,
     shift: str | None = None,
+    labels: Sequence[int] | None = None,
     **options: Any,
 ) -> ImageBatch:
     """Load images with their ground truth.
@@ -43,6 +48,7 @@ def load_images(
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
             refuses another one; by default each gives its own.
         shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
+        labels: what each of the data set's labels becomes, such as the network's output for each class.
         options: what the data set's own function takes, such as `crop="centre"`.
 
     Raises:
@@ -56,6 +62,8 @@ def load_images(
         from xailib.datasets.shifts import corrupt
 
         images = corrupt(images, shift, seed)
+    if labels is not None:
+        images = dataclasses.replace(images, labels=torch.tensor(labels)[images.labels])
     return images
 
 

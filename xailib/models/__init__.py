@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xailib import params
+from xailib import classes, params
 from xailib.devices import pick as pick_device
 from xailib.errors import InputError, nearest
 from xailib.models.checkpoints import lay_in
@@ -41,13 +41,13 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
     file = record["weights"].get("path") or record["weights"]["source"]
     where = f"{file} (for params/models/{record['model']}.yaml)"
     name = record.get("model_options", {}).get("name", record["architecture"])
-    lay_in(network, load_weights(record), where, name, record["model_dataset"])
+    lay_in(network, load_weights(record), where, name, record.get("model_dataset", ""))
     return wrap(network, record, device)
 
 
 def build_network(record: dict[str, Any]) -> nn.Module:
     """Return the untrained network that a model record names."""
-    return untrained(record["architecture"], len(_class_names(record)), **record.get("model_options", {}))
+    return untrained(record["architecture"], len(classes.of_model(record)), **record.get("model_options", {}))
 
 
 def untrained(name: str, classes: int, /, **options: Any) -> nn.Module:
@@ -67,7 +67,7 @@ def wrap(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Mod
         architecture=record["architecture"],
         training_algorithm=record["training_algorithm"],
         input_size=record["input_size"],
-        class_names=_class_names(record),
+        class_names=classes.of_model(record),
         mean=record["mean"],
         std=record["std"],
         cam_layer=_known_layer(network, record.get("cam_layer") or entry.cam_layer, record),
@@ -83,11 +83,3 @@ def _known_layer(network: nn.Module, layer: str | None, record: dict[str, Any]) 
         where = f"params/models/{record['model']}.yaml"
         raise InputError(f"{where}: cam_layer: the network has no layer '{layer}'{nearest(layer, names)}")
     return layer
-
-
-def _class_names(record: dict[str, Any]) -> list[str]:
-    from xailib.datasets import class_names
-
-    dataset = record["model_dataset"]
-    known = params.load_params("datasets", dataset) if dataset in params.ids("datasets") else {}
-    return class_names(known.get("dataset_function", dataset), **known.get("dataset_options", {}))
