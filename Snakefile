@@ -294,12 +294,15 @@ rule final:
         file=STUDY.kept,
         folder=subpath(output.notebook, parent=True),
         study=STUDY.needs("analysis"),
+        findings=lambda wildcards, output: (
+            f"-p findings_dir {Path(output.notebook).parent}" if wildcards.notebook == "explainability" else ""
+        ),
         others=findings_code(STUDY.values.get("compare", [])),
         code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
         lib=lib_code("analysis"),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
-        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log} 2>&1"
+        " -p results_dir {params.folder} -p out_dir {params.folder}/figures {params.findings} > {log} 2>&1"
 
 
 rule report:

@@ -231,4 +231,4 @@ rule roar_results:
         lib=lib_code("roar_results"),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
-        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log} 2>&1"
+        " -p results_dir {params.folder} -p out_dir {params.folder}/figures -p findings_dir {params.folder} > {log} 2>&1"

@@ -6,7 +6,6 @@ a process: the system lets go of it whenever the process ends, however it ends.
 
 import contextlib
 import fcntl
-import os
 import platform
 import shutil
 from pathlib import Path

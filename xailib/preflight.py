@@ -11,11 +11,11 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from xailib import classes, made_from, params
+from xailib import classes, params
 from xailib.errors import InputError
 from xailib.params import ROOT
 
@@ -68,22 +68,18 @@ def _changed(path: Path) -> int:
 
 def check(values: Values) -> list[str]:
     """Return what is wrong with a study; loads torch, data sets and the names of classes, but no image and no weights."""
-    found: list[str] = []
     parts = [_images, _classes, _shifts, _options] if "models" in values else [_roar_images]
-    for part in parts:
-        with contextlib.suppress(StopIteration):
-            for fault in part(values):
-                found.append(fault)
-    return found
+    return [fault for part in parts for fault in part(values)]
 
 
-def _told(key: str, call: Any) -> Iterator[str]:
-    """The one sentence of what `call` refuses."""
+def _told(key: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> list[str]:
+    """What a call refuses, as a list of none or one sentence."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            call()
+            call(*arguments, **options)
     except InputError as error:
-        yield f"{key}: {error}"
+        return [f"{key}: {error}"]
+    return []
 
 
 def _dataset(values: Values) -> tuple[str, Values]:
@@ -108,7 +104,7 @@ def _images(values: Values) -> Iterator[str]:
         samples.append({**source, "split": split})
     for i, sample in enumerate(samples):
         if sample not in samples[:i]:
-            yield from _told("dataset", lambda sample=sample: datasets.open_images(function, limit=1, **sample))
+            yield from _told("dataset", datasets.open_images, function, limit=1, **sample)
 
 
 def _classes(values: Values) -> Iterator[str]:
@@ -126,15 +122,14 @@ def _classes(values: Values) -> Iterator[str]:
         return  # told of the images already
     for id in values["models"]:
         record = params.load_params("models", id)
-        yield from _told(
-            "classes", lambda record=record: classes.mapping(ours, classes.of_model(record), wanted, f"{record['model']}: ")
-        )
+        faults = _told("classes", classes.of_model, record)
+        yield from faults or _told("classes", classes.mapping, ours, classes.of_model(record), wanted, f"{id}: ")
 
 
 def _shifts(values: Values) -> Iterator[str]:
     from xailib.datasets.shifts import choose_shifts
 
-    yield from _told("shifts", lambda: choose_shifts(values["shifts"], _dataset(values)[0], values["shift_roots"]))
+    yield from _told("shifts", choose_shifts, values["shifts"], _dataset(values)[0], values["shift_roots"])
 
 
 def _options(values: Values) -> Iterator[str]:
@@ -148,9 +143,7 @@ def _options(values: Values) -> Iterator[str]:
             record = params.load_params(kind, id)
             function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
             given = params.options(record, kind, values["scale"])
-            yield from _told(
-                f"params/{kind}/{id}.yaml", lambda given=given, id=id: options.check(word, id, function, given)
-            )
+            yield from _told(f"params/{kind}/{id}.yaml", options.check, word, id, function, given)
 
 
 def _roar_images(values: Values) -> Iterator[str]:
@@ -160,7 +153,7 @@ def _roar_images(values: Values) -> Iterator[str]:
     function, source = _dataset(values)
     source |= values["image_options"]
     for split in (values["train_split"], values["test_split"]):
-        yield from _told("dataset", lambda split=split: datasets.open_images(function, limit=1, split=split, **source))
+        yield from _told("dataset", datasets.open_images, function, limit=1, split=split, **source)
 
 
 if __name__ == "__main__":

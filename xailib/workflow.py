@@ -157,9 +157,14 @@ def _read(name: str | Path, running: bool = False) -> tuple[Path, dict[str, Any]
 
 
 def resolved(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a study's values with its folders as they are compared and read: `~` expanded, from the repository."""
+    """Return a study's values with its folders as they are compared and read: `~` expanded, from the repository.
+
+    Where the data set's labels say nothing, no network can be right or wrong, and all images count.
+    """
     roots = {name: made_from.plain_path(root) for name, root in values.get("shift_roots", {}).items()}
     changes = {"root": made_from.plain_path(values["root"]), **({"shift_roots": roots} if "shift_roots" in values else {})}
+    if "models" in values and params.load_params("datasets", values["dataset"])["dataset_classes"] == "unknown":
+        changes["only_correct"] = False
     return {**values, **changes}
 
 

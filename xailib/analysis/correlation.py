@@ -112,7 +112,7 @@ def shifted(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: i
 
     Only counts are stored for shifts, so the copies draw them from a binomial distribution, each shift on its own.
     """
-    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"]).reindex(
+    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"], dropna=False).reindex(
         frames.models.index
     )
     random = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from xailib.classes import UNKNOWN
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, Images
 from xailib.registry import Entry, dataset
@@ -63,7 +64,9 @@ def load_images(
 
         images = corrupt(images, shift, seed)
     if labels is not None:
-        images = dataclasses.replace(images, labels=torch.tensor(labels)[images.labels])
+        unknown = not labels or set(labels) == {UNKNOWN}
+        given = torch.full_like(images.labels, UNKNOWN) if unknown else torch.tensor(labels)[images.labels]
+        images = dataclasses.replace(images, labels=given)
     return images
 
 
