@@ -56,15 +56,15 @@ FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "corr
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
 
-def again(stage, record):
+def again(stage, record, study=STUDY, **facts):
     """Return an input function that asks for no file, but has a result made again that was made from other values.
 
     Snakemake would do so by itself, if it remembered: `.snakemake` may be gone, and results may be copies.
     """
 
     def ask(wildcards):
-        path = f"results/{STUDY.name}/{record.format(**wildcards)}"
-        if STUDY.stale(stage, path, **{key: wildcards.get(key) or "" for key in ("model", "method")}):
+        path = f"results/{study.name}/{record.format(**wildcards)}"
+        if study.stale(stage, path, {**wildcards, **facts}):
             workflow.dag.forcefiles.add(path)
         return []
 

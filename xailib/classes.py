@@ -25,7 +25,9 @@ def of_model(record: Mapping[str, Any]) -> list[str]:
     given = record.get("class_names", record.get("model_dataset"))
     where = f"params/models/{record['model']}.yaml"
     if given is None:
-        raise InputError(f"{where}: class_names: missing; give a list, a file with one name a line, or a data set (imagenet)")
+        raise InputError(
+            f"{where}: class_names: missing; give a list, a file with one name a line, or a data set (imagenet)"
+        )
     if isinstance(given, str) and "class_names" in record and (Path(given).suffix or "/" in given):
         given = read_names(params.place(given))
     try:
@@ -78,7 +80,8 @@ def mapping(
         if ours == theirs:
             return None
         raise InputError(
-            f"{names}the data set's {len(data)} classes ({_first(data)}) are not the network's {len(network)} ({_first(network)}):"
+            f"{names}the {len(data)} classes of the data set ({_first(data)}) are not the network's {len(network)}"
+            f" ({_first(network)});"
             " give the data set's file dataset_classes: by_name, or a list of 'class: name of the network'; with target:"
             " predicted, dataset_classes: unknown needs no names in common"
         )

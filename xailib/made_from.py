@@ -12,6 +12,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError
+from xailib.estimator_files import settle
 
 Values = dict[str, Any]
 
@@ -24,7 +25,16 @@ STUDY = {
     "evaluate": (*_IMAGES, "scale", "metrics"),
     "collect": ("study", *_IMAGES, "scale", "target", "models", "methods", "metrics", "exclude"),
     "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
-}
+    # Of a ROAR study. Which estimators there are, or how many seeds, re-run no ranking.
+    "roar_images": (
+        "dataset", "root", "image_options", "side", "train_split", "test_split", "train_images", "test_images", "seed",
+    ),
+    "roar_rank": ("levels", "unit", "target", "scale", "seed", "trust_images"),
+    "roar_retrain": ("architecture", "recipe", "seeds", "precision"),
+    "roar_trust": ("architecture", "recipe", "precision", "trust_images", "scale", "seed"),
+    "roar_collect": ("study", "estimators", "keep_estimators", "levels"),
+    "roar_results": ("study", "description", "bootstrap"),
+}  # fmt: skip
 _DATASET = ("dataset_function", "dataset_options", "dataset_classes")
 _ACCURACY = (*_DATASET, "dataset_accuracy_options", "model")
 # Those of the other files, and what `made_from` makes of them.
@@ -33,12 +43,25 @@ FILES = {
     "probe": (*_ACCURACY, "network"),
     "attribute": (*_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
     "evaluate": (*_DATASET, "model", "network", "method", "options"),
-    "collect": (),
-    "analysis": (),
+    "roar_images": ("dataset_function", "dataset_options"),
+    "roar_rank": ("estimators", "options"),
+    "roar_retrain": ("estimator", "mode", "level"),
+    "roar_trust": ("estimator", "mask_level", "options"),
 }
 # What an evaluation asks of the maps that it is given, whatever else made them.
 IMAGES_AND_NETWORK = ("dataset", "root", "split", "limit", "seed", *_DATASET, "model", "network", "method")
-_NETWORK = ("architecture", "model_options", "weights", "mean", "std", "input_size", "class_names", "model_dataset", "cam_layer")
+TRUST_METRICS = ("pointing_game", "localisation", "deletion", "insertion")
+_NETWORK = (
+    "architecture",
+    "model_options",
+    "weights",
+    "mean",
+    "std",
+    "input_size",
+    "class_names",
+    "model_dataset",
+    "cam_layer",
+)
 
 
 def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -> Values:
@@ -54,7 +77,7 @@ def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -
     """
     if not checked:
         params.refuse(params.word_faults({key: values[key] for key in STUDY[stage] if key in values}))
-    found = {key: values.get(key) for key in (*STUDY[stage], *FILES[stage])}
+    found = {key: values.get(key) for key in (*STUDY[stage], *FILES.get(stage, ()))}
     if "root" in found:
         found["root"] = plain_path(found["root"])
     if found.get("shift_roots"):
@@ -62,16 +85,36 @@ def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -
     if stage == "attribute":
         given = {key: values.get(key) or {} for key in ("method_options", "method_scales")}
         found["options"] = params.options(given, "methods", values["scale"])
-    if stage == "evaluate":
-        chosen = {id: params.load_params("metrics", id) for id in params.resolve("metrics", values["metrics"])}
+    if stage == "roar_rank":
+        found["options"] = {
+            id: settle(params.load_params("estimators", id), values["scale"]) for id in values["estimators"]
+        }
+    if stage in ("evaluate", "roar_trust"):
+        wanted = values["metrics"] if stage == "evaluate" else TRUST_METRICS
+        chosen = {id: params.load_params("metrics", id) for id in params.resolve("metrics", wanted)}
         found["options"] = {
             id: {"function": record.get("metric_function", id), **params.options(record, "metrics", values["scale"])}
             for id, record in chosen.items()
         }
-        found["metrics"] = list(chosen)
+        found |= {"metrics": list(chosen)} if stage == "evaluate" else {}
     if "network" in found:
         found["network"] = network(values["model"])
     return json.loads(json.dumps({key: value for key, value in found.items() if value not in (None, {}, [], "")}))
+
+
+def stale(stage: str, record: str | Path, wanted: Mapping[str, Any], keys: tuple[str, ...] | None = None) -> bool:
+    """Whether a slice's record is there and says that its result was made from other values than those wanted.
+
+    Of an executed final notebook, its parameters say so.
+    """
+    try:
+        found = json.loads(Path(record).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # Snakemake makes what is not there
+    if "cells" in found:
+        given = made_from(stage, found["metadata"].get("papermill", {}).get("parameters", {}), checked=True)
+        return any(given.get(key) != wanted.get(key) for key in given)
+    return bool(difference(found.get("made_from"), wanted, keys))
 
 
 def network(model: str) -> str:

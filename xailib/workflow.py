@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,17 +60,11 @@ class Study:
         found = made_from.made_from(stage, values, checked=True)
         return found | ({"maps": self.made_from("attribute", model, method)} if stage == "evaluate" else {})
 
-    def stale(self, stage: str, record: str | Path, model: str = "", method: str = "") -> bool:
-        """Whether a slice's record is there and says that its result was made from other values than the study's."""
-        try:
-            found = json.loads(Path(record).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False  # Snakemake makes what is not there
-        if stage == "analysis":  # an executed notebook
-            found = found["metadata"].get("papermill", {}).get("parameters", {})
-            return any(found[key] != self.values[key] for key in made_from.STUDY[stage] if key in found)
+    def stale(self, stage: str, record: str | Path, wildcards: Mapping[str, str]) -> bool:
+        """Whether a slice's result was made from other values than the study's: see `made_from.stale`."""
+        wanted = self.made_from(stage, wildcards.get("model", ""), wildcards.get("method", ""))
         keys = (*made_from.STUDY[stage], *made_from.FILES[stage]) if stage == "probe" else None
-        return bool(made_from.difference(found.get("made_from"), self.made_from(stage, model, method), keys))
+        return made_from.stale(stage, record, wanted, keys)
 
     def probed(self, model: str) -> list[str]:
         """Return the file that says that a model passed the probe, or none where its record expects no accuracy here."""
