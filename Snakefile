@@ -34,7 +34,17 @@ from xailib import locks
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
 from xailib.sources import findings_code, lib_code, nb_code
-from xailib.workflow import fetched, gpus, initial_weights, keep, open_studies, settings, use_this_python, verbatim
+from xailib.workflow import (
+    check,
+    fetched,
+    gpus,
+    initial_weights,
+    keep,
+    open_studies,
+    settings,
+    use_this_python,
+    verbatim,
+)
 
 use_this_python()
 
@@ -42,6 +52,8 @@ try:
     NAME, ASKED_GPU = settings(config)
     # A job on a cluster's node reads this file again, when the study's own may have been edited.
     STUDY, ROAR = open_studies(NAME, running=not workflow.is_main_process)
+    if workflow.is_main_process:
+        check(STUDY, ROAR)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
@@ -143,7 +155,7 @@ rule probe:
         mem_mb=memory(STUDY),
     params:
         file=STUDY.kept,
-        study=STUDY.needs("probe"),
+        study=verbatim(STUDY.needs("probe")),
         lib=lib_code("probe"),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file} -f {input.dataset}"
@@ -175,7 +187,7 @@ rule predict:
         mem_mb=memory(STUDY),
     params:
         file=STUDY.kept,
-        study=STUDY.needs("predict"),
+        study=verbatim(STUDY.needs("predict")),
         code=nb_code("notebooks/predict.ipynb"),
         lib=lib_code("predict"),
     shell:
@@ -208,7 +220,7 @@ rule attribute:
         mem_mb=memory(STUDY),
     params:
         file=STUDY.kept,
-        study=STUDY.needs("attribute"),
+        study=verbatim(STUDY.needs("attribute")),
         code=nb_code("notebooks/attribute.ipynb"),
         lib=lambda wildcards: lib_code("attribute", "methods", wildcards.method),
     shell:
@@ -242,7 +254,7 @@ rule evaluate:
         mem_mb=memory(STUDY),
     params:
         file=STUDY.kept,
-        study=STUDY.needs("evaluate"),
+        study=verbatim(STUDY.needs("evaluate")),
         code=nb_code("notebooks/evaluate.ipynb"),
         lib=lib_code("evaluate", "metrics", *STUDY.metrics),
     shell:
@@ -293,7 +305,7 @@ rule final:
     params:
         file=STUDY.kept,
         folder=subpath(output.notebook, parent=True),
-        study=STUDY.needs("analysis"),
+        study=verbatim(STUDY.needs("analysis")),
         findings=lambda wildcards, output: (
             f"-p findings_dir {Path(output.notebook).parent}" if wildcards.notebook == "explainability" else ""
         ),

@@ -20,7 +20,7 @@ rule roar_images:
     params:
         file=ROAR.kept,
         folder=subpath(output[0], parent=True),
-        study=ROAR.needs("roar_images"),
+        study=verbatim(ROAR.needs("roar_images")),
         lib=lib_code("roar_images"),
     shell:
         "python -m xailib.roar_workflow images {params.file} {params.folder} > {log} 2>&1"
@@ -48,7 +48,7 @@ rule roar_base:
     params:
         file=ROAR.kept,
         store=subpath(input.store, parent=True),
-        study=ROAR.needs("roar_retrain"),
+        study=verbatim(ROAR.needs("roar_retrain")),
         code=nb_code("notebooks/roar_retrain.ipynb"),
         lib=lib_code("roar_retrain"),
     shell:
@@ -88,7 +88,7 @@ for GROUP, MEMBERS in ROAR.groups.items():
             members=json.dumps(MEMBERS),
             store=subpath(input.store, parent=True),
             folder=subpath(input.store, ancestor=2),
-            study=ROAR.needs("roar_rank"),
+            study=verbatim(ROAR.needs("roar_rank")),
             code=nb_code("notebooks/roar_rank.ipynb"),
             lib=lib_code("roar_rank"),
         shell:
@@ -120,7 +120,7 @@ rule roar_retrain:
         file=ROAR.kept,
         store=subpath(input.store, parent=True),
         ranking=subpath(input.ranking, parent=True),
-        study=ROAR.needs("roar_retrain"),
+        study=verbatim(ROAR.needs("roar_retrain")),
         code=nb_code("notebooks/roar_retrain.ipynb"),
         lib=lib_code("roar_retrain"),
     shell:
@@ -158,7 +158,7 @@ rule roar_trust:
         store=subpath(input.store, parent=True),
         ranking=subpath(input.ranking, parent=True),
         mask_level=lambda wildcards: ROAR.mask_level(wildcards.estimator),
-        study=ROAR.needs("roar_trust"),
+        study=verbatim(ROAR.needs("roar_trust")),
         code=nb_code("notebooks/roar_trust.ipynb"),
         lib=lib_code("roar_trust"),
     shell:
@@ -235,7 +235,7 @@ rule roar_results:
     params:
         file=ROAR.kept,
         folder=subpath(output.notebook, parent=True),
-        study=ROAR.needs("roar_results"),
+        study=verbatim(ROAR.needs("roar_results")),
         code=nb_code("notebooks/roar_results.ipynb"),
         lib=lib_code("roar_results"),
     shell:

@@ -82,8 +82,8 @@ def test_an_edit_re_runs_what_it_touches(
 
 
 def open_with(tmp_path: Path, repository: Path, **changes: object) -> roar_workflow.RoarStudy:
-    values = yaml.safe_load((repository / SMOKE).read_text()) | changes
-    path = tmp_path / "roar_smoke.yaml"
+    values = yaml.safe_load((repository / SMOKE).read_text()) | {"study": "mine"} | changes
+    path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(values))
     study, roar = open_studies(path)
     assert study.models == [] and roar is not None

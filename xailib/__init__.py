@@ -4,7 +4,11 @@ The public names are imported on first use, so that a notebook pays only for wha
 """
 
 import importlib
+import sys
 from typing import Any
+
+if sys.platform not in ("linux", "darwin"):
+    raise ImportError(f"xailib runs on Linux and macOS, not on {sys.platform}; on Windows, work inside WSL (wsl --install)")
 
 _HOMES = {
     "load_study": "xailib.params",

@@ -28,9 +28,9 @@ def of_model(record: Mapping[str, Any]) -> list[str]:
         raise InputError(
             f"{where}: class_names: missing; give a list, a file with one name a line, or a data set (imagenet)"
         )
-    if isinstance(given, str) and "class_names" in record and (Path(given).suffix or "/" in given):
-        given = read_names(params.place(given))
+    file = isinstance(given, str) and "class_names" in record and (Path(given).suffix or "/" in given)
     try:
+        given = read_names(params.place(given)) if file else given
         names = of_dataset(given) if isinstance(given, str) else [str(name) for name in given]
     except InputError as error:
         raise InputError(f"{where}: class_names: {error}; a list of names or a file of them does too") from None

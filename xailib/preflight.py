@@ -115,11 +115,12 @@ def _classes(values: Values) -> Iterator[str]:
     wanted = params.load_params("datasets", values["dataset"]).get("dataset_classes")
     if wanted == "unknown" and values["target"] != "predicted":
         yield f"target: '{values['target']}' needs labels, and dataset_classes is unknown; write target: predicted"
-    try:
-        given = {key: value for key, value in {**source, "split": values["split"]}.items() if key != "seed"}
-        ours = datasets.class_names(function, **given)
-    except InputError:
-        return  # told of the images already
+    given = {key: value for key, value in {**source, "split": values["split"]}.items() if key != "seed"}
+    ours: list[str] = []
+    faults = [] if wanted == "unknown" else _told("classes", lambda: ours.extend(datasets.class_names(function, **given)))
+    if faults:
+        yield from faults
+        return
     for id in values["models"]:
         record = params.load_params("models", id)
         faults = _told("classes", classes.of_model, record)

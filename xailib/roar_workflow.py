@@ -6,7 +6,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,9 @@ class RoarStudy:
         """Where its values lie while it runs, relative to the repository: see `workflow.keep`."""
         return params.resolved_copy(self.name).relative_to(params.ROOT)
 
-    def needs(self, stage: str) -> Callable[[Any], str]:
-        """Return the values that a stage depends on as one stable line of text, as Snakemake takes it word for word."""
-        text = json.dumps({key: self.values[key] for key in made_from.STUDY[stage]}, sort_keys=True)
-        return lambda wildcards: text
+    def needs(self, stage: str) -> str:
+        """Return the values that a stage depends on as one stable line of text."""
+        return json.dumps({key: self.values[key] for key in made_from.STUDY[stage]}, sort_keys=True)
 
     def made_from(self, stage: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the result of a slice is to be made from.

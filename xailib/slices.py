@@ -39,7 +39,8 @@ def image_source(
     source = {key: value for key, value in options.items() if value is not None}
     if "root" in source:
         source["root"] = str(params.place(source["root"]))
-    names = datasets.class_names(dataset, **{key: value for key, value in source.items() if key != "seed"})
+    given = {key: value for key, value in source.items() if key != "seed"}
+    names = [] if classes == "unknown" else datasets.class_names(dataset, **given)
     labels = mapping(names, model.class_names, classes, f"{dataset} and {model.id}: ")
     if labels is not None:
         source["labels"] = labels

@@ -43,7 +43,7 @@ SHIPPED_FINDINGS = ROOT / "docs" / "findings"
 def nb_code(path: str | Path) -> str:
     """Digest of a notebook's code cells: saving it with outputs in JupyterLab changes nothing."""
     try:
-        cells = json.loads(Path(path).read_text())["cells"]
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a notebook ({error})") from None
     return _digest("".join(cell["source"]).encode() for cell in cells if cell["cell_type"] == "code")

@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,9 @@ class Study:
         """Where its values lie while it runs, relative to the repository: see `keep`."""
         return params.resolved_copy(self.name).relative_to(params.ROOT)
 
-    def needs(self, stage: str) -> Callable[[Any], str]:
-        """Return the values that a stage depends on as one stable line of text, as Snakemake takes it word for word."""
-        return verbatim(json.dumps({key: self.values.get(key) for key in made_from.STUDY[stage]}, sort_keys=True))
+    def needs(self, stage: str) -> str:
+        """Return the values that a stage depends on as one stable line of text."""
+        return json.dumps({key: self.values.get(key) for key in made_from.STUDY[stage]}, sort_keys=True)
 
     def made_from(self, stage: str, model: str = "", method: str = "") -> dict[str, Any]:
         """Return what the result of a slice is to be made from; of an evaluation also what its maps are."""
@@ -111,10 +111,17 @@ def open_studies(name: str | Path, *, running: bool = False) -> tuple[Study, Roa
         shift_roots.check_study(values)
         roar = _named_roar(study, running) if values["roar"] else None
         params.refuse([f"{path}: {fault}" for fault in _strangers(values)])
-    if not running:
-        opened = [one for one in (study if study.models else None, roar) if one]
-        params.refuse([f"{one.path}: {fault}" for one in opened for fault in preflight.faults(one.values)])
     return study, roar
+
+
+def check(*studies: "Study | RoarStudy | None") -> None:
+    """Refuse what only the code can see of studies: images, classes, shifts and options that do not fit; see `preflight`."""
+    params.refuse([f"{study.path}: {fault}" for study in _real(studies) for fault in preflight.faults(study.values)])
+
+
+def _real(studies: Iterable["Study | RoarStudy | None"]) -> list["Study | RoarStudy"]:
+    """Those that have slices: a ROAR study alone comes with an empty grid."""
+    return [study for study in studies if study and (isinstance(study, RoarStudy) or study.models)]
 
 
 def _named_roar(study: Study, running: bool) -> RoarStudy:
@@ -164,9 +171,7 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
 
 def keep(*studies: "Study | RoarStudy | None") -> None:
     """Write the values of studies to `results/STUDY/study.yaml`, where slices read them; only what has changed."""
-    for study in studies:
-        if study is None or not (getattr(study, "models", None) or getattr(study, "estimators", None)):
-            continue
+    for study in _real(studies):
         # An empty choice is "none" in a file.
         values = {key: value if value != [] or key in ("exclude", "compare") else "none" for key, value in study.values.items()}
         text = f"# Study '{study.name}' as it runs: made from {study.path}; edit that one.\n"
@@ -259,7 +264,8 @@ def verbatim(text: str) -> Callable[[Any], str]:
 
 
 def use_this_python() -> None:
-    """Let the rules' `python` be the one that runs Snakemake, whatever the caller's PATH says."""
+    """Let the rules' `python` be the one that runs Snakemake, and text be UTF-8, whatever the caller's surroundings say."""
+    os.environ["PYTHONUTF8"] = "1"
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 
 

@@ -152,7 +152,8 @@ def correlate(criteria: Criteria, seed: int = 0, pairs: list[tuple[str, str]] | 
                 "within": within_clusters(x, y, criteria.models["training_algorithm"]),
             }
         )
-    return pd.DataFrame(rows)
+    columns = ["first", "second", "rho", "low", "high", "p", "n", "critical", "within"]
+    return pd.DataFrame(rows, columns=columns)  # none where there is one criterion
 
 
 def within_clusters(x: Array, y: Array, clusters: pd.Series) -> float:

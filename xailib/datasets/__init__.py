@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from xailib.classes import UNKNOWN
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, Images
 from xailib.registry import Entry, dataset
@@ -64,8 +63,8 @@ def load_images(
 
         images = corrupt(images, shift, seed)
     if labels is not None:
-        unknown = not labels or set(labels) == {UNKNOWN}
-        given = torch.full_like(images.labels, UNKNOWN) if unknown else torch.tensor(labels)[images.labels]
+        unknown = max(labels, default=-1) < 0  # classes.UNKNOWN
+        given = torch.full_like(images.labels, -1) if unknown else torch.tensor(labels)[images.labels]
         images = dataclasses.replace(images, labels=given)
     return images
 

@@ -64,7 +64,7 @@ def origin(store: Store, ranking_dir: str | None) -> dict[str, Any]:
     facts = {"images": {**store.facts, "train": len(store.train), "test": len(store.test), "side": store.side}}
     if ranking_dir is None:
         return facts
-    return {**facts, "ranking": json.loads((params.ROOT / ranking_dir / "ranking.json").read_text())}
+    return {**facts, "ranking": json.loads((params.ROOT / ranking_dir / "ranking.json").read_text(encoding="utf-8"))}
 
 
 def explained(store: Store, architecture: str, weights_path: str | None, device: torch.device) -> Model:
