@@ -14,7 +14,12 @@ from xailib.errors import InputError
 
 NOTEBOOK = {"dataset": "pictograms", "split": "test", "limit": 4, "seed": 0, "precision": "fp32", "scale": "smoke"}
 NOTEBOOK |= {"model": "mini_resnet_vanilla", "method": "rise", "target": "label", "root": None, "dataset_options": {}}
-NOTEBOOK |= {"method_options": {"masks": 8000}, "method_scales": {"smoke": {"masks": 40}}, "device": "cpu", "maps_path": "x"}
+NOTEBOOK |= {
+    "method_options": {"masks": 8000},
+    "method_scales": {"smoke": {"masks": 40}},
+    "device": "cpu",
+    "maps_path": "x",
+}
 
 
 def test_it_holds_what_decides_and_nothing_else() -> None:
@@ -43,7 +48,9 @@ def test_a_difference_is_one_sentence(change: dict, said: str) -> None:
     made_from.require("maps.npz", wanted, wanted)
 
 
-def test_another_network_under_the_same_name_is_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_network_under_the_same_name_is_another_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
 
     shutil.copytree(params.ROOT / "params", tmp_path / "params")
