@@ -169,11 +169,11 @@ def test_a_failing_slice_stops_no_other_and_keeps_its_notebook(finished: World) 
     try:
         status, said = finished.snakemake("--", "results/smoke/scores.parquet")
         folder = finished.results / SMOKE_MODELS[0]
-        assert status != 0 and "masks: 0" in said and '"cell_type"' not in said
+        assert status != 0 and "masks must be at least 1" in said and '"cell_type"' not in said
         assert (folder / "sobel" / "scores.parquet").exists()
         assert not (folder / "rise" / "maps.npz").exists() and not (folder / "rise" / "attribute.ipynb").exists()
         logs = finished.root / "logs" / "smoke" / SMOKE_MODELS[0] / "rise"
-        assert "masks: 0" in (logs / "attribute.ipynb").read_text()
+        assert "masks must be at least 1" in (logs / "attribute.ipynb").read_text()
         assert (logs / "attribute.log").read_text().splitlines()[-1].startswith("error: ")
     finally:
         spoil()
