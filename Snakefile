@@ -40,6 +40,7 @@ from xailib.workflow import (
     gpus,
     initial_weights,
     keep,
+    made_again,
     open_studies,
     settings,
     use_this_python,
@@ -62,25 +63,11 @@ if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
 STARTED = time.time()
+again = made_again(workflow, STUDY)
 # A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
 GPU = gpus(STUDY.values["device"]) if ASKED_GPU is None else ASKED_GPU
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
-
-
-def again(stage, record, study=STUDY, **facts):
-    """Return an input function that asks for no file, but has a result made again that was made from other values.
-
-    Snakemake would do so by itself, if it remembered: `.snakemake` may be gone, and results may be copies.
-    """
-
-    def ask(wildcards):
-        path = f"results/{study.name}/{record.format(**wildcards)}"
-        if study.stale(stage, path, {**wildcards, **facts}):
-            workflow.dag.forcefiles.add(path)
-        return []
-
-    return ask
 
 
 onstart:
@@ -337,6 +324,8 @@ rule report:
 
 if ROAR:
     ROAR_GPU = gpus(ROAR.values["device"]) if ASKED_GPU is None else ASKED_GPU
+
+    roar_again = made_again(workflow, ROAR)
 
     include: "roar.smk"
 

@@ -7,7 +7,7 @@ One ranking an estimator, made by groups that share their passes; one training s
 rule roar_images:
     """The images of a ROAR study, fitted to the input once."""
     input:
-        again=again("roar_images", "store/store.json", ROAR),
+        again=roar_again("roar_images", "store/store.json"),
     output:
         "<roar>/store/store.json",
     log:
@@ -31,7 +31,7 @@ rule roar_base:
     input:
         notebook=ancient("notebooks/roar_retrain.ipynb"),
         store="<roar>/store/store.json",
-        again=again("roar_retrain", "base/retrain.json", ROAR, estimator="none", mode="remove", level=0),
+        again=roar_again("roar_retrain", "base/retrain.json", estimator="none", mode="remove", level=0),
     output:
         rows="<roar>/base/rows.parquet",
         weights="<roar>/base/weights.safetensors",
@@ -67,7 +67,7 @@ for GROUP, MEMBERS in ROAR.groups.items():
             store="<roar>/store/store.json",
             weights="<roar>/base/weights.safetensors",
             estimators=expand("params/estimators/{id}.yaml", id=MEMBERS),
-            again=again("roar_rank", f"ranks/{GROUP}.json", ROAR, estimators=MEMBERS),
+            again=roar_again("roar_rank", f"ranks/{GROUP}.json", estimators=MEMBERS),
         output:
             rankings=expand("<roar>/{id}/ranking.json", id=MEMBERS),
             levels=expand("<roar>/{id}/{part}_levels.npy", id=MEMBERS, part=["train", "test"]),
@@ -103,7 +103,7 @@ rule roar_retrain:
         notebook=ancient("notebooks/roar_retrain.ipynb"),
         store="<roar>/store/store.json",
         ranking="<roar>/{estimator}/ranking.json",
-        again=again("roar_retrain", "{estimator}/{mode}_{level}/retrain.json", ROAR),
+        again=roar_again("roar_retrain", "{estimator}/{mode}_{level}/retrain.json"),
     output:
         rows="<roar>/{estimator}/{mode}_{level}/rows.parquet",
         record="<roar>/{estimator}/{mode}_{level}/retrain.json",
@@ -140,7 +140,7 @@ rule roar_trust:
         metrics=expand(
             "params/metrics/{metric}.yaml", metric=["pointing_game", "localisation", "deletion", "insertion"]
         ),
-        again=again("roar_trust", "{estimator}/trust.json", ROAR),
+        again=roar_again("roar_trust", "{estimator}/trust.json"),
     output:
         trust="<roar>/{estimator}/trust.parquet",
         record="<roar>/{estimator}/trust.json",
@@ -197,7 +197,7 @@ rule roar_collect:
         base="<roar>/base/rows.parquet",
         rows=[f"<roar>/{id}/{mode}_{level}/rows.parquet" for id, mode, level in ROAR.trainings],
         trust=expand("<roar>/{id}/trust.parquet", id=ROAR.estimators),
-        again=again("roar_collect", "roar_collect.json", ROAR),
+        again=roar_again("roar_collect", "roar_collect.json"),
     output:
         roar="<roar>/roar.parquet",
         trust="<roar>/trust.parquet",
@@ -222,7 +222,7 @@ rule roar_results:
         notebook=ancient("notebooks/roar_results.ipynb"),
         tables=rules.roar_collect.output,
         toy="<roar>/toy.csv",
-        again=again("roar_results", "roar_results.ipynb", ROAR),
+        again=roar_again("roar_results", "roar_results.ipynb"),
     output:
         notebook="<roar>/roar_results.ipynb",
     log:

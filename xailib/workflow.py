@@ -258,6 +258,28 @@ def _unknown_pair(pair: tuple[str, str], models: list[str], methods: list[str]) 
     ]
 
 
+def made_again(snakemake: Any, study: "Study | RoarStudy") -> Callable[..., Callable[[Any], list[str]]]:
+    """Return what makes input functions that ask for no file, but have a result made again that is another study's.
+
+    Snakemake would do so by itself if it remembered: `.snakemake` may be gone, and results may be copies.
+
+    Args:
+        snakemake: the Snakefile's `workflow`.
+        study: what its results are to be made from.
+    """
+
+    def again(stage: str, record: str, **facts: Any) -> Callable[[Any], list[str]]:
+        def ask(wildcards: Any) -> list[str]:
+            path = f"results/{study.name}/{record.format(**wildcards)}"
+            if study.stale(stage, path, {**wildcards, **facts}):
+                snakemake.dag.forcefiles.add(path)
+            return []
+
+        return ask
+
+    return again
+
+
 def verbatim(text: str) -> Callable[[Any], str]:
     """Return a text for `params:` in which Snakemake looks for no wildcards."""
     return lambda wildcards: text
