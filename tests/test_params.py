@@ -130,6 +130,13 @@ def test_defaults_are_filled_and_selections_resolved(root: Path) -> None:
     assert study["methods"] == params.ids("methods")
 
 
+def test_a_model_without_a_label_is_called_by_its_id(root: Path) -> None:
+    file = root / "params/models/mini_resnet_vanilla.yaml"
+    file.write_text(file.read_text().replace("label: ResNet\n", "").replace("algorithm: vanilla", "algorithm: linf_2"))
+    record = params.load_params("models", "mini_resnet_vanilla")
+    assert record["label"] == "mini_resnet_vanilla" and record["training_algorithm"] == "linf_2"
+
+
 def test_defaults_are_not_shared_between_files(root: Path) -> None:
     first = params.load_params("methods", "random")
     first["method_options"]["x"] = 1
