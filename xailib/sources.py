@@ -17,7 +17,10 @@ from xailib.params import ROOT
 
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
-_SHARED = ("engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+_SHARED = (
+    "engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "classes.py", "models/*.py",
+    "datasets/*.py",
+)  # fmt: skip
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
     "probe": _SHARED,
@@ -34,7 +37,7 @@ SOURCES = {
     "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
 }
 # Bookkeeping that no number depends on, and how weights get here, which their sha256 checks.
-PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "params", "provenance", "registry", "schema")}
+PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "made_from", "params", "provenance", "registry", "schema")}
 PLUMBING |= {f"xailib/models/{name}.py" for name in ("download", "fetch")}
 SHIPPED_FINDINGS = ROOT / "docs" / "findings"
 """Findings that come with the repository, measured with the networks that come with it."""

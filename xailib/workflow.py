@@ -83,7 +83,7 @@ def settings(config: dict[str, Any]) -> tuple[str, int | None]:
     known = ("study", "gpu")
     stray = next((key for key in config if key not in known), None)
     if stray is not None:
-        raise InputError(f"--config {stray}: unknown key{nearest(stray, known)}; known: {', '.join(known)}")
+        raise InputError(f"--config {stray}: unknown key{nearest(stray, known)}")
     study, gpu = config.get("study", "pictograms"), config.get("gpu")
     if not isinstance(study, str):
         raise InputError(f"--config study={study}: unknown study{nearest(str(study), params.ids('studies'))}")
