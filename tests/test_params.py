@@ -182,3 +182,12 @@ def test_a_missing_study_file_and_a_binary_one(root: Path) -> None:
     binary = root / "params" / "studies" / "binary.yaml"
     binary.write_bytes(b"\x80\x81\x00")
     assert "cannot be read as YAML" in params.read(binary)[1][0]
+
+
+def test_words_of_a_command_line_are_checked_by_themselves() -> None:
+    fine = {"estimator": "gradient", "model": "mine", "level": 50, "mask_level": 0, "seed": 0, "metrics": ["deletion"]}
+    assert params.word_faults(fine) == []
+    assert params.word_faults({"model": 7, "limit": 0}) == [
+        "model: 7 is not text",
+        "limit: 0 is less than the minimum of 1",
+    ]

@@ -1,6 +1,7 @@
 """A small ROAR study through real Snakemake: whole tables, one failed slice that stops no other, and what an edit re-runs."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_one_noise_pass_serves_the_estimators_that_share_it(finished: World) -> 
 def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
     assert finished.plan("report.html") == {}
     assert not list((finished.root / "resources" / "roar").rglob("*.json"))
+
+
+def test_results_that_snakemake_has_forgotten_still_know_their_study(finished: World) -> None:
+    (finished.root / ".snakemake").rename(finished.root / "forgotten")
+    undo = finished.edit(SMOKE, lambda t: t.replace("trust_images: 8", "trust_images: 9"))
+    try:
+        plan = finished.plan("roar.parquet")
+        assert plan["roar_trust"] == 5 and plan["roar_rank_gradient"] == 1 and "roar_base" not in plan
+        undo()
+        assert finished.plan("roar.parquet") == {}
+    finally:
+        undo()
+        shutil.rmtree(finished.root / ".snakemake")
+        (finished.root / "forgotten").rename(finished.root / ".snakemake")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def faults(values: dict[str, Any], word: str) -> list[str]:
 
 def value_faults(key: str, value: Any, word: str) -> list[str]:
     """One sentence for everything that the schema does not allow of the value of one of its keys."""
-    return [fault for fault in _value_faults({key: value}, word) if fault.startswith(key)]
+    return [fault for fault in _value_faults({key: value}, word) if fault.startswith((f"{key}:", f"{key}."))]
 
 
 def _value_faults(values: dict[str, Any], word: str) -> list[str]:
