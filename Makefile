@@ -3,6 +3,7 @@ STUDY ?= pictograms
 ROAR = $(if $(filter pictograms,$(STUDY)),roar_pictograms,$(STUDY))
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+export STUDY ROAR
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help study roar plan test test-slurm lab lint bench gpu-checks weights
@@ -12,15 +13,15 @@ help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, a ROAR study, or a YAML file)
-	$(BIN)/snakemake --config study=$(STUDY)
-	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(STUDY)))/report.html"
+	$(BIN)/snakemake --config study="$$STUDY"
+	@$(BIN)/python -m xailib.workflow report "$$STUDY"
 
 roar: .venv/installed ## run ROAR alone and say where its report is (STUDY=roar_pictograms; also roar_imagenette, ...)
-	$(BIN)/snakemake --config study=$(ROAR)
-	@echo "Report: $(CURDIR)/results/$(basename $(notdir $(ROAR)))/report.html"
+	$(BIN)/snakemake --config study="$$ROAR"
+	@$(BIN)/python -m xailib.workflow report "$$ROAR"
 
 plan: .venv/installed ## say what a study will cost on this machine: passes, hours, memory (STUDY=imagenet)
-	$(BIN)/python -m xailib.plan $(STUDY)
+	$(BIN)/python -m xailib.plan "$$STUDY"
 
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest
@@ -44,7 +45,7 @@ gpu-checks: .venv/installed ## test, race and time everything on a GPU (15 minut
 	@sh benchmarks/gpu_checks.sh
 
 weights: .venv/installed ## train the small networks of a study again (hours; goes on where it was stopped; STUDY=pictograms, tiny_imagenet)
-	$(BIN)/snakemake weights --config study=$(STUDY)
+	$(BIN)/snakemake weights --config study="$$STUDY"
 
 # The stamp is touched last, so that a broken installation is tried again and a whole one is not.
 .venv/installed: requirements.lock

@@ -14,8 +14,11 @@ A failed slice leaves its executed notebook in logs/ and the others go on.
 
 import functools
 import json
+import os
 import sys
 import time
+from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -23,31 +26,57 @@ from snakemake.utils import min_version
 
 min_version("9.12")
 
+if os.path.realpath(os.curdir) != os.path.realpath(workflow.basedir):
+    raise WorkflowError(f"the study runs in the folder of this Snakefile: snakemake -d '{workflow.basedir}' ...")
+
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
+from xailib import locks
 from xailib.cluster import endings, memory, runtime
 from xailib.errors import InputError
 from xailib.scheduling import rest_between_jobs
 from xailib.sources import findings_code, lib_code, nb_code
-from xailib.workflow import fetched, gpus, initial_weights, open_studies, use_this_python
+from xailib.workflow import (
+    check,
+    fetched,
+    gpus,
+    initial_weights,
+    keep,
+    made_again,
+    open_studies,
+    settings,
+    use_this_python,
+    verbatim,
+)
 
 use_this_python()
 rest_between_jobs()
 
 try:
-    STUDY, ROAR = open_studies(config.get("study", "pictograms"))
+    NAME, ASKED_GPU = settings(config)
+    # A job on a cluster's node reads this file again, when the study's own may have been edited.
+    STUDY, ROAR = open_studies(NAME, running=not workflow.is_main_process)
+    if workflow.is_main_process:
+        check(STUDY, ROAR)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:
+    locks.clear(Path(".snakemake"))
 if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
 STARTED = time.time()
 # Asked for every job, and one run goes by one state of the files.
 fetched, probed = functools.cache(fetched), functools.cache(STUDY.probed)
+again = made_again(workflow, STUDY)
 # A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
-GPU = int(config.get("gpu", gpus(STUDY.values["device"])))
+GPU = gpus(STUDY.values["device"]) if ASKED_GPU is None else ASKED_GPU
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
+
+
+onstart:
+    keep(STUDY, ROAR)  # from here on slices read results/STUDY/study.yaml, so that an edit cannot mix two studies
 
 
 onsuccess:
@@ -102,6 +131,7 @@ rule probe:
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
         weights=lambda wildcards: fetched(wildcards.model),
+        again=again("probe", "{model}/probe/probe.json"),
     output:
         predictions="<results>/{model}/probe/predictions.parquet",
         accuracy="<results>/{model}/probe/accuracy.parquet",
@@ -116,8 +146,8 @@ rule probe:
         runtime=runtime(STUDY, "predict"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
-        study=STUDY.needs("probe"),
+        file=STUDY.kept,
+        study=verbatim(STUDY.needs("probe")),
         lib=lib_code("probe"),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file} -f {input.dataset}"
@@ -133,6 +163,7 @@ rule predict:
         dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
         model="params/models/{model}.yaml",
         weights=lambda wildcards: fetched(wildcards.model),
+        again=again("predict", "{model}/predict.json"),
     output:
         predictions="<results>/{model}/predictions.parquet",
         accuracy="<results>/{model}/accuracy.parquet",
@@ -147,8 +178,8 @@ rule predict:
         runtime=runtime(STUDY, "predict"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
-        study=STUDY.needs("predict"),
+        file=STUDY.kept,
+        study=verbatim(STUDY.needs("predict")),
         code=nb_code("notebooks/predict.ipynb"),
         lib=lib_code("predict"),
     shell:
@@ -166,6 +197,7 @@ rule attribute:
         weights=lambda wildcards: fetched(wildcards.model),
         probed=lambda wildcards: probed(wildcards.model),
         method="params/methods/{method}.yaml",
+        again=again("attribute", "{model}/{method}/attribute.json"),
     output:
         maps="<results>/{model}/{method}/maps.npz",
         record="<results>/{model}/{method}/attribute.json",
@@ -179,8 +211,8 @@ rule attribute:
         runtime=runtime(STUDY, "attribute"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
-        study=STUDY.needs("attribute"),
+        file=STUDY.kept,
+        study=verbatim(STUDY.needs("attribute")),
         code=nb_code("notebooks/attribute.ipynb"),
         lib=lambda wildcards: lib_code("attribute", "methods", wildcards.method),
     shell:
@@ -199,6 +231,7 @@ rule evaluate:
         method="params/methods/{method}.yaml",
         metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
         maps="<results>/{model}/{method}/maps.npz",
+        again=again("evaluate", "{model}/{method}/evaluate.json"),
     output:
         scores="<results>/{model}/{method}/scores.parquet",
         reliability="<results>/{model}/{method}/reliability.parquet",
@@ -213,8 +246,8 @@ rule evaluate:
         runtime=runtime(STUDY, "evaluate"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
-        study=STUDY.needs("evaluate"),
+        file=STUDY.kept,
+        study=verbatim(STUDY.needs("evaluate")),
         code=nb_code("notebooks/evaluate.ipynb"),
         lib=lib_code("evaluate", "metrics", *STUDY.metrics),
     shell:
@@ -230,20 +263,22 @@ rule collect:
         scores=[f"<results>/{model}/{method}/scores.parquet" for model, method in STUDY.pairs],
         reliability=[f"<results>/{model}/{method}/reliability.parquet" for model, method in STUDY.pairs],
         predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
+        again=again("collect", "collect.json"),
     output:
         scores="<results>/scores.parquet",
         reliability="<results>/reliability.parquet",
         predictions="<results>/predictions.parquet",
         accuracy="<results>/accuracy.parquet",
         skipped="<results>/skipped.csv",
+        record="<results>/collect.json",
     log:
         "<logs>/collect.log",
     conda:
         "environment.yml"
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         folder=subpath(output.scores, parent=True),
-        skipped=str(STUDY.skipped),
+        skipped=verbatim(str(STUDY.skipped)),
     shell:
         "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
 
@@ -253,6 +288,7 @@ rule final:
     input:
         notebook=ancient("notebooks/{notebook}.ipynb"),
         tables=rules.collect.output,
+        again=again("analysis", "{notebook}.ipynb"),
     output:
         notebook="<results>/{notebook}.ipynb",
     log:
@@ -263,15 +299,18 @@ rule final:
         runtime=runtime(STUDY, "analysis"),
         mem_mb=memory(STUDY),
     params:
-        file=STUDY.path,
+        file=STUDY.kept,
         folder=subpath(output.notebook, parent=True),
-        study=STUDY.needs("analysis"),
+        study=verbatim(STUDY.needs("analysis")),
+        findings=lambda wildcards, output: (
+            f"-p findings_dir {Path(output.notebook).parent}" if wildcards.notebook == "explainability" else ""
+        ),
         others=findings_code(STUDY.values.get("compare", [])),
         code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
         lib=lib_code("analysis"),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
-        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log} 2>&1"
+        " -p results_dir {params.folder} -p out_dir {params.folder}/figures {params.findings} > {log} 2>&1"
 
 
 rule report:
@@ -293,7 +332,9 @@ rule report:
 
 
 if ROAR:
-    ROAR_GPU = int(config.get("gpu", gpus(ROAR.values["device"])))
+    ROAR_GPU = gpus(ROAR.values["device"]) if ASKED_GPU is None else ASKED_GPU
+
+    roar_again = made_again(workflow, ROAR)
 
     include: "roar.smk"
 

@@ -41,7 +41,7 @@ rule train:
         mem_mb=memory(STUDY),
     params:
         initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
-        root=f"-p root {STUDY.values['root']}" if STUDY.values.get("root") else "",
+        root=verbatim(f"-p root {quote(STUDY.values['root'])}" if STUDY.values.get("root") else ""),
     shell:
         "python -m xailib.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
         " {params.initial} {params.root} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
@@ -56,6 +56,6 @@ rule weights:
     conda:
         "environment.yml"
     params:
-        root=f"--root {STUDY.values['root']}" if STUDY.values.get("root") else "",
+        root=verbatim(f"--root {quote(STUDY.values['root'])}" if STUDY.values.get("root") else ""),
     shell:
         "python -m xailib.training.card results/weights {params.root} 2>&1 | tee {log}"

@@ -6,6 +6,8 @@ One ranking an estimator, made by groups that share their passes; one training s
 
 rule roar_images:
     """The images of a ROAR study, fitted to the input once."""
+    input:
+        again=roar_again("roar_images", "store/store.json"),
     output:
         "<roar>/store/store.json",
     log:
@@ -16,9 +18,9 @@ rule roar_images:
         runtime=runtime(ROAR, "roar_images"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         folder=subpath(output[0], parent=True),
-        study=ROAR.needs("roar_images"),
+        study=verbatim(ROAR.needs("roar_images")),
         lib=lib_code("roar_images"),
     shell:
         "python -m xailib.roar_workflow images {params.file} {params.folder} > {log} 2>&1"
@@ -29,6 +31,7 @@ rule roar_base:
     input:
         notebook=ancient("notebooks/roar_retrain.ipynb"),
         store="<roar>/store/store.json",
+        again=roar_again("roar_retrain", "base/retrain.json", estimator="none", mode="remove", level=0),
     output:
         rows="<roar>/base/rows.parquet",
         weights="<roar>/base/weights.safetensors",
@@ -43,9 +46,9 @@ rule roar_base:
         runtime=runtime(ROAR, "roar_base"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         store=subpath(input.store, parent=True),
-        study=ROAR.needs("roar_retrain"),
+        study=verbatim(ROAR.needs("roar_retrain")),
         code=nb_code("notebooks/roar_retrain.ipynb"),
         lib=lib_code("roar_retrain"),
     shell:
@@ -64,6 +67,7 @@ for GROUP, MEMBERS in ROAR.groups.items():
             store="<roar>/store/store.json",
             weights="<roar>/base/weights.safetensors",
             estimators=expand("params/estimators/{id}.yaml", id=MEMBERS),
+            again=roar_again("roar_rank", f"ranks/{GROUP}.json", estimators=MEMBERS),
         output:
             rankings=expand("<roar>/{id}/ranking.json", id=MEMBERS),
             levels=expand("<roar>/{id}/{part}_levels.npy", id=MEMBERS, part=["train", "test"]),
@@ -80,11 +84,11 @@ for GROUP, MEMBERS in ROAR.groups.items():
             runtime=runtime(ROAR, "roar_rank"),
             mem_mb=memory(ROAR),
         params:
-            file=ROAR.path,
+            file=ROAR.kept,
             members=json.dumps(MEMBERS),
             store=subpath(input.store, parent=True),
             folder=subpath(input.store, ancestor=2),
-            study=ROAR.needs("roar_rank"),
+            study=verbatim(ROAR.needs("roar_rank")),
             code=nb_code("notebooks/roar_rank.ipynb"),
             lib=lib_code("roar_rank"),
         shell:
@@ -99,6 +103,7 @@ rule roar_retrain:
         notebook=ancient("notebooks/roar_retrain.ipynb"),
         store="<roar>/store/store.json",
         ranking="<roar>/{estimator}/ranking.json",
+        again=roar_again("roar_retrain", "{estimator}/{mode}_{level}/retrain.json"),
     output:
         rows="<roar>/{estimator}/{mode}_{level}/rows.parquet",
         record="<roar>/{estimator}/{mode}_{level}/retrain.json",
@@ -112,10 +117,10 @@ rule roar_retrain:
         runtime=runtime(ROAR, "roar_retrain"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         store=subpath(input.store, parent=True),
         ranking=subpath(input.ranking, parent=True),
-        study=ROAR.needs("roar_retrain"),
+        study=verbatim(ROAR.needs("roar_retrain")),
         code=nb_code("notebooks/roar_retrain.ipynb"),
         lib=lib_code("roar_retrain"),
     shell:
@@ -135,6 +140,7 @@ rule roar_trust:
         metrics=expand(
             "params/metrics/{metric}.yaml", metric=["pointing_game", "localisation", "deletion", "insertion"]
         ),
+        again=roar_again("roar_trust", "{estimator}/trust.json"),
     output:
         trust="<roar>/{estimator}/trust.parquet",
         record="<roar>/{estimator}/trust.json",
@@ -148,11 +154,11 @@ rule roar_trust:
         runtime=runtime(ROAR, "roar_trust"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         store=subpath(input.store, parent=True),
         ranking=subpath(input.ranking, parent=True),
         mask_level=lambda wildcards: ROAR.mask_level(wildcards.estimator),
-        study=ROAR.needs("roar_trust"),
+        study=verbatim(ROAR.needs("roar_trust")),
         code=nb_code("notebooks/roar_trust.ipynb"),
         lib=lib_code("roar_trust"),
     shell:
@@ -191,9 +197,11 @@ rule roar_collect:
         base="<roar>/base/rows.parquet",
         rows=[f"<roar>/{id}/{mode}_{level}/rows.parquet" for id, mode, level in ROAR.trainings],
         trust=expand("<roar>/{id}/trust.parquet", id=ROAR.estimators),
+        again=roar_again("roar_collect", "roar_collect.json"),
     output:
         roar="<roar>/roar.parquet",
         trust="<roar>/trust.parquet",
+        record="<roar>/roar_collect.json",
     log:
         "<roar_logs>/collect.log",
     conda:
@@ -202,7 +210,7 @@ rule roar_collect:
         runtime=runtime(ROAR, "analysis"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         folder=subpath(output.roar, parent=True),
     shell:
         "python -m xailib.roar_workflow collect {params.file} {params.folder} > {log} 2>&1"
@@ -214,6 +222,7 @@ rule roar_results:
         notebook=ancient("notebooks/roar_results.ipynb"),
         tables=rules.roar_collect.output,
         toy="<roar>/toy.csv",
+        again=roar_again("roar_results", "roar_results.ipynb"),
     output:
         notebook="<roar>/roar_results.ipynb",
     log:
@@ -224,11 +233,11 @@ rule roar_results:
         runtime=runtime(ROAR, "analysis"),
         mem_mb=memory(ROAR),
     params:
-        file=ROAR.path,
+        file=ROAR.kept,
         folder=subpath(output.notebook, parent=True),
-        study=ROAR.needs("roar_results"),
+        study=verbatim(ROAR.needs("roar_results")),
         code=nb_code("notebooks/roar_results.ipynb"),
         lib=lib_code("roar_results"),
     shell:
         "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
-        " -p results_dir {params.folder} -p out_dir {params.folder}/figures > {log} 2>&1"
+        " -p results_dir {params.folder} -p out_dir {params.folder}/figures -p findings_dir {params.folder} > {log} 2>&1"

@@ -130,6 +130,13 @@ def test_defaults_are_filled_and_selections_resolved(root: Path) -> None:
     assert study["methods"] == params.ids("methods")
 
 
+def test_a_model_without_a_label_is_called_by_its_id(root: Path) -> None:
+    file = root / "params/models/mini_resnet_vanilla.yaml"
+    file.write_text(file.read_text().replace("label: ResNet\n", "").replace("algorithm: vanilla", "algorithm: linf_2"))
+    record = params.load_params("models", "mini_resnet_vanilla")
+    assert record["label"] == "mini_resnet_vanilla" and record["training_algorithm"] == "linf_2"
+
+
 def test_defaults_are_not_shared_between_files(root: Path) -> None:
     first = params.load_params("methods", "random")
     first["method_options"]["x"] = 1
@@ -175,3 +182,12 @@ def test_a_missing_study_file_and_a_binary_one(root: Path) -> None:
     binary = root / "params" / "studies" / "binary.yaml"
     binary.write_bytes(b"\x80\x81\x00")
     assert "cannot be read as YAML" in params.read(binary)[1][0]
+
+
+def test_words_of_a_command_line_are_checked_by_themselves() -> None:
+    fine = {"estimator": "gradient", "model": "mine", "level": 50, "mask_level": 0, "seed": 0, "metrics": ["deletion"]}
+    assert params.word_faults(fine) == []
+    assert params.word_faults({"model": 7, "limit": 0}) == [
+        "model: 7 is not text",
+        "limit: 0 is less than the minimum of 1",
+    ]

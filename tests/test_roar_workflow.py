@@ -1,6 +1,7 @@
 """A small ROAR study through real Snakemake: whole tables, one failed slice that stops no other, and what an edit re-runs."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +58,20 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
     assert not list((finished.root / "resources" / "roar").rglob("*.json"))
 
 
+def test_results_that_snakemake_has_forgotten_still_know_their_study(finished: World) -> None:
+    (finished.root / ".snakemake").rename(finished.root / "forgotten")
+    undo = finished.edit(SMOKE, lambda t: t.replace("trust_images: 8", "trust_images: 9"))
+    try:
+        plan = finished.plan("roar.parquet")
+        assert plan["roar_trust"] == 5 and plan["roar_rank_gradient"] == 1 and "roar_base" not in plan
+        undo()
+        assert finished.plan("roar.parquet") == {}
+    finally:
+        undo()
+        shutil.rmtree(finished.root / ".snakemake")
+        (finished.root / "forgotten").rename(finished.root / ".snakemake")
+
+
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
@@ -82,8 +97,8 @@ def test_an_edit_re_runs_what_it_touches(
 
 
 def open_with(tmp_path: Path, repository: Path, **changes: object) -> roar_workflow.RoarStudy:
-    values = yaml.safe_load((repository / SMOKE).read_text()) | changes
-    path = tmp_path / "roar_smoke.yaml"
+    values = yaml.safe_load((repository / SMOKE).read_text()) | {"study": "mine"} | changes
+    path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(values))
     study, roar = open_studies(path)
     assert study.models == [] and roar is not None

@@ -92,6 +92,13 @@ def test_an_output_that_is_not_written_is_a_failure(
         (["-p", "x", "1e-5"], "'1e-5' is text, not a number; write 1.0e-5"),
         (["-o", "ot_path", "a"], "has no parameter 'ot_path'; did you mean 'out_path'?"),
         (["-f", "absent.yaml"], "absent.yaml: no such parameter file"),
+        (["-p", "x", "{a"], "'{a' cannot be read as YAML"),
+        # Words of parameter files are checked as the files are, whether or not this notebook has them.
+        (["-p", "target", "foo"], "-p target: 'foo' is not one of label, predicted"),
+        (["-p", "scale", "tiny"], "-p scale: no method, metric or estimator has a scale 'tiny'"),
+        (["-p", "seed", "-1"], "-p seed: -1 is less than the minimum of 0"),
+        (["-p", "limit", "4.0"], "-p limit: 4.0 is not a whole number or null; write 4"),
+        (["-p", "split", "3"], "-p split: 3 is not text or null"),
     ],
 )
 def test_wrong_values_are_refused_before_a_kernel_starts(
@@ -117,6 +124,23 @@ def test_files_merge_and_give_a_notebook_what_it_declares(repository: Path) -> N
     assert values["seed"] == 0 and values["model"] == "mini_resnet_vanilla" and values["precision"] == "fp32"
     given = slicerun.declared(repository / "notebooks" / "attribute.ipynb", values, set())
     assert given["limit"] == 4 and "training" not in given and "models" not in given
+
+
+def test_a_scale_that_nothing_has_is_refused_by_hand_too(tmp_path: Path, repository: Path) -> None:
+    study = tmp_path / "own.yaml"
+    text = (repository / "params/studies/smoke.yaml").read_text()
+    study.write_text(text.replace("scale: smoke", "scale: smoked").replace("study: smoke", "study: own"))
+    with pytest.raises(InputError, match=r"own\.yaml: scale: .* 'smoked'; did you mean 'smoke'"):
+        slicerun.merge([study])
+
+
+@pytest.mark.parametrize("backend", ["Agg", "nosuch", None])
+def test_figures_are_shown_whatever_backend_the_caller_prefers(
+    notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, backend: str | None
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", backend) if backend else monkeypatch.delenv("MPLBACKEND", raising=False)
+    status, log, _, _ = go(notebook(WRITE, "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"))
+    assert status == 0 and '"image/png"' in log.read_text()
 
 
 def test_one_key_with_two_values_is_refused(tmp_path: Path, repository: Path) -> None:

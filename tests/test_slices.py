@@ -1,12 +1,17 @@
 """What the slice notebooks share."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import xailib as xai
+from xailib import params
+from xailib.datasets import class_names
+from xailib.errors import InputError
 from xailib.slices import contact_sheet, image_source, shift_images
 
 
@@ -20,14 +25,56 @@ def test_a_shift_of_images_at_hand_is_the_shift_that_loading_gives(shift: str) -
 
 
 def test_images_from_files_come_in_the_networks_size() -> None:
-    model = SimpleNamespace(input_size=227)
+    model = SimpleNamespace(input_size=227, id="m", class_names=class_names("photos"))
     assert image_source("photos", model, split="test", root=None, crop="resize") == {
         "split": "test",
         "crop": "resize",
         "side": 227,
     }
     assert image_source("photos", model, side=160)["side"] == 160
+    model.class_names = class_names("pictograms")
     assert image_source("pictograms", model, split=None, seed=0) == {"seed": 0, "side": 227}
+
+
+def test_folders_start_from_the_repository_wherever_the_notebook_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for root, place in (("data/x", params.ROOT / "data/x"), ("~/x", tmp_path / "x"), (str(tmp_path), tmp_path)):
+        place.mkdir(parents=True, exist_ok=True) if place.is_relative_to(tmp_path) else None
+        model = SimpleNamespace(input_size=32, id="m", class_names=["ant"])
+        assert image_source("folder", model, "unknown", root=root)["root"] == str(place)
+
+
+def test_labels_count_the_networks_classes(photographs: Path) -> None:
+    model = SimpleNamespace(input_size=32, id="m", class_names=["Bee_Eater", "cat", "ant"])
+    with pytest.raises(
+        InputError, match=r"the 2 classes of the data set \(ant, bee eater\) are not the network's 3 \(Bee_Eater"
+    ):
+        image_source("folder", model, root=str(photographs))
+    source = image_source("folder", model, "by_name", root=str(photographs))
+    images = xai.load_images("folder", **source)
+    assert {id.split("/")[0]: label for id, label in zip(images.ids, images.labels.tolist(), strict=True)} == {
+        "ant": 2,
+        "bee eater": 0,
+    }
+    source = image_source("folder", model, {"bee eater": "cat"}, root=str(photographs))
+    assert sorted(xai.load_images("folder", **source).labels.tolist()) == [1, 1, 2, 2]
+    assert set(
+        xai.load_images("folder", **image_source("folder", model, "unknown", root=str(photographs))).labels.tolist()
+    ) == {-1}
+    model.class_names = ["ant", "bee-eater"]
+    assert "labels" not in image_source("folder", model, root=str(photographs)), "the same names need no mapping"
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    for name in ("ant", "bee eater"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.new("RGB", (40, 40), (i, 0, 0)).save(tmp_path / name / f"{i}.png")
+    return tmp_path
 
 
 def test_a_contact_sheet_shows_images_above_maps() -> None:

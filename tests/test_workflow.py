@@ -6,7 +6,10 @@ The networks are untrained: only the plumbing is tested here. The tests share on
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,8 +52,8 @@ def finished(world: World) -> World:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     done = {path: path.stat().st_mtime_ns for path in world.results.glob("*/*/attribute.ipynb")}
-    world.snakemake("--unlock")
-    status, said = world.snakemake("--", "results/smoke/scores.parquet")
+    assert list((world.root / ".snakemake/locks").iterdir()), "what a dead process left"
+    status, said = world.snakemake("--", "results/smoke/scores.parquet")  # the same command goes on
     assert status == 0, said
     # What had been recorded as finished was kept; what was cut off, at most one slice a core, was done again.
     again = [path for path, changed in done.items() if path.stat().st_mtime_ns != changed]
@@ -89,8 +92,8 @@ def test_two_seeds_stand_side_by_side_and_what_draws_is_found(finished: World) -
 
 def test_every_slice_says_where_it_comes_from(finished: World) -> None:
     records = list(finished.results.rglob("*.json"))
-    assert len(records) == 2 * (1 + 2 * len(METHODS))
-    for path in records:
+    assert len(records) == 2 * (1 + 2 * len(METHODS)) + 1
+    for path in [path for path in records if path.name != "collect.json"]:
         record = json.loads(path.read_text())
         assert record["parameters"]["seed"] == 0 and record["packages"]["torch"] and record["seconds"] > 0
         assert record["peak_memory_mib"]["resident"] < 4096 and record["passes"]["forward"] >= 0
@@ -180,27 +183,157 @@ def test_saving_a_notebook_with_its_outputs_reruns_nothing(finished: World) -> N
 
 
 def test_a_failing_slice_stops_no_other_and_keeps_its_notebook(finished: World) -> None:
-    """`sobel` joins the study, and `gradient` gets a value that only the network's slice can refuse."""
-    grow = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, sobel,"))
-    spoil = finished.edit("params/methods/gradient.yaml", lambda t: t.replace("pooling: abs_max", "pooling: abs_mox"))
+    """`sobel` and `rise` join the study, and `rise` gets a value that only its function can refuse."""
+    grow = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, rise, sobel,"))
+    spoil = finished.edit("params/methods/rise.yaml", lambda t: t.replace("smoke: {masks: 40}", "smoke: {masks: 0}"))
     try:
         status, said = finished.snakemake("--", "results/smoke/scores.parquet")
         folder = finished.results / SMOKE_MODELS[0]
-        assert status != 0 and "abs_mox" in said and '"cell_type"' not in said
+        assert status != 0 and "masks must be at least 1" in said and '"cell_type"' not in said
         assert (folder / "sobel" / "scores.parquet").exists()
-        assert (
-            not (folder / "gradient" / "maps.npz").exists() and not (folder / "gradient" / "attribute.ipynb").exists()
-        )
-        logs = finished.root / "logs" / "smoke" / SMOKE_MODELS[0] / "gradient"
-        assert "abs_mox" in (logs / "attribute.ipynb").read_text()
+        assert not (folder / "rise" / "maps.npz").exists() and not (folder / "rise" / "attribute.ipynb").exists()
+        logs = finished.root / "logs" / "smoke" / SMOKE_MODELS[0] / "rise"
+        assert "masks must be at least 1" in (logs / "attribute.ipynb").read_text()
         assert (logs / "attribute.log").read_text().splitlines()[-1].startswith("error: ")
     finally:
         spoil()
+    try:  # Mended, only what failed is made again.
+        assert finished.plan() == {"attribute": 2, "evaluate": 2, "collect": 1}
+        status, said = finished.snakemake("--", "results/smoke/scores.parquet")
+        assert status == 0, said
+    finally:
         grow()
-    # Mended, only what failed is made again.
-    assert finished.plan() == {"attribute": 2, "evaluate": 2, "collect": 1}
     status, said = finished.snakemake("--", "results/smoke/scores.parquet")
     assert status == 0, said
+
+
+def test_results_that_snakemake_has_forgotten_still_know_their_study(finished: World) -> None:
+    """Without `.snakemake`, only what was made from other values is made again."""
+    for path in [*(finished.root / "params").rglob("*.yaml"), *(finished.root / "weights").rglob("*.safetensors")]:
+        os.utime(path, (1e9, 1e9))  # tests before this one wrote them again
+    (finished.root / ".snakemake").rename(finished.root / "forgotten")
+    try:
+        assert finished.plan() == {}
+        for edit, jobs in (
+            (lambda t: t.replace("limit: 4", "limit: 3"), {"predict": 2, "attribute": 6, "evaluate": 6, "collect": 1}),
+            (lambda t: t.replace("attack_steps: 3", "attack_steps: 4"), {"predict": 2, "collect": 1}),
+            (lambda t: t.replace("gradcam, ", ""), {"collect": 1}),
+        ):
+            undo = finished.edit(SMOKE, edit)
+            try:
+                assert finished.plan() == jobs
+            finally:
+                undo()
+    finally:
+        shutil.rmtree(finished.root / ".snakemake")
+        (finished.root / "forgotten").rename(finished.root / ".snakemake")
+
+
+def test_results_of_another_study_are_refused_when_tables_are_joined(finished: World) -> None:
+    """As after a copy by hand: the table of one method in the place of another's, and maps in the place of others."""
+    folder = finished.results / SMOKE_MODELS[0]
+    kept = (folder / "gradient/scores.parquet").read_bytes()
+    command = [sys.executable, "-m", "xailib.workflow", "collect", "results/smoke/study.yaml", "results/smoke"]
+    try:
+        shutil.copy(folder / "gradcam/scores.parquet", folder / "gradient/scores.parquet")
+        run = subprocess.run(command, cwd=finished.root, capture_output=True, text=True)
+    finally:
+        (folder / "gradient/scores.parquet").write_bytes(kept)
+    assert run.returncode == 2 and run.stderr.count("\n") == 1
+    assert "gradient/scores.parquet: was made with method 'gradcam', not 'gradient'" in run.stderr
+    assert subprocess.run(command, cwd=finished.root, capture_output=True).returncode == 0
+
+
+def test_slices_read_the_study_as_it_was_when_it_started(finished: World) -> None:
+    copy = yaml.safe_load((finished.results / "study.yaml").read_text())
+    assert copy["models"] == list(SMOKE_MODELS) and copy["limit"] == 4 and copy["precision"]
+    undo = finished.edit(SMOKE, lambda t: t.replace("limit: 4", "limit: 3"))
+    try:
+        finished.plan()
+        assert yaml.safe_load((finished.results / "study.yaml").read_text()) == copy, "a dry run writes nothing"
+    finally:
+        undo()
+
+
+def test_a_running_snakemake_is_still_respected(finished: World) -> None:
+    undo = finished.edit(SMOKE, lambda t: t.replace("seed: 0", "seed: 7"))
+    process = finished.start("--", "results/smoke/scores.parquet")
+    try:
+        deadline = time.monotonic() + 100
+        while not list(finished.root.glob(".snakemake/locks/*")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        status, said = finished.snakemake("--", "results/smoke/scores.parquet")
+        assert status != 0 and "cannot be locked" in said
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        undo()
+    status, said = finished.snakemake("--", "results/smoke/scores.parquet")
+    assert status == 0, said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["studdy=smoke"], "--config studdy: unknown key; did you mean 'study'?"),
+        (
+            ["study=absent/smoke.yaml"],
+            "absent/smoke.yaml: no such parameter file; the shipped study of this name is 'smoke'",
+        ),
+        (["study=absent/smoke"], "absent/smoke: no such parameter file"),
+        (["study=123"], "--config study=123: unknown study"),
+        (["gpu=yes"], "--config gpu=yes: is not a number of GPUs"),
+        (["gpu=-1"], "--config gpu=-1: is not a number of GPUs"),
+    ],
+)
+def test_what_config_may_say(finished: World, words: list[str], said: str) -> None:
+    words = words if any(word.startswith("study=") for word in words) else ["study=smoke", *words]
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--config", *words]
+    run = subprocess.run(command, cwd=finished.root, env=finished.environment, capture_output=True, text=True)
+    assert run.returncode != 0 and said in run.stdout + run.stderr and "Traceback" not in run.stderr
+
+
+def test_a_path_may_hold_what_a_shell_would_read(finished: World) -> None:
+    folder = finished.root / "my {studies}; $HOME & 'co'"
+    folder.mkdir()
+    text = (finished.root / SMOKE).read_text().replace("study: smoke", "study: odd").replace("[gradient, gradcam,", "[")
+    text = re.sub("description: .*", "description: \"of {things}, $HOME and 'quotes'\"", text)
+    (folder / "s.yaml").write_text(text)
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "--config",
+        f"study={folder.name}/s.yaml",
+        "--",
+        "results/odd/scores.parquet",
+    ]
+    run = subprocess.run(command, cwd=finished.root, env=finished.environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "of {things}, $HOME and 'quotes'" in (finished.root / "results/odd/study.yaml").read_text()
+
+
+def test_from_another_folder_it_says_where_to_run(finished: World, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "-s", str(finished.root / "Snakefile")]
+    run = subprocess.run(command, cwd=tmp_path, env=finished.environment, capture_output=True, text=True)
+    assert run.returncode != 0 and f"snakemake -d '{finished.root}'" in run.stdout + run.stderr
+    run = subprocess.run(
+        [*command, "-d", str(finished.root), "--config", "study=smoke"],
+        cwd=tmp_path,
+        env=finished.environment,
+        capture_output=True,
+    )
+    assert run.returncode == 0
+
+
+def test_a_locale_without_umlauts_reads_the_same_files(finished: World) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--config", "study=smoke"]
+    run = subprocess.run(command, cwd=finished.root, env=finished.environment | plain, capture_output=True)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_final_notebooks_and_report(finished: World) -> None:
@@ -255,11 +388,8 @@ def test_faults_stop_the_study_before_it_starts(finished: World) -> None:
 @pytest.fixture
 def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of params/ that tests may spoil, with the registries of this checkout."""
-    import shutil
-
     shutil.copytree(repository / "params", tmp_path / "params")
     monkeypatch.setattr(params, "ROOT", tmp_path)
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
     return tmp_path
 
 

@@ -5,7 +5,11 @@ The public names are imported on first use, so that a notebook pays only for wha
 
 import importlib
 import os
+import sys
 from typing import Any
+
+if sys.platform not in ("linux", "darwin"):
+    raise ImportError(f"xailib runs on Linux and macOS, not on {sys.platform}; on Windows, work inside WSL (wsl --install)")
 
 # Read when torch is loaded, here and in kernels that start from here: OpenMP's threads sleep while they wait. By default
 # they spin, and on a busy machine keep from its core the very thread that they wait for: a GradCAM takes 200 times as long.

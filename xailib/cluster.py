@@ -61,7 +61,7 @@ def endings(folder: str | Path, since: float = 0.0) -> list[str]:
     logs = [path for path in Path(folder).rglob("*.log") if path.stat().st_mtime >= since]
     said: dict[str, str] = {}
     for path in sorted(logs, key=lambda path: (path.stat().st_mtime, path.name)):
-        name, sentence = ending(path.stem, path.read_text(errors="replace"))
+        name, sentence = ending(path.stem, path.read_text(encoding="utf-8", errors="replace"))
         if sentence:
             said[name] = sentence
     return list(said.values())

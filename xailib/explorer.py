@@ -1,5 +1,6 @@
 """The interactive panel of `explore.ipynb`: pick a network, an image and a method; see the map and its four scores."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 import xailib as xai
 from xailib import params
+from xailib.classes import UNKNOWN
 from xailib.images import ImageBatch
 from xailib.models.model import Model
 from xailib.slices import image_source
@@ -30,8 +32,9 @@ def study_images(study: dict[str, Any], model: str) -> ImageBatch:
     record = params.load_params("datasets", study["dataset"])
     function = record.get("dataset_function", study["dataset"])
     given = {"split": study["split"], "seed": study["seed"], "root": study["root"], **record["dataset_options"]}
-    source = image_source(function, _model(model), **given)
-    return _images(function, study["limit"], tuple(source.items()))
+    source = image_source(function, _model(model), record["dataset_classes"], **given)
+    lists = {key: tuple(value) for key, value in source.items() if isinstance(value, list)}
+    return _images(function, study["limit"], tuple((source | lists).items()))
 
 
 def explain_one(
@@ -44,6 +47,8 @@ def explain_one(
     """
     classifier = _model(model)
     images = study_images(study, model).select([index])
+    if (images.labels == UNKNOWN).all():
+        images = dataclasses.replace(images, labels=classifier(images.pixels).argmax(1).cpu())
     record = params.load_params("methods", method)
     function = record.get("method_function") or method
     options = params.options(record, "methods", scale)

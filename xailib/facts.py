@@ -32,15 +32,15 @@ def registry_facts() -> dict[str, dict[str, Any]]:
     state = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     kept = ROOT / ".snakemake" / "xailib" / f"facts-{state}.json"
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(kept.read_text())
-    run = subprocess.run([sys.executable, "-m", "xailib.facts"], cwd=ROOT, capture_output=True, text=True)
+        return json.loads(kept.read_text(encoding="utf-8"))
+    run = subprocess.run([sys.executable, "-m", "xailib.facts"], cwd=ROOT, capture_output=True, encoding="utf-8")
     if run.returncode:
         raise RuntimeError(f"xailib cannot be imported:\n{run.stderr}")
     facts = json.loads(run.stdout.splitlines()[-1])
     with contextlib.suppress(OSError, ValueError):  # a read-only checkout asks again next time
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(facts))
+        partial.write_text(json.dumps(facts), encoding="utf-8")
         partial.replace(kept)
     return facts
 

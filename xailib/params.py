@@ -6,6 +6,7 @@ them one by one.
 
 import copy
 import fnmatch
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ KINDS = {
 
 # Keys of a study that name other files -> their folder.
 NAMED = {"dataset": "datasets", "models": "models", "methods": "methods", "metrics": "metrics"}
+# Folders of results/ that are no study's.
+RESERVED = {"by_hand": "notebooks that are run by hand", "weights": "trained networks", "none": "no study"}
 ESTIMATOR_LISTS = ("estimators", "keep_estimators", "mask_estimators")
 
 
@@ -55,12 +58,9 @@ def load_study(path: str | Path) -> dict[str, Any]:
     Args:
         path: a YAML file anywhere, or the id of one in `params/studies/`.
     """
-    path = Path(path)
-    if not path.suffix and not path.exists():
-        if path.name not in ids("studies"):
-            raise InputError(f"unknown study '{path}'{nearest(path.name, ids('studies'))}")
-        path = ROOT / "params" / "studies" / f"{path}.yaml"
+    path = study_path(path)
     study, faults = read(path, "studies")
+    faults += [f"{_name(path)}: {fault}" for fault in _study_faults(path, study)]
     for key, kind in (*NAMED.items(), *((key, "estimators") for key in ESTIMATOR_LISTS)):
         if key not in study or any(fault.startswith(f"{_name(path)}: {key}:") for fault in faults):
             continue
@@ -73,6 +73,56 @@ def load_study(path: str | Path) -> dict[str, Any]:
         faults += [fault for id in found for fault in read(ROOT / "params" / kind / f"{id}.yaml", kind)[1]]
     refuse(faults)
     return study
+
+
+def study_path(study: str | Path) -> Path:
+    """Return the file of a study: a path is taken as it stands, and a bare word is an id of `params/studies/`.
+
+    Raises:
+        InputError: no such file, or an unknown id; a file that is missing is never replaced by a shipped one.
+    """
+    if not isinstance(study, str | Path) or not str(study).strip():
+        raise InputError(f"study: {study!r} is neither the id of a study nor a YAML file; known: {', '.join(ids('studies'))}")
+    path = Path(study).expanduser()
+    if path.name != str(study) or path.suffix:
+        if not path.is_file():
+            hint = f"; the shipped study of this name is '{path.stem}' without a path" if path.stem in ids("studies") else ""
+            raise InputError(f"{study}: no such parameter file{hint}")
+        return path
+    if path.name not in ids("studies"):
+        raise InputError(f"unknown study '{study}'{nearest(path.name, ids('studies'))}")
+    return ROOT / "params" / "studies" / f"{study}.yaml"
+
+
+def _study_faults(path: Path, study: dict[str, Any]) -> list[str]:
+    """What no schema can see of a study's own values."""
+    found, name = [], study.get("study")
+    shipped = ROOT / "params" / "studies" / f"{name}.yaml"
+    if name in ids("studies") and path.resolve() not in (shipped.resolve(), resolved_copy(name).resolve()):
+        found.append(f"study: '{name}' is the name of {_name(shipped)}, whose results it would overwrite; give it another")
+    if name in RESERVED:
+        found.append(f"study: results/{name} is for {RESERVED[name]}; give the study another name")
+    return found + scale_faults(study.get("scale", "full"))
+
+
+def resolved_copy(study: str) -> Path:
+    """Return where the values of a study are kept while it runs, and after: `results/STUDY/study.yaml`."""
+    return ROOT / "results" / study / "study.yaml"
+
+
+def scale_faults(scale: Any) -> list[str]:
+    """Return a sentence on a scale that no method, metric or estimator has options for; `full` always is one."""
+    known = {"full"}
+    for kind in ("methods", "metrics", "estimators"):
+        for id in ids(kind):
+            known |= set(read(ROOT / "params" / kind / f"{id}.yaml", kind)[0].get(f"{KINDS[kind]}_scales") or {})
+    fits = not isinstance(scale, str) or scale in known  # what is no text is the schema's business
+    return [] if fits else [f"scale: no method, metric or estimator has a scale '{scale}'{nearest(scale, known)}"]
+
+
+def place(path: str | Path) -> Path:
+    """Return where a path of a parameter file is: `~` is the home folder, and others start from the repository."""
+    return ROOT / Path(path).expanduser()
 
 
 def resolve(kind: str, wanted: str | Iterable[str]) -> list[str]:
@@ -95,6 +145,11 @@ def select(wanted: str | Iterable[str], known: list[str], noun: str) -> list[str
 def ids(kind: str, pattern: str = "*") -> list[str]:
     """Return the ids of one kind (studies, datasets, models, methods, metrics, estimators): its file names, sorted."""
     _kind(kind)
+    if not (ROOT / "params").is_dir():
+        raise InputError(
+            f"{ROOT}: holds no folder params/, so this installation knows no networks, methods or studies; work in a "
+            "checkout of the repository, installed with pip install -e ."
+        )
     return sorted(
         path.stem for path in (ROOT / "params" / kind).glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern)
     )
@@ -113,10 +168,20 @@ def read(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], lis
     """
     path = Path(path)
     try:
-        values = yaml.load(path.read_bytes(), _Loader)
+        values, faults = _parsed(path.read_bytes(), path, kind, ROOT)
     except FileNotFoundError:
         return {}, [f"{_name(path)}: no such parameter file"]
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        return {}, [f"{_name(path)}: cannot be read ({error.strerror})"]
+    return copy.deepcopy(values), list(faults)
+
+
+@functools.lru_cache(maxsize=1000)  # hundreds of slices ask for the same files
+def _parsed(text: bytes, path: Path, kind: str | None, root: Path) -> tuple[dict[str, Any], list[str]]:
+    """What is in a parameter file, by its bytes."""
+    try:
+        values = yaml.load(text, _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         return {}, [f"{_name(path)}: cannot be read as YAML: {' '.join(str(error).split())}"]
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         return {}, [f"{_name(path)}: must be a list of 'key: value' lines"]
@@ -124,12 +189,24 @@ def read(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], lis
     word = KINDS[kind]
     shape = "roar_study" if kind == "studies" and "estimators" in values else word  # two kinds of study, one folder
     faults = [f"{_name(path)}: {fault}" for fault in schema.faults(values, shape)]
-    if path.parent == ROOT / "params" / kind and values.get(word, path.stem) != path.stem:
+    if path.parent == root / "params" / kind and values.get(word, path.stem) != path.stem:
         faults.append(f"{_name(path)}: {word}: '{values[word]}' is not the file's name; write '{word}: {path.stem}'")
     for key, facts in schema.load(shape)["properties"].items():
         if "default" in facts:
             values.setdefault(key, copy.deepcopy(facts["default"]))
+    if kind == "models":
+        values.setdefault("label", values.get("model", path.stem))
     return values, faults
+
+
+def word_faults(values: dict[str, Any]) -> list[str]:
+    """Return one sentence for each value, by its key in parameter files, that such a file could not hold."""
+    found = scale_faults(values.get("scale"))
+    for key, value in values.items():
+        shapes = [word for word in (*KINDS.values(), "roar_study") if key in schema.load(word)["properties"]]
+        faults = [schema.value_faults(key, value, word) for word in shapes]
+        found += min(faults, key=len, default=[])  # `dataset`, `scale` and others are keys of several kinds
+    return found
 
 
 def _kind(kind: str) -> str:

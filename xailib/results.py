@@ -4,7 +4,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xailib.errors import InputError
+from xailib.made_from import IMAGES_AND_NETWORK, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +51,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def write_maps(
-    path: str | Path, maps: Tensor, ids: Sequence[str], targets: Tensor, repeats: Tensor | None = None
+    path: str | Path,
+    maps: Tensor,
+    ids: Sequence[str],
+    targets: Tensor,
+    repeats: Tensor | None = None,
+    made_from: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write maps `(n, h, w)` as float16 and a scale for each image, with image ids and targets.
+    """Write maps `(n, h, w)` as float16 and a scale for each image, with image ids, targets and what they were made from.
 
     With `repeats` `(k, h, w)`, also maps of the first k images under another seed.
     """
@@ -72,24 +78,30 @@ def write_maps(
         scaled = values / torch.where(peaks > 0, peaks, 1.0)[:, None, None]
         arrays |= {f"{name}maps": scaled.numpy().astype(np.float16), f"{name}peaks": peaks.numpy()}
     with atomic(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays, made_from=np.array(json.dumps(made_from)))
     return Path(path)
 
 
-def read_maps(path: str | Path, *, ids: Sequence[str] | None = None) -> dict[str, Any]:
-    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`.
+def read_maps(
+    path: str | Path, *, ids: Sequence[str] | None = None, made_from: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`, `made_from`.
 
     Beside them `repeats` float32 `(k, h, w)`: the first k images under another seed; k is 0 where none were made.
-    With `ids`, maps of other images than these, in this order, are refused.
+    With `ids`, maps of other images than these, in this order, are refused; with `made_from`, maps of another method,
+    network or choice of images.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in ("maps", "peaks", "ids", "targets")}
             repeats = [data[key] if key in data else arrays[key[7:]][:0] for key in ("repeat_maps", "repeat_peaks")]
+            origin = json.loads(str(data["made_from"])) if "made_from" in data else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such maps; run the attribute slice first") from None
     except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged archive
         raise InputError(f"{path}: not a complete file of maps ({error}); delete it and run again") from None
+    if made_from is not None:
+        require(path, origin, made_from, IMAGES_AND_NETWORK)
     if ids is not None and arrays["ids"].tolist() != list(ids):
         raise InputError(f"{path}: the maps belong to other images than the study's; run the attribute slice again")
     return {
@@ -97,6 +109,7 @@ def read_maps(path: str | Path, *, ids: Sequence[str] | None = None) -> dict[str
         "repeats": _in_own_scale(*repeats),
         "ids": arrays["ids"].tolist(),
         "targets": torch.from_numpy(arrays["targets"]),
+        "made_from": origin,
     }
 
 
@@ -129,7 +142,7 @@ def read_table(path: str | Path) -> "pd.DataFrame":
 def write_json(path: str | Path, record: Any) -> Path:
     """Write a record as indented JSON; paths and NumPy scalars become text and numbers."""
     with atomic(path) as partial:
-        partial.write_text(json.dumps(record, indent=2, default=_plain) + "\n")
+        partial.write_text(json.dumps(record, indent=2, default=_plain) + "\n", encoding="utf-8")
     return Path(path)
 
 

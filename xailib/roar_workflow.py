@@ -6,24 +6,14 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xailib import estimator_files, params
+from xailib import estimator_files, made_from, params
 from xailib.errors import InputError, nearest
 from xailib.facts import registry_facts
-
-# The study's values that a stage's results depend on. Which estimators there are, or how many seeds, re-run no ranking.
-_IMAGES = ("dataset", "root", "image_options", "side", "train_split", "test_split", "train_images", "test_images", "seed")
-_TRAINING = ("architecture", "recipe", "seeds", "precision")
-STAGES = {
-    "roar_images": _IMAGES,
-    "roar_rank": ("levels", "unit", "target", "scale", "seed", "trust_images"),
-    "roar_retrain": _TRAINING,
-    "roar_trust": ("architecture", "recipe", "precision", "trust_images", "scale", "seed"),
-    "roar_results": ("study", "description", "bootstrap"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,9 +34,30 @@ class RoarStudy:
     groups: dict[str, list[str]]
     trainings: list[tuple[str, str, int]]
 
+    @property
+    def kept(self) -> Path:
+        """Where its values lie while it runs, relative to the repository: see `workflow.keep`."""
+        return params.resolved_copy(self.name).relative_to(params.ROOT)
+
     def needs(self, stage: str) -> str:
         """Return the values that a stage depends on as one stable line of text."""
-        return json.dumps({key: self.values[key] for key in STAGES[stage]}, sort_keys=True)
+        return json.dumps({key: self.values[key] for key in made_from.STUDY[stage]}, sort_keys=True)
+
+    def made_from(self, stage: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the result of a slice is to be made from.
+
+        Args:
+            stage: a key of `made_from.STUDY`.
+            facts: what the slice adds to the study's values: estimator, mode, level; of a ranking its estimators.
+        """
+        values = self.values | params.load_params("datasets", self.values["dataset"]) | dict(facts)
+        values |= {"level": int(facts["level"])} if "level" in facts else {}
+        values |= {"mask_level": self.mask_level(facts["estimator"])} if stage == "roar_trust" else {}
+        return made_from.made_from(stage, values, checked=True)
+
+    def stale(self, stage: str, record: str | Path, facts: Mapping[str, Any]) -> bool:
+        """Whether a slice's result was made from other values than the study's: see `made_from.stale`."""
+        return made_from.stale(stage, record, self.made_from(stage, facts))
 
     def mask_level(self, estimator: str) -> int:
         """Return the level of the classifier that sees an estimator's masks alone; 0 where none is trained."""
@@ -116,6 +127,7 @@ def _impossible(values: dict[str, Any], facts: dict[str, Any]) -> list[str]:
 
 def images(study: RoarStudy, folder: Path) -> None:
     """Build the study's store of images."""
+    from xailib.results import write_json
     from xailib.roar.store import build
 
     values, record = study.values, params.load_params("datasets", study.values["dataset"])
@@ -127,24 +139,34 @@ def images(study: RoarStudy, folder: Path) -> None:
         **{key: values[key] for key in ("train_split", "test_split", "train_images", "test_images", "seed", "root")},
         report=lambda line: print(line, flush=True),
     )
+    store = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    write_json(folder / "store.json", store | {"made_from": study.made_from("roar_images", {})})
 
 
 def collect(study: RoarStudy, folder: Path) -> None:
     """Concatenate the slices' tables into `roar.parquet` and `trust.parquet`."""
     import pandas as pd
 
-    from xailib.results import read_table, write_table
+    from xailib.results import read_table, write_json, write_table
 
-    parts = [folder / "base", *(folder / id / f"{mode}_{level}" for id, mode, level in study.trainings)]
-    tables = {
-        "roar": [part / "rows.parquet" for part in parts],
-        "trust": [folder / id / "trust.parquet" for id in study.estimators],
+    base = {folder / "base/rows.parquet": {"estimator": "none", "mode": "remove", "level": 0}}
+    slices = {
+        "roar": base
+        | {
+            folder / id / f"{mode}_{level}" / "rows.parquet": {"estimator": id, "mode": mode, "level": level}
+            for id, mode, level in study.trainings
+        },
+        "trust": {folder / id / "trust.parquet": {"estimator": id} for id in study.estimators},
     }
-    for name, paths in tables.items():
-        table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    for (name, paths), stage in zip(slices.items(), ("roar_retrain", "roar_trust"), strict=True):
+        tables = {path: read_table(path) for path in paths}
+        for path, table in tables.items():
+            made_from.require(path, table.attrs.get("made_from"), study.made_from(stage, paths[path]))
+        table = pd.concat(tables.values(), ignore_index=True)
         print("wrote", write_table(folder / f"{name}.parquet", table), f"({len(table)} rows)")
         for row in table[table["status"] != "ok"].itertuples() if "status" in table else ():
             print(f"{row.estimator} {row.mode} {row.level} % seed {row.seed}: {row.status}")
+    write_json(folder / "roar_collect.json", {"made_from": study.made_from("roar_collect", {})})
 
 
 def main(words: list[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Checks parameter files against the JSON schemas of `params/schema/`, in sentences that say what would be right."""
 
 import json
+import math
 import re
 import sys
 from functools import lru_cache
@@ -25,14 +26,23 @@ _NOUNS = {
 @lru_cache
 def load(word: str) -> dict[str, Any]:
     """Return the JSON schema of one kind: study, dataset, model, method, metric or estimator."""
-    return json.loads((_FOLDER / f"{word}.json").read_text())
+    return json.loads((_FOLDER / f"{word}.json").read_text(encoding="utf-8"))
 
 
 def faults(values: dict[str, Any], word: str) -> list[str]:
     """One sentence for everything that the schema does not allow, and for every number that is written as text."""
-    facts = load(word)
-    known = facts["properties"]
+    known = load(word)["properties"]
     found = [f"{key}: unknown key{nearest(key, known)}" for key in values if key not in known]
+    return found + _value_faults(values, word)
+
+
+def value_faults(key: str, value: Any, word: str) -> list[str]:
+    """One sentence for everything that the schema does not allow of the value of one of its keys."""
+    return [fault for fault in _value_faults({key: value}, word) if fault.startswith((f"{key}:", f"{key}."))]
+
+
+def _value_faults(values: dict[str, Any], word: str) -> list[str]:
+    known, found = load(word)["properties"], []
     texts = dict(_texts(values, known))
     found += [f"{key}: '{number}' is text, not a number; write {spelling(number)}" for key, number in texts.items()]
     for error in sorted(_validator(word).iter_errors(values), key=lambda error: list(map(str, error.absolute_path))):
@@ -56,7 +66,8 @@ def _sentence(error: Any) -> str:
     value = error.instance
     if error.validator == "type":
         wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-        return f"{value!r} is not {' or '.join(_NOUNS[name] for name in wanted)}"
+        whole = isinstance(value, float) and value.is_integer() and "integer" in wanted
+        return f"{value!r} is not {' or '.join(_NOUNS[name] for name in wanted)}{f'; write {value:.0f}' if whole else ''}"
     if error.validator == "enum":
         wanted = [str(item) for item in error.validator_value]
         hint = nearest(value, wanted) if isinstance(value, str) else ""
@@ -100,7 +111,10 @@ def _validator(word: str) -> Any:
         sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     try:
         from jsonschema import Draft202012Validator
+        from jsonschema.validators import extend
     finally:
         if before is missing:
             del sys.modules["rfc3987_syntax"]
-    return Draft202012Validator(load(word))
+    # JSON knows neither NaN nor two kinds of numbers: here 4.0 is no whole number of images, and infinity no radius.
+    kinds = {"integer": lambda _, x: type(x) is int, "number": lambda _, x: type(x) in (int, float) and math.isfinite(x)}
+    return extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(kinds))(load(word))

@@ -1,7 +1,6 @@
 """The folders of a study's shifts: data sets that are variants of another one, named in its `shift_roots`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from xailib import params
@@ -40,5 +39,5 @@ def check(dataset: str, roots: Mapping[str, str | None], variants: Mapping[str, 
             raise InputError(f"shift_roots: {name} is a shift of data set '{of}', not of '{dataset}'")
         if root is None and not alone:
             raise InputError(f"shift_roots: {name} needs the folder that it is read from")
-        if root is not None and not Path(root).exists():
+        if root is not None and not params.place(root).exists():
             raise InputError(f"shift_roots: {name}: there is no folder {root}; unpack it there, or take it off the list")

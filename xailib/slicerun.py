@@ -73,6 +73,9 @@ def execute(
         SliceError: anything else that failed in the notebook.
     """
     paths = {key: Path(path) for key, path in (outputs or {}).items()}
+    from xailib import params
+
+    params.refuse([f"-p {fault}" for fault in params.word_faults(parameters or {})])
     values = {**merge(files), **(parameters or {}), **{key: str(path) for key, path in paths.items()}}
     strict = {*(parameters or {}), *paths}
     values = declared(notebook, values, strict)
@@ -105,7 +108,7 @@ def merge(files: list[Path]) -> dict[str, Any]:
     faults: list[str] = []
     for path in files:
         values, found = params.read(path)
-        faults += found
+        faults += found or [f"{path}: {fault}" for fault in params.scale_faults(values.get("scale"))]
         for key, value in values.items():
             if key in merged and merged[key] != value:
                 faults.append(
@@ -166,7 +169,10 @@ def _value(text: str) -> Any:
 
     from xailib import schema
 
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"'{text}' cannot be read as YAML: {' '.join(str(error).split())}; quote it") from None
     fault = schema.text_number(value)
     if fault:
         raise InputError(f"'{fault}' is text, not a number; write {schema.spelling(fault)}")

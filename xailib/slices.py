@@ -16,15 +16,34 @@ if TYPE_CHECKING:
     from xailib.models.model import Model
 
 
-def image_source(dataset: str, model: "Model", **options: Any) -> dict[str, Any]:
+def image_source(
+    dataset: str, model: "Model", classes: "str | Mapping[str, str] | None" = None, /, **options: Any
+) -> dict[str, Any]:
     """Return the arguments of `load_images` for images that fit the network.
 
-    Data sets read from files take any `side`; unless the options give one, it is the network's. None is left out.
+    Data sets read from files take any `side`; unless the options give one, it is the network's. None is left out, and
+    `root` starts from the repository.
+
+    Args:
+        dataset: as it is registered.
+        model: whose classes the labels are to count.
+        classes: `dataset_classes` of its parameter file; see `xailib.classes.mapping`.
+        options: what `load_images` takes.
+
+    Raises:
+        InputError: the network's classes are not those of the data set.
     """
-    import xailib.datasets  # noqa: F401  (fills the registry)
-    from xailib import registry
+    from xailib import datasets, params, registry
+    from xailib.classes import mapping
 
     source = {key: value for key, value in options.items() if value is not None}
+    if "root" in source:
+        source["root"] = str(params.place(source["root"]))
+    given = {key: value for key, value in source.items() if key != "seed"}
+    names = [] if classes == "unknown" else datasets.class_names(dataset, **given)
+    labels = mapping(names, model.class_names, classes, f"{dataset} and {model.id}: ")
+    if labels is not None:
+        source["labels"] = labels
     if "side" in inspect.signature(registry.dataset.get(dataset).function).parameters:
         source.setdefault("side", model.input_size)
     return source
@@ -53,12 +72,14 @@ def shift_images(
     The same as loading them with `shift=`, but a corruption is put on the images at hand: making them again costs more.
     For a variant named in `roots`, its own images come from its folder, or the images at hand with its labels.
     """
+    from xailib import params
     from xailib.datasets import load_images
     from xailib.datasets.shifts import corrupt, is_corruption, variant_images
 
     variant = shift.partition("/")[0]
     if roots and variant in roots:
-        return variant_images(images, shift, roots[variant], source)
+        root = roots[variant]
+        return variant_images(images, shift, root and str(params.place(root)), source)
     if is_corruption(shift):
         return corrupt(images, shift, source.get("seed", 0))
     return load_images(dataset, limit=len(images), shift=shift, **source)

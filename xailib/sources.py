@@ -18,7 +18,9 @@ from xailib.params import ROOT
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
 _IMAGES = ("images.py", "pictures.py", "truth.py", "datasets/*.py")
-_SHARED = ("engine.py", "passes.py", "seeding.py", "results.py", "slices.py", "models/*.py", *_IMAGES)
+_SHARED = (
+    "engine.py", "passes.py", "settings.py", "fixed_shape.py", "seeding.py", "results.py", "slices.py", "classes.py", "models/*.py", *_IMAGES,
+)  # fmt: skip
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
     "probe": _SHARED,
@@ -35,7 +37,7 @@ SOURCES = {
     "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
 }
 # Bookkeeping that no number depends on, and how weights get here, which their sha256 checks.
-PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "params", "provenance", "registry", "schema")}
+PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "made_from", "params", "provenance", "registry", "schema")}
 PLUMBING |= {f"xailib/models/{name}.py" for name in ("download", "fetch")}
 SHIPPED_FINDINGS = ROOT / "docs" / "findings"
 """Findings that come with the repository, measured with the networks that come with it."""
@@ -44,7 +46,7 @@ SHIPPED_FINDINGS = ROOT / "docs" / "findings"
 def nb_code(path: str | Path) -> str:
     """Digest of a notebook's code cells: saving it with outputs in JupyterLab changes nothing."""
     try:
-        cells = json.loads(Path(path).read_text())["cells"]
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a notebook ({error})") from None
     return _digest("".join(cell["source"]).encode() for cell in cells if cell["cell_type"] == "code")

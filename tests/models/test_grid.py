@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import yaml
+from PIL import Image
 
 from tests.models.test_imagenet_architectures import TWELVE
 from tests.world import World
@@ -24,7 +25,10 @@ def test_the_grid_knows_what_each_network_offers(tmp_path: Path) -> None:
 
 def test_weights_are_fetched_and_probed_before_a_network_is_explained(tmp_path: Path) -> None:
     world = World(tmp_path, "twelve")
-    (world.root / "params" / "studies" / "twelve.yaml").write_text(yaml.safe_dump(STUDY))
+    (tmp_path / "val" / "n01440764").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(tmp_path / "val" / "n01440764" / "ILSVRC2012_val_00000293.JPEG")
+    study = STUDY | {"root": str(tmp_path), "shifts": "none"}
+    (world.root / "params" / "studies" / "twelve.yaml").write_text(yaml.safe_dump(study))
     targets = [f"results/twelve/{slice}/maps.npz" for slice in ("alexnet_vanilla/gradcam", "googlenet_robust/cam")]
     status, said = world.snakemake("-n", "--", *targets)
     jobs = dict(re.findall(r"^(fetch|probe|predict|attribute)\s+(\d+)$", said, flags=re.M))

@@ -123,6 +123,8 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
                     )
                 )
     criteria = correlation.model_criteria(frames, bootstrap, seed)
+    if len(parts) < 2 or not {"insertion", "deletion"} <= set(criteria.table):
+        return verdicts.needs("F4", "scores of Insertion and Deletion that are numbers")
     names = [
         name
         for name in ("insertion", "deletion", "insertion_normalised", "deletion_normalised")

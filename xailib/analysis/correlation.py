@@ -112,7 +112,7 @@ def shifted(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: i
 
     Only counts are stored for shifts, so the copies draw them from a binomial distribution, each shift on its own.
     """
-    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"]).reindex(
+    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"], dropna=False).reindex(
         frames.models.index
     )
     random = np.random.default_rng(seed)
@@ -152,7 +152,8 @@ def correlate(criteria: Criteria, seed: int = 0, pairs: list[tuple[str, str]] | 
                 "within": within_clusters(x, y, criteria.models["training_algorithm"]),
             }
         )
-    return pd.DataFrame(rows)
+    columns = ["first", "second", "rho", "low", "high", "p", "n", "critical", "within"]
+    return pd.DataFrame(rows, columns=columns)  # none where there is one criterion
 
 
 def within_clusters(x: Array, y: Array, clusters: pd.Series) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from xailib.errors import InputError
-from xailib.params import ids, load_params
+from xailib.params import ids, load_params, read
 from xailib.results import read_table
 
 # What a slice's record is called, in the order of the work.
@@ -17,7 +17,9 @@ STAGES = ("predict", "attribute", "evaluate", "rank", "retrain", "trust", "toy")
 
 
 def study_values(folder: Path) -> dict[str, Any]:
-    """Return the study's values: its parameter file if one has the folder's name, else the notebooks' parameters."""
+    """Return the study's values: as it ran, else its parameter file's, else the notebooks' parameters."""
+    if (folder / "study.yaml").exists():
+        return read(folder / "study.yaml", "studies")[0]
     if folder.name in ids("studies"):
         return load_params("studies", folder.name)
     given: dict[str, Any] = {}

@@ -13,8 +13,9 @@ from xailib.analysis import verdicts
 from xailib.analysis.claims import CLAIMS
 from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
 from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
-from xailib.analysis.frames import Frames, find_folder
+from xailib.analysis.frames import Frames
 from xailib.analysis.table import Table
+from xailib.params import ROOT
 from xailib.results import write_table
 
 TESTS = (f1_robust_gradients, f2_advprop, f3_best_methods, f4_confidence, f5_no_best_network, f6_resnet)
@@ -33,14 +34,17 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
     if not frames.images:
         lacking = "at least one image that every network classifies correctly"
         return verdicts.table([verdicts.needs(id, lacking) for id in CLAIMS]).assign(images=0)
+    if (frames.methods["family"] == "control").all():
+        lacking = "at least one method beside the controls"
+        return verdicts.table([verdicts.needs(id, lacking) for id in CLAIMS]).assign(images=len(frames.images))
     frames = frames.one_setting()
     found = verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
     return found.assign(images=len(frames.images))
 
 
 def save(found: pd.DataFrame, results_dir: str | Path) -> Path:
-    """Write the findings as `findings.csv` into the study's folder."""
-    return write_table(find_folder(results_dir) / "findings.csv", found)
+    """Write the findings as `findings.csv` into a folder; a relative one starts from the repository."""
+    return write_table(ROOT / results_dir / "findings.csv", found)
 
 
 def headlines(found: pd.DataFrame) -> Table:

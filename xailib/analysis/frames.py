@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from xailib import registry
 from xailib.errors import InputError
+from xailib.made_from import require
 from xailib.results import read_table
 
 RELIABILITY = ("model", "method", "metric", "image", "value", "second", "correlation", "same")
@@ -91,10 +93,18 @@ def correct_by_all(frames: Frames) -> list[str]:
     return [image for image in frames.images if every.get(image, False)]
 
 
-def read_frames(results_dir: str | Path) -> Frames:
-    """Read the collected tables of a study from its results folder (relative to here or to the repository)."""
+def read_frames(results_dir: str | Path, **made_from: Any) -> Frames:
+    """Read the collected tables of a study from its results folder (relative to here or to the repository).
+
+    Args:
+        results_dir: holds `scores.parquet`, `predictions.parquet` and `accuracy.parquet`.
+        made_from: what the tables must have been made from, such as `study="smoke"`; tables that do not say are taken.
+    """
     folder = find_folder(results_dir)
     tables = {name: _plain(folder / f"{name}.parquet") for name in ("scores", "predictions", "accuracy")}
+    for name, table in tables.items():
+        if made_from and "made_from" in table.attrs:
+            require(folder / f"{name}.parquet", table.attrs["made_from"], made_from, tuple(made_from))
     skipped = folder / "skipped.csv"
     tables["skipped"] = pd.read_csv(skipped) if skipped.exists() and skipped.stat().st_size > 1 else pd.DataFrame()
     repeated = folder / "reliability.parquet"  # studies of earlier versions have none

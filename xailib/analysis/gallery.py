@@ -50,10 +50,10 @@ def study_images(
         InputError: the study's maps belong to other images than these.
     """
     from xailib.datasets import load_images
-    from xailib.params import load_params
+    from xailib.params import load_params, place
 
     record = load_params("datasets", dataset)
-    source = {"split": split, "seed": seed, "root": root, **record["dataset_options"]}
+    source = {"split": split, "seed": seed, "root": root and place(root), **record["dataset_options"]}
     images = load_images(record.get("dataset_function", dataset), limit=min(limit or most, most), **source)
     if set(images.ids) & set(frames.images) != set(images.ids):
         other = next(name for name in images.ids if name not in frames.images)

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import verdicts
-from xailib.analysis.frames import find_folder
 from xailib.analysis.roar_claims import r1_base_below_random, r2_widest_at_top, r3_sobel, r4_smoothgrad
 from xailib.analysis.roar_claims_more import r5_ensembles, r6_best_base, r7_keep, r8_retraining
 from xailib.analysis.roar_curves import Curves
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
+from xailib.params import ROOT
 from xailib.results import write_table
 
 TESTS = (
@@ -61,8 +61,8 @@ def alike(paper: Curves, ours: Curves) -> Curves:
 
 
 def save(found: pd.DataFrame, out_dir: str | Path) -> Path:
-    """Write the claims' table as `roar_findings.csv` into the study's folder."""
-    return write_table(find_folder(out_dir) / "roar_findings.csv", found)
+    """Write the claims' table as `roar_findings.csv` into a folder; a relative one starts from the repository."""
+    return write_table(ROOT / out_dir / "roar_findings.csv", found)
 
 
 def headlines(found: pd.DataFrame) -> Table:

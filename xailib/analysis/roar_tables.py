@@ -150,7 +150,7 @@ def read_toy(results_dir: str | Path, toy_path: str | Path | None = None) -> pd.
 
 def save(table: pd.DataFrame, results_dir: str | Path, name: str) -> Path:
     """Write a tidy table as `{name}.csv` into the study's folder."""
-    return write_table(find_folder(results_dir) / f"{name}.csv", table)
+    return write_table(ROOT / results_dir / f"{name}.csv", table)
 
 
 def failures(frames: RoarFrames) -> Table:

@@ -8,9 +8,12 @@ import inspect
 import os
 import pkgutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from xailib.datasets.own import find_path, own_images
 from xailib.errors import InputError, nearest
@@ -30,6 +33,7 @@ def load_images(
     root: str | Path | None = None,
     side: int | None = None,
     shift: str | None = None,
+    labels: Sequence[int] | None = None,
     **options: Any,
 ) -> ImageBatch:
     """Load images, with their ground truth where there is one.
@@ -50,6 +54,7 @@ def load_images(
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
             refuses another one; by default each gives its own, photographs of your own have 224, and arrays keep theirs.
         shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
+        labels: what each of the data set's labels becomes, such as the network's output for each class.
         options: what the data set's own function takes, such as `crop="centre"`, which images of your own take too.
 
     Returns:
@@ -74,6 +79,10 @@ def load_images(
         from xailib.datasets.shifts import corrupt
 
         images = corrupt(images, shift, seed)
+    if labels is not None:
+        unknown = max(labels, default=-1) < 0  # classes.UNKNOWN
+        given = torch.full_like(images.labels, -1) if unknown else torch.tensor(labels)[images.labels]
+        images = replace(images, labels=given)
     return images
 
 

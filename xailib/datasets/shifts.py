@@ -45,7 +45,7 @@ def list_shifts(dataset: str, roots: Roots | None = None) -> list[str]:
     names = [*RENDERED.get(dataset, ()), *corruptions]
     for name, root in (roots or {}).items():
         parts = registry.dataset.get(name).facts["parts"]
-        names += [f"{name}/{part}" for part in parts(root)] if parts else [name]
+        names += [f"{name}/{part}" for part in parts(str(params.place(root)))] if parts else [name]
     return names
 
 

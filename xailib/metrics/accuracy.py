@@ -1,5 +1,6 @@
 """What a network predicts, how often it is right, on clean and on shifted images."""
 
+import dataclasses
 from collections.abc import Mapping
 from math import nan, sqrt
 from statistics import NormalDist
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xailib import engine
+from xailib.classes import UNKNOWN
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.metrics.checks import checked_images, evaluation_mode
@@ -33,27 +35,28 @@ def predictions(
     Returns:
         One row an image, in their order: `image` (id), `label`, `predicted` (class indices), `confidence` (largest
         softmax probability), `label_probability`, `correct`. Where the images give `classes`, the other logits are masked;
-        where they give `answers`, each of these is correct.
+        where they give `answers`, each of these is correct; where all labels are `classes.UNKNOWN`, the last two are NaN.
 
     Raises:
         InputError: no images, repeated ids, a label that the model does not know, a model that answers NaN.
     """
     import pandas as pd
 
-    checked_images(images, model)
+    known = not (images.labels == UNKNOWN).all()  # a data set whose classes are none of the network's has no labels
+    checked_images(images if known else dataclasses.replace(images, labels=images.labels.clamp_min(0)), model)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
         logits = engine.logits(folded(model, images.pixels), images.pixels)
     probabilities = _masked(logits.double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
-    labels = images.labels.cpu()
+    labels = images.labels.cpu().clamp_min(0)
     return pd.DataFrame(
         {
             "image": images.ids,
-            "label": labels.numpy(),
+            "label": images.labels.cpu().numpy(),
             "predicted": predicted.numpy(),
             "confidence": confidence.numpy(),
-            "label_probability": probabilities.gather(1, labels[:, None]).squeeze(1).numpy(),
-            "correct": images.right(predicted).numpy(),
+            "label_probability": probabilities.gather(1, labels[:, None]).squeeze(1).numpy() if known else nan,
+            "correct": images.right(predicted).numpy() if known else nan,
         }
     )
 
@@ -100,12 +103,13 @@ def accuracy_table(
 
 def summary(table: "pd.DataFrame") -> dict[str, float]:
     """Summarise a table of predictions: `n`, `accuracy`, `mean_confidence`, `ece`, `accuracy_low`, `accuracy_high`."""
-    low, high = wilson_interval(int(table["correct"].sum()), len(table))
+    right = table["correct"].dropna()
+    low, high = wilson_interval(int(right.sum()), len(right))
     return {
         "n": len(table),
-        "accuracy": float(table["correct"].mean()),
+        "accuracy": float(right.mean()) if len(right) else nan,
         "mean_confidence": float(table["confidence"].mean()),
-        "ece": expected_calibration_error(table["confidence"], table["correct"]),
+        "ece": expected_calibration_error(table["confidence"][right.index], right),
         "accuracy_low": low,
         "accuracy_high": high,
     }

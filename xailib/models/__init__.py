@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xailib import params
+from xailib import classes, params
 from xailib.devices import pick as pick_device
 from xailib.errors import InputError
 from xailib.models.checkpoints import lay_in
@@ -45,7 +45,7 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
     file = record["weights"].get("path") or record["weights"]["source"]
     where = f"{file} (for params/models/{record['model']}.yaml)"
     name = record.get("model_options", {}).get("name", record["architecture"])
-    lay_in(network, load_weights(record), where, name, record["model_dataset"])
+    lay_in(network, load_weights(record), where, name, record.get("model_dataset", ""))
     model = from_record(network, record, device)
     check(model, model.input_size, model.input_size)
     return model
@@ -53,7 +53,7 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
 
 def build_network(record: dict[str, Any]) -> nn.Module:
     """Return the untrained network that a model record names."""
-    return untrained(record["architecture"], len(_class_names(record)), **record.get("model_options", {}))
+    return untrained(record["architecture"], len(classes.of_model(record)), **record.get("model_options", {}))
 
 
 def untrained(name: str, classes: int, /, **options: Any) -> nn.Module:
@@ -73,7 +73,7 @@ def from_record(network: nn.Module, record: dict[str, Any], device: str = "cpu")
         architecture=record["architecture"],
         training_algorithm=record["training_algorithm"],
         input_size=record["input_size"],
-        class_names=_class_names(record),
+        class_names=classes.of_model(record),
         mean=record["mean"],
         std=record["std"],
         cam_layer=record.get("cam_layer") or entry.cam_layer,
@@ -83,9 +83,3 @@ def from_record(network: nn.Module, record: dict[str, Any], device: str = "cpu")
     return model.to(pick_device(device)).to(memory_format=torch.channels_last)
 
 
-def _class_names(record: dict[str, Any]) -> list[str]:
-    from xailib.datasets import class_names
-
-    dataset = record["model_dataset"]
-    known = params.load_params("datasets", dataset) if dataset in params.ids("datasets") else {}
-    return class_names(known.get("dataset_function", dataset), **known.get("dataset_options", {}))

@@ -13,8 +13,10 @@ def method_ranks(ranks: pd.DataFrame) -> Figure:
     """Draw the mean rank of each method with its interval, and its mean rank under each metric beside it.
 
     Args:
-        ranks: `rankings.method_ranks`.
+        ranks: `rankings.method_ranks`; may be empty.
     """
+    if ranks.empty:
+        return empty("This study has no method beside the controls: nothing to rank.")
     whole = ranks[ranks["metric"] == "all"].sort_values("rank", ascending=False, kind="stable")
     metrics = [name for name in dict.fromkeys(ranks["metric"]) if name != "all"]
     figure, ((axes, grid),) = subplots(1, 2, figsize=(12, 0.5 * len(whole) + 1.8), width_ratios=(1.5, 1), sharey=True)

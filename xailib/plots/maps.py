@@ -108,6 +108,8 @@ def map_grid(grid: "MapGrid") -> Figure:
     """Draw rows of (image, maps of every method); a method that does not apply leaves its cell empty."""
     if not grid.rows:
         return empty(grid.caption)
+    if not grid.columns:
+        return empty("This study has no method beside the controls: no maps to show.")
     rows, columns = len(grid.rows), len(grid.columns) + 1
     figure, cells = subplots(rows, columns, figsize=(1.45 * columns + 0.9, 1.45 * rows + 0.9))
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xailib.plots.style import ALGORITHM_LABELS, ALGORITHMS, GREY, MARKERS, empty, styled, subplots
+from xailib.plots.style import GREY, MARKERS, algorithms, empty, styled, subplots
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 
@@ -27,10 +27,10 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
     rows = -(-len(panels) // columns)
     figure, grid = subplots(rows, columns, figsize=(6.2 * columns, 5.0 * rows + 0.5))
     figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08)
-    architectures = list(dict.fromkeys(points["architecture"]))
+    architectures, kinds = list(dict.fromkeys(points["architecture"])), algorithms(points["training_algorithm"])
     for axes, ((first, second), part) in zip(grid.flat, panels, strict=False):
         for row in part.itertuples():
-            colour = ALGORITHMS.get(row.training_algorithm, GREY)
+            colour = kinds[row.training_algorithm][0]
             axes.plot([row.x_low, row.x_high], [row.y, row.y], color=colour, linewidth=1.2, alpha=0.4)
             axes.plot([row.x, row.x], [row.y_low, row.y_high], color=colour, linewidth=1.2, alpha=0.4)
             axes.plot(
@@ -43,10 +43,9 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
         axes.margins(0.14)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
-    present = [name for name in ALGORITHMS if name in set(points["training_algorithm"])]
     handles = [
-        Line2D([], [], color=ALGORITHMS[name], marker="o", linewidth=0, markersize=9, label=ALGORITHM_LABELS[name])
-        for name in present
+        Line2D([], [], color=colour, marker="o", linewidth=0, markersize=9, label=label)
+        for colour, label in kinds.values()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     figure.draw_without_rendering()  # labels need the final places of the points
@@ -168,11 +167,11 @@ def confidence_histograms(histogram: pd.DataFrame) -> Figure:
     Args:
         histogram: `correlation.confidence_histogram`.
     """
-    present = [name for name in ALGORITHMS if name in set(histogram["training_algorithm"])]
-    figure, (row,) = subplots(1, len(present), figsize=(4.2 * len(present) + 0.8, 4.4), sharey=True)
+    kinds = algorithms(histogram["training_algorithm"])
+    figure, (row,) = subplots(1, len(kinds), figsize=(4.2 * len(kinds) + 0.8, 4.4), sharey=True)
     architectures = list(dict.fromkeys(histogram["architecture"]))
-    for axes, name in zip(row, present, strict=True):
-        part, colour = histogram[histogram["training_algorithm"] == name], ALGORITHMS[name]
+    for axes, (name, (colour, label)) in zip(row, kinds.items(), strict=True):
+        part = histogram[histogram["training_algorithm"] == name]
         whole = part.groupby("low")["share"].mean()
         edges = [*whole.index, part["high"].max()]
         axes.stairs(whole, edges, fill=True, color=colour, alpha=0.35)
@@ -182,7 +181,7 @@ def confidence_histograms(histogram: pd.DataFrame) -> Figure:
         means = part.groupby("model")["mean"].first()
         axes.axvline(means.mean(), color="black", linestyle="--", linewidth=1.5)
         axes.set_title(
-            f"{ALGORITHM_LABELS[name]}: mean {means.mean():.2f}\n"
+            f"{label}: mean {means.mean():.2f}\n"
             f"n = {len(means)} networks x {int(part['n'].max())} images",
             fontsize=12,
         )

@@ -1,7 +1,7 @@
 """What all figures share: palette, type sizes, saving a figure with the numbers behind it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ ALGORITHMS = {"vanilla": "#0072B2", "advprop": "#009E73", "robust": "#D55E00"}
 FAMILIES = {"gradient": "#CC79A7", "cam": "#0072B2", "perturbation": "#E69F00", "control": "#7F7F7F"}
 FAMILY_LABELS = {"gradient": "Gradient", "cam": "CAM", "perturbation": "Perturbation", "control": "Control"}
 ALGORITHM_LABELS = {"vanilla": "Vanilla", "advprop": "AdvProp", "robust": "Robust"}
+OTHERS = ("#CC79A7", "#E69F00", "#56B4E9")  # training algorithms that are not the paper's, in order of appearance
 MARKERS = "osD^vPX*<>"
 GREY = "#555555"
 
@@ -51,6 +52,15 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             return figure
 
     return wrapped
+
+
+def algorithms(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return {training algorithm: (colour, label)} of those that occur: the paper's first, then any other word."""
+    found = set(names := list(dict.fromkeys(names)))
+    ours = {name: (colour, ALGORITHM_LABELS[name]) for name, colour in ALGORITHMS.items() if name in found}
+    others = [name for name in names if name not in ALGORITHMS]
+    label = {name: name.replace("_", " ").capitalize() for name in others}
+    return ours | {name: ((*OTHERS, GREY)[min(i, len(OTHERS))], label[name]) for i, name in enumerate(others)}
 
 
 def subplots(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:

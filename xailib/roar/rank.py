@@ -122,7 +122,7 @@ def open_ranking(folder: str | Path, name: Literal["train", "test"], part: Part)
     """
     folder = Path(folder)
     try:
-        record = json.loads((folder / "ranking.json").read_text())
+        record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
         packed = np.load(folder / f"{name}_levels.npy", mmap_mode="r")
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no ranking (no {Path(error.filename).name}); run its roar_rank slice first") from None

@@ -149,7 +149,7 @@ def retrain(
     row_file, state = (None, None) if kept is None else (kept.with_suffix(".json"), kept.with_name(f"{kept.name}-{key[:16]}.pt"))
     if row_file is not None and not fresh:
         with suppress(OSError, ValueError):
-            record = json.loads(row_file.read_text())
+            record = json.loads(row_file.read_text(encoding="utf-8"))
             if record["key"] == key:
                 return {**record["row"], "correct": bytes.fromhex(record["row"]["correct"])}, None
     began, network = time.perf_counter(), None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xailib import params
 from xailib.errors import InputError
 from xailib.images import ImageBatch
+from xailib.made_from import TRUST_METRICS, require
 from xailib.models.checkpoints import lay_in, read_state
 from xailib.models.model import Model
 from xailib.roar.network import as_model, new_network
@@ -38,16 +39,24 @@ def views(
     """What a network sees of the training and of the test images; without a ranking, the images themselves."""
     if ranking_dir is None:
         return View(store.train, store.mean, device), View(store.test, store.mean, device)
-    found = rankings(store, ranking_dir)
+    found = rankings(store, ranking_dir, estimator)
     redraw = params.load_params("estimators", estimator)["estimator_redraw"]
     train = View(store.train, store.mean, device, found["train"], level, mode, redraw=redraw)
     return train, View(store.test, store.mean, device, found["test"], level, mode)
 
 
-def rankings(store: Store, ranking_dir: str) -> dict[str, Ranking]:
-    """The rankings of both parts: {"train": ..., "test": ...}."""
+def by_hand(estimator: str) -> str | None:
+    """Where a notebook run by hand finds an estimator's ranking; None for unchanged images."""
+    return None if estimator == "none" else f"results/by_hand/roar/{estimator}"
+
+
+def rankings(store: Store, ranking_dir: str, estimator: str) -> dict[str, Ranking]:
+    """The rankings of both parts: {"train": ..., "test": ...}; those of another estimator are refused."""
     folder = params.ROOT / ranking_dir
-    return {name: open_ranking(folder, name, getattr(store, name)) for name in ("train", "test")}
+    found = {name: open_ranking(folder, name, getattr(store, name)) for name in ("train", "test")}
+    record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
+    require(folder / "ranking.json", record, {"estimator": estimator}, ("estimator",))
+    return found
 
 
 def origin(store: Store, ranking_dir: str | None) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def origin(store: Store, ranking_dir: str | None) -> dict[str, Any]:
     facts = {"images": {**store.facts, "train": len(store.train), "test": len(store.test), "side": store.side}}
     if ranking_dir is None:
         return facts
-    return {**facts, "ranking": json.loads((params.ROOT / ranking_dir / "ranking.json").read_text())}
+    return {**facts, "ranking": json.loads((params.ROOT / ranking_dir / "ranking.json").read_text(encoding="utf-8"))}
 
 
 def explained(store: Store, architecture: str, weights_path: str | None, device: torch.device) -> Model:
@@ -89,7 +98,8 @@ def images_of(store: Store, count: int) -> ImageBatch:
 
     facts = store.facts
     return load_images(
-        facts["dataset"], split=facts["test_split"], limit=count, seed=facts["seed"], root=facts["root"], side=store.side,
+        facts["dataset"], split=facts["test_split"], limit=count, seed=facts["seed"],
+        root=facts["root"] and params.place(facts["root"]), side=store.side,
         **facts["options"],
     )  # fmt: skip
 
@@ -97,7 +107,7 @@ def images_of(store: Store, count: int) -> ImageBatch:
 def metrics_at(scale: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """The four metrics of the explainability study: id -> (registered function, options at a scale)."""
     found = {}
-    for name in ("pointing_game", "localisation", "deletion", "insertion"):
+    for name in TRUST_METRICS:
         values = params.load_params("metrics", name)
         found[name] = (values.get("metric_function", name), params.options(values, "metrics", scale))
     return found

@@ -122,7 +122,7 @@ def open_store(folder: str | Path) -> Store:
     """
     path = Path(folder) / "store.json"
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         parts = {part: _open_part(path, part, record) for part in ("train", "test")}
         keys = ("dataset", "root", "options", "seed", "train_split", "test_split")
         facts = {key: record[key] for key in keys}

@@ -1,0 +1,79 @@
+"""Notebooks that are run by hand: where they write follows their parameters, and nothing passes for something else."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from xailib import params, results
+from xailib.analysis import findings, gallery, rankings, table, tables  # noqa: F401
+from xailib.errors import InputError
+from xailib.plots import style
+
+sys.path.insert(0, str(Path(__file__).parent / "analysis"))
+from cells import run_cells
+
+MODEL = "mini_resnet_vanilla"
+
+
+@pytest.fixture
+def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose results are the test's own."""
+    matplotlib.use("Agg")
+    shutil.copytree(repository / "params", tmp_path / "params")
+    (tmp_path / "weights").symlink_to(repository / "weights")
+    for module in (params, style, table, findings):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    return tmp_path / "results" / "by_hand"
+
+
+def test_scores_are_recorded_as_the_method_that_made_the_maps(root: Path) -> None:
+    """Gradient's maps, then Sobel's: each lies in its own folder, and neither can be scored as the other."""
+    given = {"limit": 2, "metrics": ["pointing_game"], "device": "cpu"}
+    for method in ("gradient", "sobel"):
+        run_cells("attribute", given | {"method": method})
+        space = run_cells("evaluate", given | {"method": method})
+        assert set(space["scores"]["method"]) == {method}
+        table = results.read_table(root / MODEL / method / "scores.parquet")
+        assert table.attrs["made_from"]["maps"]["method"] == method
+    sobel = str(root / MODEL / "sobel" / "maps.npz")
+    with pytest.raises(InputError, match=r"sobel/maps\.npz: was made with method 'sobel', not 'gradient'"):
+        run_cells("evaluate", given | {"maps_path": sobel})
+    with pytest.raises(InputError, match=r"maps\.npz: was made with seed 0, not 1"):
+        run_cells("evaluate", given | {"method": "sobel", "seed": 1})
+    with pytest.raises(InputError, match="target: 'foo' is not one of label, predicted"):
+        run_cells("attribute", given | {"target": "foo"})
+
+
+def test_a_notebook_refuses_images_of_other_classes(root: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "d" / "ant").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(tmp_path / "d" / "ant" / "0.png")
+    given = {"dataset": "folder", "root": "d", "split": None, "limit": 1, "shifts": "none", "device": "cpu"}
+    for name in ("attribute", "predict"):
+        with pytest.raises(InputError, match=r"the 1 classes of the data set \(ant\) are not the network's 12 \(chess"):
+            run_cells(name, given)
+    unknown = given | {"dataset_classes": "unknown", "target": "predicted", "accuracy_images": 1}
+    maps = results.read_maps(run_cells("attribute", unknown)["maps_path"] and root / MODEL / "gradient" / "maps.npz")
+    assert 0 <= int(maps["targets"][0]) < 12
+    space = run_cells("predict", unknown)
+    assert space["accuracy"]["accuracy"].isna().all() and space["table"]["correct"].isna().all()
+    assert space["table"]["confidence"].between(0, 1).all() and (space["table"]["label"] == -1).all()
+
+
+@pytest.mark.parametrize("name", ["explainability", "gallery"])
+def test_a_final_notebook_leaves_the_study_its_own_figures(name: str, root: Path, tmp_path: Path) -> None:
+    import synthetic
+
+    from xailib.datasets import load_images
+
+    ids = load_images("pictograms", split="test", limit=4, seed=0).ids
+    folder = synthetic.write(synthetic.study(ids=ids, architectures=("mini_resnet",)), tmp_path / "results" / "made")
+    before = sorted(folder.rglob("*"))
+    run_cells(name, {"study": "made", "results_dir": str(folder), "limit": 4, "bootstrap": 100, "several": 2})
+    assert sorted(folder.rglob("*")) == before
+    assert list((root / "made").glob("*.png"))
+    assert (root / "made" / "findings.csv").exists() == (name == "explainability")

@@ -1,0 +1,180 @@
+"""What only the code can say of a study is said before any of its jobs runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from xailib import params, preflight, workflow
+from xailib.errors import InputError
+
+SMOKE = params.ROOT / "params/studies/smoke.yaml"
+ROAR = params.ROOT / "params/studies/roar_smoke.yaml"
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    for name in ("ant", "bee"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / "d" / name / "0.png")
+    return tmp_path / "d"
+
+
+def opened(folder: Path, base: Path = SMOKE, **changes: Any) -> tuple[Any, Any]:
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(base.read_text()) | {"study": "own"} | changes))
+    return workflow.open_studies(path)
+
+
+def faults(folder: Path, base: Path = SMOKE, **changes: Any) -> list[str]:
+    """What `preflight` says, in this process."""
+    study, roar = opened(folder, base, **changes)
+    return preflight.check((study if study.models else roar).values)
+
+
+def test_shipped_studies_without_data_of_ones_own_have_no_faults(tmp_path: Path) -> None:
+    for id in ("smoke", "pictograms", "roar_smoke", "roar_pictograms"):
+        study, roar = workflow.open_studies(id)
+        for one in (study if study.models else None, roar):
+            assert one is None or preflight.check(one.values) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"split": "tset"}, "tset"),
+        ({"shifts": ["silhuette"]}, "shifts: unknown shift 'silhuette'; did you mean 'silhouette'"),
+        ({"dataset": "folder"}, "needs 'root'"),
+        ({"dataset": "folder", "root": "nowhere"}, "nowhere"),
+        ({"dataset": "folder", "split": "val"}, "one folder a class"),
+        (
+            {"dataset": "folder"},
+            "the 2 classes of the data set (ant, bee) are not the network's 12 (chess knight, umbrella,",
+        ),
+    ],
+)
+def test_one_sentence_a_fault(photographs: Path, changes: dict, said: str) -> None:
+    if changes.get("dataset") == "folder" and "root" not in changes and "needs" not in said:
+        changes = changes | {"root": str(photographs)}
+    found = faults(photographs.parent, **({"split": None} | changes))
+    assert said in found[0] and "\n" not in " ".join(found)
+
+
+@pytest.mark.parametrize("split", ["train_split", "test_split"])
+def test_images_of_a_roar_study(tmp_path: Path, split: str) -> None:
+    assert "vla" in faults(tmp_path, ROAR, **{split: "vla"})[0]
+
+
+def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    shutil.copytree(params.ROOT / "params", tmp_path / "params")
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    method = tmp_path / "params/methods/rise.yaml"
+    method.write_text(method.read_text().replace("smoke: {masks: 40}", "smoke: {masks: 40.0}"))
+    assert faults(tmp_path, methods=["rise"]) == [
+        "params/methods/rise.yaml: method 'rise': option masks must be a whole number, not 40.0"
+    ]
+    assert faults(tmp_path, methods=["rise"], scale="small") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"scale": "smal"}, "scale: no method, metric or estimator has a scale 'smal'; did you mean 'small'"),
+        ({"compare": ["tiny_imagenett"]}, "compare: unknown study 'tiny_imagenett'; did you mean 'tiny_imagenet'"),
+        ({"compare": ["own"]}, "compare: unknown study 'own'"),
+        ({"roar": "roar_smok"}, "roar: unknown study 'roar_smok'; did you mean 'roar_smoke'"),
+        ({"roar": "smoke"}, "roar: 'smoke' is no ROAR study: it has no estimators"),
+        ({"study": "smoke"}, "study: 'smoke' is the name of params/studies/smoke.yaml"),
+        ({"study": "by_hand"}, "study: results/by_hand is for notebooks that are run by hand"),
+        ({"limit": 4.0}, "limit: 4.0 is not a whole number or null; write 4"),
+        ({"attack_epsilon": float("inf")}, "attack_epsilon: inf is not a number"),
+        ({"target": "lable"}, "target: 'lable' is not one of label, predicted; did you mean 'label'"),
+    ],
+)
+def test_what_files_alone_can_tell(tmp_path: Path, changes: dict, said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        opened(tmp_path, **changes)
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_labels_that_say_nothing_ask_for_the_networks_answer(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    shutil.copytree(params.ROOT / "params", tmp_path / "params")
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    (tmp_path / "params/datasets/pets.yaml").write_text(
+        "dataset: pets\ndataset_function: folder\ndataset_classes: unknown\n"
+    )
+    given = {"dataset": "pets", "root": str(photographs), "split": None, "shifts": "none"}
+    assert "write target: predicted" in faults(tmp_path, **given)[0]
+    study, _ = opened(tmp_path, **given, target="predicted", only_correct=True)
+    assert preflight.check(study.values) == [] and study.values["only_correct"] is False
+
+
+def test_folders_start_from_the_repository_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    study, _ = opened(tmp_path, root="~/photos")
+    assert study.values["root"] == str(tmp_path / "photos")
+    study, _ = opened(tmp_path, root="data")
+    assert study.values["root"] == "data" and params.place("data") == params.ROOT / "data"
+    study, _ = opened(tmp_path, root=str(params.ROOT / "data"))
+    assert study.values["root"] == "data"
+
+
+def test_the_answer_is_kept_while_nothing_changes(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, _ = opened(photographs.parent, dataset="folder", root=str(photographs), split=None, shifts="none")
+    asked = json.dumps(preflight._question(study.values), default=str)
+    assert asked == json.dumps(preflight._question(study.values), default=str)
+    (photographs / "cow").mkdir()
+    assert asked != json.dumps(preflight._question(study.values), default=str), "a folder of a class more"
+
+
+def test_the_workflow_asks_a_fresh_python_and_tells_all(photographs: Path) -> None:
+    """Without torch in the process that asks."""
+    opened(photographs.parent, dataset="folder", root=str(photographs), split="all", shifts=["fog"])
+    code = (
+        "import sys\nfrom xailib import workflow\nfrom xailib.errors import InputError\n"
+        f"studies = workflow.open_studies({str(photographs.parent / 'own.yaml')!r})\n"
+        "try:\n    workflow.check(*studies)\nexcept InputError as error:\n    print(error, 'torch' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=params.ROOT, capture_output=True, text=True)
+    assert "classes: mini_resnet_vanilla" in run.stdout and "shifts: unknown shift 'fog'" in run.stdout
+    assert run.stdout.strip().endswith("False") and run.stderr == ""
+
+
+def test_a_study_is_kept_as_it_was_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(params, "RESERVED", {})
+    study, roar = opened(tmp_path, ROAR, keep_estimators="none", description="of {things} 'and' \"more\" ü")
+    place = tmp_path / "results"
+    monkeypatch.setattr(params, "resolved_copy", lambda name: place / name / "study.yaml")
+    workflow.keep(study, roar)
+    kept = place / "own" / "study.yaml"
+    changed = kept.stat().st_mtime_ns
+    assert params.load_study(kept) == roar.values and list(kept.parent.iterdir()) == [kept]
+    workflow.keep(study, roar)
+    assert kept.stat().st_mtime_ns == changed, "the same values are not written again"
+
+
+def test_an_installation_without_parameter_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import xailib as xai
+
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    for ask in (xai.list_models, lambda: xai.load_study("smoke")):
+        with pytest.raises(InputError, match="holds no folder params/, so this installation knows no networks"):
+            ask()
+
+
+def test_other_systems_are_told_at_the_start() -> None:
+    code = "import sys; sys.platform = 'win32'; import xailib"
+    run = subprocess.run([sys.executable, "-c", code], cwd=params.ROOT, capture_output=True, text=True)
+    assert "xailib runs on Linux and macOS, not on win32; on Windows, work inside WSL" in run.stderr

@@ -1,0 +1,168 @@
+"""What a result was made from: the values that decide it, kept inside it and compared wherever it is read again.
+
+Snakemake knows this too, as long as `.snakemake` lives; a result that is copied, or older than a lost `.snakemake`, knows
+it by itself. Which network inputs share a pass, which device and where files lie decide nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xailib import params
+from xailib.errors import InputError
+from xailib.estimator_files import settle
+
+Values = dict[str, Any]
+
+# The study's values that a stage's results depend on. Others (which models, how large a batch) re-run no slice.
+_IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
+STUDY = {
+    "predict": (*_IMAGES, "shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
+    "probe": ("dataset", "root", "split", "seed", "precision"),  # of what maps depend on, and no more
+    "attribute": (*_IMAGES, "scale", "target", "reliability_images"),
+    "evaluate": (*_IMAGES, "scale", "metrics"),
+    "collect": ("study", *_IMAGES, "scale", "target", "models", "methods", "metrics", "exclude"),
+    "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
+    # Of a ROAR study. Which estimators there are, or how many seeds, re-run no ranking.
+    "roar_images": (
+        "dataset", "root", "image_options", "side", "train_split", "test_split", "train_images", "test_images", "seed",
+    ),
+    "roar_rank": ("levels", "unit", "target", "scale", "seed", "trust_images"),
+    "roar_retrain": ("architecture", "recipe", "seeds", "precision"),
+    "roar_trust": ("architecture", "recipe", "precision", "trust_images", "scale", "seed"),
+    "roar_collect": ("study", "estimators", "keep_estimators", "levels"),
+    "roar_results": ("study", "description", "bootstrap"),
+}  # fmt: skip
+_DATASET = ("dataset_function", "dataset_options", "dataset_classes")
+_ACCURACY = (*_DATASET, "dataset_accuracy_options", "model")
+# Those of the other files, and what `made_from` makes of them.
+FILES = {
+    "predict": (*_ACCURACY, "network"),
+    "probe": (*_ACCURACY, "network"),
+    "attribute": (*_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
+    "evaluate": (*_DATASET, "model", "network", "method", "options"),
+    "roar_images": ("dataset_function", "dataset_options"),
+    "roar_rank": ("estimators", "options"),
+    "roar_retrain": ("estimator", "mode", "level"),
+    "roar_trust": ("estimator", "mask_level", "options"),
+}
+# What an evaluation asks of the maps that it is given, whatever else made them.
+IMAGES_AND_NETWORK = ("dataset", "root", "split", "limit", "seed", *_DATASET, "model", "network", "method")
+TRUST_METRICS = ("pointing_game", "localisation", "deletion", "insertion")
+_NETWORK = (
+    "architecture",
+    "model_options",
+    "weights",
+    "mean",
+    "std",
+    "input_size",
+    "class_names",
+    "model_dataset",
+    "cam_layer",
+    "output",
+)
+
+
+def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -> Values:
+    """Return what the results of a stage depend on; absent, null and empty values are left out.
+
+    Args:
+        stage: a key of `STUDY`.
+        values: of parameter files, by key; a notebook gives its own names.
+        checked: they come from files, not from a command line.
+
+    Raises:
+        InputError: a value that no parameter file could hold.
+    """
+    if not checked:
+        params.refuse(params.word_faults({key: values[key] for key in STUDY[stage] if key in values}))
+    found = {key: values.get(key) for key in (*STUDY[stage], *FILES.get(stage, ()))}
+    if "root" in found:
+        found["root"] = plain_path(found["root"])
+    if found.get("shift_roots"):
+        found["shift_roots"] = {name: plain_path(root) for name, root in found["shift_roots"].items()}
+    if stage == "attribute":
+        given = {key: values.get(key) or {} for key in ("method_options", "method_scales")}
+        found["options"] = params.options(given, "methods", values["scale"])
+    if stage == "roar_rank":
+        found["options"] = {
+            id: settle(params.load_params("estimators", id), values["scale"]) for id in values["estimators"]
+        }
+    if stage in ("evaluate", "roar_trust"):
+        wanted = values["metrics"] if stage == "evaluate" else TRUST_METRICS
+        chosen = {id: params.load_params("metrics", id) for id in params.resolve("metrics", wanted)}
+        found["options"] = {
+            id: {"function": record.get("metric_function", id), **params.options(record, "metrics", values["scale"])}
+            for id, record in chosen.items()
+        }
+        found |= {"metrics": list(chosen)} if stage == "evaluate" else {}
+    if "network" in found:
+        found["network"] = network(values["model"])
+    return json.loads(json.dumps({key: value for key, value in found.items() if value not in (None, {}, [], "")}))
+
+
+def stale(stage: str, record: str | Path, wanted: Mapping[str, Any], keys: tuple[str, ...] | None = None) -> bool:
+    """Whether a slice's record is there and says that its result was made from other values than those wanted.
+
+    Of an executed final notebook, its parameters say so.
+    """
+    try:
+        found = json.loads(Path(record).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # Snakemake makes what is not there
+    if "cells" in found:
+        given = made_from(stage, found["metadata"].get("papermill", {}).get("parameters", {}), checked=True)
+        return any(given.get(key) != wanted.get(key) for key in given)
+    return bool(difference(found.get("made_from"), wanted, keys))
+
+
+def network(model: str) -> str:
+    """Return a digest of those values of a model's file that its answers depend on."""
+    record = params.load_params("models", model)
+    weights = {key: value for key, value in record["weights"].items() if key not in ("license", "origin")}
+    parts = {**{key: record.get(key) for key in _NETWORK}, "weights": weights}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def plain_path(path: str | None) -> str | None:
+    """A path as it is compared: relative to the repository where it lies in there."""
+    if path is None:
+        return None
+    place = params.place(path)
+    return str(place.relative_to(params.ROOT) if place.is_relative_to(params.ROOT) else place)
+
+
+def difference(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], keys: tuple[str, ...] | None = None) -> str:
+    """Return the first difference between what a result was made from and what is wanted; an empty string for none.
+
+    Args:
+        found: what the result says; None where it says nothing.
+        wanted: what it should say.
+        keys: those that are compared; by default all that either has.
+    """
+    if found is None:
+        return "does not say what it was made from"
+    for key in keys or dict.fromkeys([*wanted, *found]):
+        theirs, ours = found.get(key), wanted.get(key)
+        if isinstance(theirs, dict) and isinstance(ours, dict):
+            wrong = difference(theirs, ours).replace("was made with ", f"was made with {key}.", 1)
+        else:
+            wrong = "" if theirs == ours else f"was made with {key} {_say(theirs)}, not {_say(ours)}"
+        if wrong:
+            return wrong
+    return ""
+
+
+def require(
+    path: str | Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any], keys: tuple[str, ...] | None = None
+) -> None:
+    """Refuse a result that was made from other values than those wanted."""
+    wrong = difference(found, wanted, keys)
+    if wrong:
+        raise InputError(f"{path}: {wrong}; run the slice that makes it again")
+
+
+def _say(value: Any) -> str:
+    return "null" if value is None else f"'{value}'" if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,161 @@
+"""What only the code can say of a study before it runs: its images, classes, shifts and the values of options.
+
+`python -m xailib.preflight` reads a study's values from standard input and prints its faults. `faults` asks it in a
+fresh Python, as the Snakefile's own loads no torch, and keeps the answer while nothing that it depends on changes.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from xailib import classes, params
+from xailib.errors import InputError
+from xailib.params import ROOT
+
+Values = dict[str, Any]
+
+
+def faults(values: Values) -> list[str]:
+    """Return what is wrong with a study, one sentence each, without loading torch here."""
+    question = json.dumps(_question(values), sort_keys=True, default=str)
+    kept = ROOT / ".snakemake" / "xailib" / f"checked-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
+    if kept.exists():
+        return []
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": path}
+    run = subprocess.run(
+        [sys.executable, "-m", "xailib.preflight"], input=json.dumps(values), env=environment, capture_output=True,
+        encoding="utf-8",
+    )  # fmt: skip
+    if run.returncode:
+        raise RuntimeError(f"the study cannot be checked:\n{run.stderr}")
+    found = json.loads(run.stdout.splitlines()[-1])
+    if not found:
+        with contextlib.suppress(OSError):  # a read-only checkout asks again next time
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.touch()
+    return found
+
+
+def _question(values: Values) -> Values:
+    """What the answer depends on: values of the study and of the files it names, and the state of its folders."""
+    asked = ("dataset", "root", "split", "target", "scale", "shifts", "shift_roots", "architecture", "recipe", "side")
+    found = {key: values.get(key) for key in (*asked, "image_options", "train_split", "test_split")}
+    found["datasets"] = params.load_params("datasets", values["dataset"])
+    for kind in ("models", "methods", "metrics"):
+        found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
+    files = [record["class_names"] for record in found["models"] if isinstance(record.get("class_names"), str)]
+    files += [option for option in found["datasets"]["dataset_options"].values() if isinstance(option, str)]
+    roots = [root for root in (values["root"], *(values.get("shift_roots") or {}).values()) if root]
+    splits = [Path(root) / str(part) for root in roots for part in (found["split"], found["train_split"]) if part]
+    found["times"] = [_changed(params.place(path)) for path in (*files, *roots, *splits)]
+    return found
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def check(values: Values) -> list[str]:
+    """Return what is wrong with a study; loads torch, data sets and the names of classes, but no image and no weights."""
+    parts = [_images, _classes, _shifts, _options] if "models" in values else [_roar_images]
+    return [fault for part in parts for fault in part(values)]
+
+
+def _told(key: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> list[str]:
+    """What a call refuses, as a list of none or one sentence."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            call(*arguments, **options)
+    except InputError as error:
+        return [f"{key}: {error}"]
+    return []
+
+
+def _dataset(values: Values) -> tuple[str, Values]:
+    """The registered data set of a study, and the options that it is read with."""
+    record = params.load_params("datasets", values["dataset"])
+    root = values["root"]
+    source = {"root": str(params.place(root)) if root else None, "seed": values["seed"], **record["dataset_options"]}
+    return record.get("dataset_function", values["dataset"]), source
+
+
+def _images(values: Values) -> Iterator[str]:
+    """Whether there are images: of the maps, of accuracy, and those that SHAP draws from."""
+    from xailib import attribution, datasets
+
+    function, source = _dataset(values)
+    record = params.load_params("datasets", values["dataset"])
+    source["split"] = values["split"]
+    samples = [source, {**source, **record["dataset_accuracy_options"]}]
+    split = record.get("dataset_references")
+    names = [params.load_params("methods", id).get("method_function", id) for id in values["methods"]]
+    if split and any("references" in attribution.defaults(name) for name in names):
+        samples.append({**source, "split": split})
+    for i, sample in enumerate(samples):
+        if sample not in samples[:i]:
+            yield from _told("dataset", datasets.open_images, function, limit=1, **sample)
+
+
+def _classes(values: Values) -> Iterator[str]:
+    """Whether the networks answer in the classes of the data set."""
+    from xailib import datasets
+
+    function, source = _dataset(values)
+    wanted = params.load_params("datasets", values["dataset"]).get("dataset_classes")
+    if wanted == "unknown" and values["target"] != "predicted":
+        yield f"target: '{values['target']}' needs labels, and dataset_classes is unknown; write target: predicted"
+    given = {key: value for key, value in {**source, "split": values["split"]}.items() if key != "seed"}
+    ours: list[str] = []
+    faults = [] if wanted == "unknown" else _told("classes", lambda: ours.extend(datasets.class_names(function, **given)))
+    if faults:
+        yield from faults
+        return
+    for id in values["models"]:
+        record = params.load_params("models", id)
+        faults = _told("classes", classes.of_model, record)
+        yield from faults or _told("classes", classes.mapping, ours, classes.of_model(record), wanted, f"{id}: ")
+
+
+def _shifts(values: Values) -> Iterator[str]:
+    from xailib.datasets.shifts import choose_shifts
+
+    yield from _told("shifts", choose_shifts, values["shifts"], _dataset(values)[0], values["shift_roots"])
+
+
+def _options(values: Values) -> Iterator[str]:
+    """Whether options at the study's scale are of the types and words that their functions take."""
+    import xailib.attribution
+    import xailib.metrics  # noqa: F401  (fills the registries)
+    from xailib import options, registry
+
+    for kind, word in (("methods", "method"), ("metrics", "metric")):
+        for id in values[kind]:
+            record = params.load_params(kind, id)
+            function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
+            given = params.options(record, kind, values["scale"])
+            yield from _told(f"params/{kind}/{id}.yaml", options.check, word, id, function, given)
+
+
+def _roar_images(values: Values) -> Iterator[str]:
+    """Whether both parts of a ROAR study's images are there."""
+    from xailib import datasets
+
+    function, source = _dataset(values)
+    source |= values["image_options"]
+    for split in (values["train_split"], values["test_split"]):
+        yield from _told("dataset", datasets.open_images, function, limit=1, split=split, **source)
+
+
+if __name__ == "__main__":
+    print(json.dumps(check(json.load(sys.stdin))))
