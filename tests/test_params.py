@@ -115,6 +115,39 @@ def test_all_faults_of_all_files_come_in_one_message(root: Path) -> None:
         assert said in str(raised.value)
 
 
+MODEL = """model: m
+architecture: a
+training_algorithm: vanilla
+model_dataset: d
+input_size: 64
+weights: {source: file, path: w}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", None),
+        ("mean: [0, 0.5, 1]\nstd: [0.003921569, 0.25, 1]", None),
+        ("mean: [127.5, 127, 127]\nstd: [0.5, 0.5, 0.5]", "mean: [127.5, 127, 127] does not lie in [0, 1]; divide by 255?"),
+        ("mean: [0.5, 0.5, 0.5]\nstd: [58, 57, 57]", "std: [58, 57, 57] does not lie in (0, 1]; divide by 255?"),
+        ("mean: [0.5, 0.5, 0.5]\nstd: [0.5, 0, 0.5]", "std: [0.5, 0, 0.5] does not lie in (0, 1]"),
+        ("mean: [0.5, -0.5, 1.5]\nstd: [1, 1, 1]", "mean: [0.5, -0.5, 1.5] does not lie in [0, 1]"),
+        ("mean: [0.5, 0.5, 0.5]\nstd: [0.5, .nan, 0.5]", "std.1: nan is not a finite number"),
+        ("mean: [.inf, 0.5, 0.5]\nstd: [0.5, 0.5, 0.5]", "mean.0: inf is not a finite number"),
+        ("mean: [0.5, 0.5, 0.5]", "std: missing; mean is given, and neither goes without the other"),
+        ("std: [0.5, 0.5, 0.5]", "mean: missing; std is given, and neither goes without the other"),
+        ("mean: [0.5]\nstd: [1, 1, 1]", "mean: [0.5] has 1 values, not 3"),
+        ("mean: [0.5, 0.5, 0.5, 0.5]\nstd: [1, 1, 1]", "mean: [0.5, 0.5, 0.5, 0.5] has 4 values, not 3"),
+        ("mean: [true, 0.5, 0.5]\nstd: [1, 1, 1]", "mean.0: True is not a number"),
+        ("mean: 0.5\nstd: [1, 1, 1]", "mean: 0.5 is not a list"),
+    ],
+)  # fmt: skip
+def test_mean_and_std_of_a_model(lines: str, said: str | None, root: Path) -> None:
+    faults = params.read(write(root, "models", "m", MODEL + lines), "models")[1]
+    assert [fault.partition(": ")[2] for fault in faults] == ([said] if said else [])
+
+
 def test_numbers_written_as_text_are_refused_at_any_depth(root: Path) -> None:
     text = "method: rise\nmethod_options: {p: '0.5', deep: {x: [1, 1e5]}}\nmethod_scales: {small: {masks: 1e3}}\n"
     faults = params.read(write(root, "methods", "rise", text), "methods")[1]

@@ -4,7 +4,8 @@ import json
 import math
 import re
 import sys
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,21 @@ def _value_faults(values: dict[str, Any], word: str) -> list[str]:
     known, found = load(word)["properties"], []
     texts = dict(_texts(values, known))
     found += [f"{key}: '{number}' is text, not a number; write {spelling(number)}" for key, number in texts.items()]
+    boundless = dict(_boundless(values))
+    found += [f"{key}: {number} is not a finite number" for key, number in boundless.items()]
     for error in sorted(_validator(word).iter_errors(values), key=lambda error: list(map(str, error.absolute_path))):
         key = ".".join(map(str, error.absolute_path))
-        if key in texts or (error.validator == "additionalProperties" and not error.absolute_path):
+        if key in texts or key in boundless or (error.validator == "additionalProperties" and not error.absolute_path):
             continue
-        if error.validator == "required":
+        if error.validator == "dependentRequired":
+            pairs = [(has, needs) for has, others in error.validator_value.items() for needs in others]
+            given = [(has, needs) for has, needs in pairs if has in error.instance and needs not in error.instance]
+            found += [f"{needs}: missing; {has} is given, and neither goes without the other" for has, needs in given]
+        elif error.validator in ("minimum", "exclusiveMinimum", "maximum") and isinstance(error.absolute_path[-1], int):
+            *parents, _ = error.absolute_path
+            whole = reduce(getitem, parents, values)
+            found.append(f"{'.'.join(map(str, parents))}: {_outside(whole, error.schema)}")
+        elif error.validator == "required":
             missing = [name for name in error.validator_value if name not in error.instance]
             found += [
                 f"{'.'.join(filter(None, [key, name]))}: missing"
@@ -58,7 +69,23 @@ def _value_faults(values: dict[str, Any], word: str) -> list[str]:
             ]
         else:
             found.append(f"{key}: {_sentence(error)}")
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _outside(numbers: list[Any], schema: dict[str, Any]) -> str:
+    """The sentence for a list with numbers that its items' schema does not allow."""
+    low, high = schema.get("exclusiveMinimum", schema.get("minimum", "-inf")), schema.get("maximum", "inf")
+    large = high == 1 and all(isinstance(number, int | float) and number > 1 for number in numbers)
+    span = f"{'(' if 'exclusiveMinimum' in schema else '['}{low}, {high}]"
+    return f"{numbers} does not lie in {span}{'; divide by 255?' if large else ''}"
+
+
+def _boundless(value: Any, path: str = "") -> list[tuple[str, float]]:
+    """(key, number) of every NaN and infinity: bounds do not catch them all."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, float) and not math.isfinite(value):
+        return [(path, value)]
+    return [pair for key, item in items for pair in _boundless(item, f"{path}.{key}" if path else str(key))]
 
 
 def _sentence(error: Any) -> str:
@@ -72,6 +99,8 @@ def _sentence(error: Any) -> str:
         wanted = [str(item) for item in error.validator_value]
         hint = nearest(value, wanted) if isinstance(value, str) else ""
         return f"{value!r} is not one of {', '.join(wanted)}{hint if 'did you mean' in hint else ''}"
+    if error.validator in ("minItems", "maxItems") and error.schema.get("minItems") == error.schema.get("maxItems"):
+        return f"{value!r} has {len(value)} values, not {error.validator_value}"
     if error.validator == "anyOf":
         return f"{value!r} is neither text nor a list of different words"
     return error.message

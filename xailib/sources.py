@@ -19,7 +19,8 @@ from xailib.params import ROOT
 # or metric come on top, for the slices that use it.
 _IMAGES = ("images.py", "pictures.py", "truth.py", "datasets/*.py")
 _SHARED = (
-    "engine.py", "passes.py", "settings.py", "fixed_shape.py", "seeding.py", "results.py", "slices.py", "classes.py", "models/*.py", *_IMAGES,
+    "engine.py", "passes.py", "settings.py", "fixed_shape.py", "seeding.py", "results.py", "slices.py", "classes.py",
+    "models/*.py", *_IMAGES,
 )  # fmt: skip
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {

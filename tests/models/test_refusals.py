@@ -2,6 +2,9 @@
 
 import argparse
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +92,41 @@ def test_a_pickle_that_needs_code_is_refused_with_the_safe_way(extra: str, tmp_p
     assert not (tmp_path / "trace").exists()
 
 
-def test_the_safe_way_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command of the message, run as it is told, leaves a file that loads."""
-    network = models.squeezenet1_1()
-    torch.save({"model": network.state_dict(), "args": argparse.Namespace(eps=3)}, tmp_path / "w.pth")
-    said = refusal(record(tmp_path / "w.pth", "squeezenet1_1"))
-    command = said.split('python -c "')[1].split('"')[0]
-    monkeypatch.chdir(tmp_path)
-    exec(command, {})
-    assert xai.load_model(record(tmp_path / "tensors.pt", "squeezenet1_1"), device="cpu").id == "mine"
+@pytest.mark.parametrize("saved", ["namespace", "module", "DataParallel", "averaged module", "script"])
+def test_the_safe_way_works(saved: str, tmp_path: Path) -> None:
+    """The command of the message, run by a shell as it is told, leaves a file that loads."""
+    network = models.squeezenet1_1().eval()
+    path = tmp_path / "it's $w.pth"
+    if saved == "script":
+        torch.jit.trace(network, torch.zeros(1, 3, 64, 64)).save(path)
+    else:
+        contents = {
+            "namespace": {"state_dict": network.state_dict(), "args": argparse.Namespace(eps=3), "epoch": 3},
+            "module": network,
+            "DataParallel": torch.nn.DataParallel(network),
+            "averaged module": {"model": None, "ema": network, "optimizer": torch.optim.SGD(network.parameters())},
+        }
+        torch.save(contents[saved], path)
+    said = refusal(record(path, "squeezenet1_1"))
+    command = "python -c " + said.split(" run python -c ")[1].removesuffix(" and use the tensors.pt it writes")
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True, cwd=tmp_path)
+    found = xai.load_model(record(tmp_path / "tensors.pt", "squeezenet1_1"), device="cpu")
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in found.network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not a state dict but an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n", "a pointer of Git LFS; run 'git lfs pull'"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", r"a web page \(HTML or XML\); download the file itself"),
+        (b"Not Found", "not a (complete|state dict)"),
+    ],
+)  # fmt: skip
+def test_what_took_a_files_place_is_named(content: bytes, said: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert re.search(said, refusal(record(tmp_path / name, "squeezenet1_1")))
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from xailib.errors import InputError
 from xailib.models.layouts import network_state
-from xailib.models.mismatch import refuse_strangers, spell_as
+from xailib.models.mismatch import fit_names, refuse_strangers
 from xailib.params import ROOT
 
 State = dict[str, Tensor]
@@ -74,31 +75,55 @@ def read_checkpoint(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a complete safetensors file ({error})") from None
-    except pickle.UnpicklingError as error:
-        raise InputError(_unsafe(path, str(error))) from None
-    except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
-        raise InputError(
-            f"{path}: not a complete torch file of a state dict ({reason}); get it again, it may have been cut off"
-        ) from None
+    except Exception as error:  # bytes that are no checkpoint raise nearly everything
+        raise InputError(f"{path}: {_fault(path, error)}") from None
 
 
-def _unsafe(path: Path, error: str) -> str:
-    """The sentence for a pickle that asks for more than tensors: what it asks for, and how to do without."""
-    asked = re.search(r"GLOBAL (\S+) was not an allowed|unsupported GLOBAL (\S+)|Unsupported class (\S+)", error)
-    if asked is None:
-        reason = (error.splitlines() or ["no pickle"])[0]
-        return f"{path}: not a state dict of tensors that can be read without running its code ({reason[:160]})"
-    name = next(filter(None, asked.groups())).rstrip(".,")
-    code = (
-        f"import torch; c = torch.load('{path.name}', map_location='cpu', weights_only=False); "
-        "torch.save(dict(c.get('model') or c.get('state_dict') or c), 'tensors.pt')"
-    )
+def _fault(path: Path, error: Exception) -> str:
+    """What a file is that cannot be read as a checkpoint."""
+    if isinstance(error, PermissionError):
+        return "this user may not read it"
+    with path.open("rb") as file:
+        start = file.read(64)
+    if what := next((what for pattern, what in _NO_WEIGHTS.items() if re.match(pattern, start)), None):
+        return f"not a state dict but {what}"
+    if isinstance(error, SafetensorError):
+        return f"not a complete safetensors file ({error})"
+    if "TorchScript" in str(error):
+        return _unsafe(path, "TorchScript")
+    if isinstance(error, pickle.UnpicklingError):
+        asked = re.search(
+            r"GLOBAL (\S+) was not an allowed|unsupported GLOBAL (\S+)|Unsupported class (\S+)", str(error)
+        )
+        if asked is not None:
+            return _unsafe(path, next(filter(None, asked.groups())).rstrip(".,"))
+        reason = (str(error).splitlines() or ["no pickle"])[0]
+        return f"not a state dict of tensors that can be read without running its code ({reason[:160]})"
+    reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
+    return f"not a complete torch file of a state dict ({reason}); get it again, it may have been cut off"
+
+
+# How files begin that took a checkpoint's place on the way -> what they are and what to do
+_NO_WEIGHTS = {
+    rb"\Z": "an empty file; get it again",
+    rb"version https://git-lfs": "a pointer of Git LFS; run 'git lfs pull' where it came from, and take the file itself",
+    rb"(\xef\xbb\xbf)?\s*<[!?a-zA-Z]": "a web page (HTML or XML); download the file itself",
+}
+
+# Run by the user, not here: tensors, state dicts of modules and dicts are kept, all else is left out.
+_SAVE_ANEW = (
+    "import sys, torch; keep = lambda v: keep(v.state_dict()) if hasattr(v, 'state_dict') else {k: keep(x) for k, x in "
+    "v.items() if isinstance(x, (dict, torch.Tensor)) or hasattr(x, 'state_dict')} if isinstance(v, dict) else v; "
+    "torch.save(keep(torch.load(sys.argv[1], map_location='cpu', weights_only=False)), 'tensors.pt')"
+)
+
+
+def _unsafe(path: Path, name: str) -> str:
+    """The sentence for a file that asks for the code `name`, and how to do without."""
     return (
-        f"{path}: not a state dict of tensors: reading it would run code of {name}, which is not done here; in a throw-away "
-        f'environment (a container without network or secrets) run python -c "{code}" and use the tensors.pt it writes'
+        f"not a state dict of tensors: reading it would run code of {name}, which is not done here; in a throw-away "
+        "environment (a container without network or secrets, with that code) run "
+        f'python -c "{_SAVE_ANEW}" {shlex.quote(path.name)} and use the tensors.pt it writes'
     )
 
 
@@ -107,7 +132,8 @@ def lay_in(
 ) -> None:
     """Copy a state dict into a network, in float32.
 
-    Names that differ in spelling only, auxiliary heads that the network lacks and counters of seen batches are put right.
+    A prefix of all names, names that differ in spelling only, auxiliary heads that the network lacks and counters of seen
+    batches are put right.
 
     Args:
         network: what the weights are for; on the CPU.
@@ -118,14 +144,22 @@ def lay_in(
 
     Raises:
         InputError: weights of another architecture (both are named where that can be told) or number of classes; the first
-            key that differs is named.
+            key that differs is named; tensors that are no float numbers, or not finite.
     """
     wanted = network.state_dict()
-    state = spell_as(wanted, state)
-    refuse_strangers(wanted, state, where, architecture, dataset)
-    network.load_state_dict(
-        {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    )
+    state, prefix = fit_names(wanted, state)
+    refuse_strangers(wanted, state, where, architecture, dataset, prefix)
+    for key in (key for key, value in wanted.items() if value.is_floating_point()):
+        if not state[key].is_floating_point():
+            raise InputError(
+                f"{where}: '{key}' holds {state[key].dtype}, not float weights; give the file before quantisation"
+            )
+        state[key] = state[key].float()
+        if not state[key].isfinite().all():
+            raise InputError(
+                f"{where}: '{key}' holds NaN or infinite values: training diverged, or the file is damaged"
+            )
+    network.load_state_dict(state)
 
 
 def save_weights(network: nn.Module, path: Path) -> str:

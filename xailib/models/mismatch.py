@@ -22,8 +22,30 @@ _HEADS_IN_TRAINING = ("aux1.", "aux2.", "AuxLogits.")  # GoogLeNet and Inception
 _COUNTER = "num_batches_tracked"
 
 
+def fit_names(wanted: Mapping[str, Tensor], state: State) -> tuple[State, str]:
+    """Return the state dict with names as the network spells them, and the prefix of all names that was taken off.
+
+    However many wrappers a network was saved in (`module._orig_mod.model.`), that part of their common prefix goes which
+    leaves the most names of `wanted`.
+    """
+    needed = {key for key in wanted if not key.endswith(_COUNTER)}
+    fits = [(spell_as(wanted, rest), prefix) for prefix, rest in _peelings(state)]
+    return max(reversed(fits), key=lambda fit: len(needed & fit[0].keys()))
+
+
+def _peelings(state: State) -> Iterator[tuple[str, State]]:
+    """The names as they are, then without each longer prefix that all have: ("", ...), ("module.", ...)..."""
+    prefix = ""
+    while True:
+        rest = {key[len(prefix) :]: value for key, value in state.items()}
+        yield prefix, rest
+        if len({key.partition(".")[0] for key in rest}) != 1 or not all("." in key for key in rest):
+            return
+        prefix += next(iter(rest)).partition(".")[0] + "."
+
+
 def spell_as(wanted: Mapping[str, Tensor], state: State) -> State:
-    """Return the state dict with names as the network spells them, without auxiliary heads that it lacks.
+    """Return the state dict with names as the network spells them, without auxiliary heads and counters that it lacks.
 
     Batch norms saved before they counted their batches get a counter at 0: nothing depends on it.
     """
@@ -33,15 +55,18 @@ def spell_as(wanted: Mapping[str, Tensor], state: State) -> State:
         if key not in wanted:
             tried = (re.sub(old, new, key) for old, new in _SPELLINGS)
             name = next((other for other in tried if other in wanted), key)
-        if name in wanted or not name.startswith(_HEADS_IN_TRAINING):
+        if name in wanted or not (name.startswith(_HEADS_IN_TRAINING) or name.endswith(_COUNTER)):
             spelled[name] = value
     return {**{key: torch.tensor(0) for key in wanted if key.endswith(_COUNTER)}, **spelled}
 
 
 def refuse_strangers(
-    wanted: Mapping[str, Tensor], state: State, where: str, name: str | None, dataset: str | None
+    wanted: Mapping[str, Tensor], state: State, where: str, name: str | None, dataset: str | None, prefix: str = ""
 ) -> None:
-    """Refuse weights whose names or shapes are not those of `wanted`, in one sentence; arguments as in `lay_in`."""
+    """Refuse weights whose names or shapes are not those of `wanted`, in one sentence; arguments as in `lay_in`.
+
+    `prefix` is what `fit_names` took off the names, for messages.
+    """
     unlike = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
     missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
     if not (unlike or missing or extra):
@@ -53,7 +78,7 @@ def refuse_strangers(
             f"{where}: the weights tell {found} classes apart, the record's {needed}{of}; give the file or the data set that fits"
         )
     if missing:
-        first = f"has no '{missing[0]}'"
+        first = f"has no '{missing[0]}'{_elsewhere(missing, state)}"
     elif extra:
         first = f"has '{extra[0]}', which the network lacks"
     else:
@@ -64,7 +89,18 @@ def refuse_strangers(
             raise InputError(f"{where}: {first}")
     other = recognise(state)
     whose = f"not the weights of {name or 'this architecture'}" + (f" but of {other}" if other else "")
-    raise InputError(f"{where}: {whose}: the file {first}" if missing or extra else f"{where}: {whose}: {first}")
+    near = other or any(key in state for key in wanted if not key.endswith(_COUNTER))
+    file = f"the file, without the prefix '{prefix}' of all its names," if prefix and near else "the file"
+    raise InputError(f"{where}: {whose}: {file} {first}" if missing or extra else f"{where}: {whose}: {first}")
+
+
+def _elsewhere(missing: list[str], state: State) -> str:
+    """Where a file has all `missing` names after a prefix that others of its names lack, such as `teacher.`, for messages."""
+    names = [key for key in missing if not key.endswith(_COUNTER)] or missing
+    longest = max(names, key=len)
+    starts = [key.removesuffix(longest) for key in state if key.endswith(f".{longest}")]
+    there = [f"'{start}'" for start in starts if all(start + key in state for key in names)]
+    return f"; it has it, with others, behind {' and '.join(there)}: save one network's weights alone" if there else ""
 
 
 def _classes(tensors: Mapping[str, Tensor], unlike: list[str]) -> int | None:
