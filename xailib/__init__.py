@@ -16,6 +16,8 @@ _HOMES = {
     "load_images": "xailib.datasets",
     "load_model": "xailib.models",
     "list_models": "xailib.models",
+    "wrap": "xailib.models",
+    "Model": "xailib.models",
     "attribute": "xailib.attribution",
     "list_methods": "xailib.attribution",
     "list_estimators": "xailib.attribution.estimators",

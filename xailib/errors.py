@@ -1,6 +1,8 @@
 """The one exception that users of `xailib` meet on purpose."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -18,3 +20,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     more = f" and {len(known) - 5} more" if len(known) > 100 else ""
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known[:5] if more else known)}{more}"
+
+
+
+def warn(sentence: str) -> None:
+    """Warn the line of the caller's that led into `xailib`, whatever lies between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "xailib":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)

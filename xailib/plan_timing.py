@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from xailib import engine
-from xailib.models import build_network, wrap
+from xailib.models import build_network, from_record
 from xailib.models.model import Model
 from xailib.plan_passes import Passes
 
@@ -58,7 +58,7 @@ def pace(record: dict[str, Any], device: torch.device, values: dict[str, Any], k
         kinds: which kinds of pass.
         rounds: timed passes a kind; the median counts.
     """
-    model = wrap(build_network(record), record, str(device))
+    model = from_record(build_network(record), record, str(device))
     batch = values["batch_size"] if device.type == "cuda" else min(CPU_BATCH, values["batch_size"])
     seconds, sizes, flop = {}, {}, {}
     for kind in sorted(kinds):

@@ -8,7 +8,7 @@ from torchvision import models
 import xailib as xai
 from xailib import params
 from xailib.errors import InputError
-from xailib.models import build_network, wrap
+from xailib.models import build_network, from_record
 
 TWELVE = [
     f"{name}_{kind}"
@@ -21,7 +21,7 @@ CELLS = {"alexnet": 13, "efficientnet_b0_advprop": 7}
 def untrained(id: str) -> xai.models.model.Model:
     torch.manual_seed(0)
     record = params.load_params("models", id)
-    return wrap(build_network(record), record)
+    return from_record(build_network(record), record)
 
 
 def tap(model: xai.models.model.Model, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,8 +66,8 @@ def test_they_compute_what_torchvision_computes(name: str) -> None:
 
 def test_transform_input_takes_imagenets_normalisation_back() -> None:
     record = params.load_params("models", "googlenet_vanilla")
-    model = wrap(build_network(record), record)
-    plain = wrap(build_network({**record, "model_options": {}}), {**record, "mean": [0.5] * 3, "std": [0.5] * 3})
+    model = from_record(build_network(record), record)
+    plain = from_record(build_network({**record, "model_options": {}}), {**record, "mean": [0.5] * 3, "std": [0.5] * 3})
     plain.network.load_state_dict(model.network.state_dict())
     pixels = torch.rand(1, 3, 64, 64)
     torch.testing.assert_close(model(pixels), plain(pixels), atol=1e-5, rtol=1e-4)
@@ -94,11 +94,11 @@ def test_any_network_of_torchvision_and_timm_by_name() -> None:
         "model_options": {"name": "shufflenet_v2_x0_5"},
         "cam_layer": "conv5",
     }
-    model = wrap(build_network(other), other)
+    model = from_record(build_network(other), other)
     maps, logits = tap(model, torch.rand(1, 3, 64, 64))
     torch.testing.assert_close(maps.mean((2, 3)) @ model.class_weights.T + model.network.fc.bias, logits)
     with pytest.raises(InputError, match=r"cam_layer: the network has no layer 'conv6'; did you mean 'conv5'"):
-        wrap(model.network, {**other, "cam_layer": "conv6"})
+        from_record(model.network, {**other, "cam_layer": "conv6"})
     for architecture in ("torchvision", "timm"):
         with pytest.raises(InputError, match=rf"{architecture} has no 'resnet5O'; did you mean 'resnet50'"):
             build_network({**record, "architecture": architecture, "model_options": {"name": "resnet5O"}})

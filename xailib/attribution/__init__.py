@@ -19,6 +19,7 @@ from xailib import options as _options
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.models.model import Model
+from xailib.models.probes import gradient_asked
 
 __all__ = ["attribute", "checked", "defaults", "lacking", "list_methods"]
 
@@ -79,12 +80,14 @@ def attribute(
     missing = lacking(name, model)
     if missing:
         raise InputError(f"method '{name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer")
+    model.check(*pixels.shape[-2:], entry.needs)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):
         pixels = pixels.detach().to(model.device, copy=True)
         labels = labels.to(model.device, copy=True)
-        maps = entry.function(model, pixels, labels, seed=seed, **options)
+        with gradient_asked(name, model, pixels):
+            maps = entry.function(model, pixels, labels, seed=seed, **options)
         maps = maps.detach().to("cpu", torch.float32)
     expected = (len(pixels), *pixels.shape[-2:])
     if tuple(maps.shape) != expected:
@@ -97,7 +100,7 @@ def attribute(
 def checked(model: Model, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return pixels as float32 and labels as int64, or raise `InputError` for what no method could explain."""
     if not isinstance(model, Model):
-        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; load_model() returns one")
+        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
     if not isinstance(pixels, Tensor) or pixels.ndim != 4 or pixels.shape[1] != 3 or not pixels.is_floating_point():
         found = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else type(pixels).__name__
         raise InputError(f"pixels: a float tensor (n, 3, h, w) in [0, 1] is needed, not {found}")

@@ -42,7 +42,7 @@ def cam(
 
     @torch.no_grad()
     def work(part: slice) -> Tensor:
-        with _tap(model) as tap:
+        with _tap(model, pixels) as tap:
             engine.target_output(model, pixels[part], targets[part], "logit")
         return torch.einsum("nc,nchw->nhw", weights[targets[part]], tap.maps.float())
 
@@ -74,11 +74,11 @@ def gradcam(
     """
 
     def work(part: slice) -> Tensor:
-        with _tap(model, differentiable=True) as tap, torch.enable_grad():
+        with _tap(model, pixels, differentiable=True) as tap, torch.enable_grad():
             outputs = engine.target_output(model, pixels[part], targets[part], output)
-            (gradient,) = engine.backward(outputs, tap.maps)
-        weights = gradient.float().mean((2, 3))
-        return torch.einsum("nc,nchw->nhw", weights, tap.maps.detach().float())
+            (gradient,) = engine.backward(outputs, tap.output)
+        weights = model.maps(gradient, *pixels.shape[-2:]).float().mean((2, 3))
+        return torch.einsum("nc,nchw->nhw", weights, tap.maps.float())
 
     maps = torch.cat(engine.chunked(len(pixels), work, description="gradcam"))
     return _upsample(maps, pixels, relu, upsampling, align_corners)
@@ -89,10 +89,11 @@ def _check_head(model: Model, pixels: Tensor) -> None:
 
     Two inputs that differ, the first image and its negative, must leave the same rest: the bias.
     """
-    with _tap(model) as tap, engine.using(precision="fp32", batch_size=2):
+    with _tap(model, pixels) as tap, engine.using(precision="fp32", batch_size=2):
         logits = engine.logits(model, torch.cat([pixels[:1], 1 - pixels[:1]])).to(pixels.device)
-    rest = logits - tap.maps.mean((2, 3)) @ model.class_weights.T
-    if (rest[0] - rest[1]).abs().max() > 1e-3 * max(1.0, float(logits.abs().max())):
+    means, weights = tap.maps.mean((2, 3)), model.class_weights
+    rest = logits - means @ weights.T if means.shape[1] == weights.shape[1] else logits * torch.inf
+    if not (rest[0] - rest[1]).abs().max() <= 1e-3 * max(1.0, float(logits.abs().max())):
         raise InputError(
             f"model '{model.id}' offers gap_linear_head, but its logits are not linear in the mean of its maps; "
             "correct cam_layer or offers in its record"
@@ -100,29 +101,27 @@ def _check_head(model: Model, pixels: Tensor) -> None:
 
 
 class _Tap:
-    """What a forward pass left at the model's `cam_layer`: `maps` `(n, c, hc, wc)`."""
+    """What a forward pass left at the model's `cam_layer`: its `output`, and that read as `maps` `(n, c, hc, wc)`."""
 
+    output: Tensor
     maps: Tensor
 
 
 @contextlib.contextmanager
-def _tap(model: Model, differentiable: bool = False) -> Iterator[_Tap]:
+def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator[_Tap]:
     """Record the last convolutional maps of the one pass inside the block.
 
-    The maps are cut from the graph before them and, where `differentiable`, are a leaf that gradients reach. What
-    goes on through the network is a clone: an in-place ReLU there must not change them.
+    The output is cut from the graph before it and, where `differentiable`, is a leaf that gradients reach. What
+    goes on through the network is a clone: an in-place ReLU there must not change it.
     """
     tap = _Tap()
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Tensor:
-        if not isinstance(output, Tensor) or output.ndim != 4:
-            raise InputError(f"model '{model.id}': cam_layer must give maps (n, c, h, w); name a convolutional stage")
-        if hasattr(tap, "maps"):
-            raise InputError(f"model '{model.id}': cam_layer runs twice in one pass; name a layer that is used once")
-        tap.maps = output.detach()
+        tap.output = output.detach()
+        tap.maps = model.maps(tap.output, *pixels.shape[-2:])
         if differentiable:
-            tap.maps.requires_grad_()
-        return tap.maps.clone()
+            tap.output.requires_grad_()
+        return tap.output.clone()
 
     handle = model.cam_layer.register_forward_hook(hook)
     try:

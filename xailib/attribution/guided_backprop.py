@@ -18,12 +18,12 @@ class Guided:
 
     Raises:
         InputError: at the start, the network holds a scripted module, whose operations cannot be caught; in a pass, it
-            executes an activation other than a ReLU, or no ReLU at all. Its guided gradient would be wrong, or the
+            executes an activation other than a ReLU, a ReLU written by hand, or no ReLU at all. Its guided gradient would be wrong, or the
             plain one.
     """
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self._looked = model, False
         for name, module in model.named_modules():
             if isinstance(module, torch.jit.ScriptModule):
                 raise InputError(
@@ -36,20 +36,29 @@ class Guided:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Return logits `(b, classes)` for pixels `(b, 3, h, w)`; their gradient is guided."""
+        if not self._looked:
+            with GuidedRelus(zeros=True) as relus, torch.no_grad():
+                self.model(pixels[:2])
+            self._refuse(relus)
+            self._looked = True
         with GuidedRelus() as relus:
             logits = self.model(pixels)
+        self._refuse(relus)
+        return logits
+
+    def _refuse(self, relus: GuidedRelus) -> None:
+        """Refuse a pass in which an activation was not guided, or none was."""
         if relus.missed:
             found = " and ".join(f"'{name}' ({count}x)" for name, count in sorted(relus.missed.items()))
             raise InputError(
                 f"method 'guided_backprop': model '{self.model.id}' executes {found}, which has no guided gradient; it "
-                "needs a network whose activations are all ReLU or ReLU6"
+                "needs a network whose activations are all ReLU or ReLU6, called by torch's own functions"
             )
         if not relus.replaced:
             raise InputError(
                 f"method 'guided_backprop': model '{self.model.id}' executes no ReLU, so there is nothing to guide; "
                 "method 'gradient' is what it would give"
             )
-        return logits
 
 
 def guided_backprop_channels(

@@ -21,7 +21,7 @@ UNTREATED = frozenset(
     {
         *("celu", "clamp", "clamp_max", "clamp_min", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish"),
         *("hardtanh", "log_sigmoid_forward", "maximum", "minimum", "mish", "selu", "sigmoid", "silu", "softplus"),
-        *("softshrink", "tanh", "threshold", "_softmax", "_log_softmax"),
+        *("softshrink", "tanh", "threshold", "_softmax", "_log_softmax", "erf", "exp", "expm1"),
     }
 )
 
@@ -64,13 +64,16 @@ class GuidedRelus(TorchFunctionMode):
     Attributes:
         replaced: how many calls were replaced.
         missed: the activations that were executed and not replaced, by operator.
+
+    Args:
+        zeros: whether to look at values too, for ReLUs written by hand. That takes longer than the pass.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, zeros: bool = False) -> None:
         super().__init__()
         self.replaced = 0
         self.missed: Counter[str] = Counter()
-        self._watch = _Watch(self.missed)
+        self._watch = _Watch(self.missed, _Zeros() if zeros else None)
 
     def __enter__(self) -> "GuidedRelus":
         self._watch.__enter__()
@@ -91,8 +94,12 @@ class GuidedRelus(TorchFunctionMode):
         try:
             # A view cannot be changed in place by a custom function; copying the result into it comes to the same.
             if call.inplace and call.values._is_view():
-                return call.values.copy_(GuidedRelu.apply(call.values, call.ceiling, False))
-            return GuidedRelu.apply(*call)
+                result = call.values.copy_(GuidedRelu.apply(call.values, call.ceiling, False))
+            else:
+                result = GuidedRelu.apply(*call)
+            if self._watch.zeros:
+                self._watch.zeros.allow(result)
+            return result
         finally:
             self._watch.paused = False
 
@@ -100,16 +107,49 @@ class GuidedRelus(TorchFunctionMode):
 class _Watch(TorchDispatchMode):
     """Count the activations among the operators that are executed, below autograd and whoever calls them."""
 
-    def __init__(self, missed: Counter[str]) -> None:
+    def __init__(self, missed: Counter[str], zeros: "_Zeros | None" = None) -> None:
         super().__init__()
-        self.missed, self.paused = missed, False
+        self.missed, self.zeros, self.paused = missed, zeros, False
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self.paused:
             name = function.overloadpacket.__name__.removesuffix("_")
             if name in UNTREATED or "relu" in name:
                 self.missed[name] += 1
-        return function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        if not self.paused and self.zeros and isinstance(result, Tensor) and self.zeros.is_relu(result):
+            self.missed[name] += 1
+        return result
+
+
+class _Zeros:
+    """Tells ReLUs by what they do, however they are written: their result is zero exactly where an earlier tensor is not
+    positive. The results of ReLUs that were replaced are allowed such zeros.
+    """
+
+    def __init__(self) -> None:
+        self._positive: set[tuple[int, int]] = set()
+        self._allowed: set[tuple[int, int]] = set()
+
+    def allow(self, result: Tensor) -> None:
+        """Note the zeros of a ReLU that was replaced, which whatever is made of it may keep."""
+        self._allowed.add(_print(result != 0))
+
+    def is_relu(self, result: Tensor) -> bool:
+        """Whether a tensor that an operator made is the ReLU, up to a factor a value, of a tensor seen before."""
+        if not result.is_floating_point() or result.numel() < 2:
+            return False
+        found = _print(result != 0)
+        if (result < 0).any() and (result > 0).any():
+            self._positive.add(_print(result > 0))
+        return found in self._positive - self._allowed
+
+
+def _print(places: Tensor) -> tuple[int, int]:
+    """A fingerprint of a mask of any shape: how many values it has, and a random sum over those that are set."""
+    keys = torch.arange(places.numel(), device=places.device)
+    keys = (keys * 0x9E3779B1 + 0x7F4A7C15) % 0x7FFFFFFF * 0x5851F42D % 0x7FFFFFED  # well mixed, below 2**31
+    return places.numel(), int((keys * places.flatten()).sum())
 
 
 def recognise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Relu | None:

@@ -63,7 +63,7 @@ def evaluate(
     """
     entry = metrics.get(name)
     options = _options.check("metric", name, entry.function, options, settled=())
-    checked_images(images, model)
+    checked_images(images, model, passes=entry.passes)
     maps = checked_maps(maps, images)
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
         frame = entry.function(maps, model, images, **options)

@@ -1,14 +1,14 @@
-"""What every metric may take for granted: finite maps of the right shape, known labels, a model in eval mode."""
-
-import contextlib
-from collections.abc import Iterator
+"""What every metric may take for granted: finite maps of the right shape, known labels, a model that is one, in eval mode."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.models.model import Model
+from xailib.models.probes import evaluation_mode
+
+__all__ = ["checked_images", "checked_maps", "evaluation_mode"]
 
 
 def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
@@ -25,8 +25,10 @@ def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
     return maps
 
 
-def checked_images(images: ImageBatch, model: Model) -> None:
-    """Refuse an empty batch, repeated ids, and labels that are no class of the model."""
+def checked_images(images: ImageBatch, model: Model, *, passes: bool = True) -> None:
+    """Refuse what is no Model or, where `passes` will run, cannot be explained, an empty batch, repeated ids, and labels that are no class."""
+    if not isinstance(model, Model):
+        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
     if not len(images):
         raise InputError("images: the batch is empty; give at least one image")
     if len(set(images.ids)) < len(images):
@@ -37,15 +39,5 @@ def checked_images(images: ImageBatch, model: Model) -> None:
         if not 0 <= label < classes:
             known = f"no class of model '{model.id}'; use 0 to {classes - 1}"
             raise InputError(f"images: label {label} of '{name}' is {known}")
-
-
-@contextlib.contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Run the block with every module in eval mode, and give each its own mode back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+    if passes:
+        model.check(*images.pixels.shape[-2:])

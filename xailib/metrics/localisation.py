@@ -22,6 +22,7 @@ NAN = "the map is constant, or the image has no true box"
 @metric(
     "pointing_game",
     better="higher",
+    passes=False,
     range=(0, 1),
     label="Pointing game",
     columns=("distance",),
@@ -75,6 +76,7 @@ def pointing_game(
 @metric(
     "localisation",
     better="higher",
+    passes=False,
     range=(0, 1),
     label="WSL localisation",
     columns=("iou", "threshold", "max_box_acc"),

@@ -1,4 +1,4 @@
-"""Models: `load_model` makes a frozen classifier from a parameter file; `list_models` says which there are."""
+"""Models: `load_model` makes one from a parameter file, `wrap` of any network; `list_models` says which files there are."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,14 @@ from torch import nn
 
 from xailib import params
 from xailib.devices import pick as pick_device
-from xailib.errors import InputError, nearest
+from xailib.errors import InputError
 from xailib.models.checkpoints import lay_in
 from xailib.models.model import Model
 from xailib.models.sources import load_weights
+from xailib.models.wrapping import wrap
 from xailib.registry import architecture
+
+__all__ = ["Model", "build_network", "from_record", "list_models", "load_model", "untrained", "wrap"]
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -42,7 +45,9 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
     where = f"{file} (for params/models/{record['model']}.yaml)"
     name = record.get("model_options", {}).get("name", record["architecture"])
     lay_in(network, load_weights(record), where, name, record["model_dataset"])
-    return wrap(network, record, device)
+    model = from_record(network, record, device)
+    model.check(model.input_size, model.input_size)
+    return model
 
 
 def build_network(record: dict[str, Any]) -> nn.Module:
@@ -58,7 +63,7 @@ def untrained(name: str, classes: int, /, **options: Any) -> nn.Module:
     return architecture.get(name).function(classes, **options)
 
 
-def wrap(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Model:
+def from_record(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Model:
     """Return a `Model` around a network, with the facts of its record and, where that is silent, of its architecture."""
     entry = architecture.get(record["architecture"])
     model = Model(
@@ -70,19 +75,11 @@ def wrap(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Mod
         class_names=_class_names(record),
         mean=record["mean"],
         std=record["std"],
-        cam_layer=_known_layer(network, record.get("cam_layer") or entry.cam_layer, record),
+        cam_layer=record.get("cam_layer") or entry.cam_layer,
         offers=record.get("offers") or entry.offers,
+        output=record.get("output", "auto"),
     )
     return model.to(pick_device(device)).to(memory_format=torch.channels_last)
-
-
-def _known_layer(network: nn.Module, layer: str | None, record: dict[str, Any]) -> str | None:
-    """Return the name of the layer that gives the maps; one that the network lacks is refused."""
-    names = [name for name, _ in network.named_modules() if name]
-    if layer is not None and layer not in names:
-        where = f"params/models/{record['model']}.yaml"
-        raise InputError(f"{where}: cam_layer: the network has no layer '{layer}'{nearest(layer, names)}")
-    return layer
 
 
 def _class_names(record: dict[str, Any]) -> list[str]:

@@ -1,25 +1,39 @@
 """`Model`: a classifier that takes pixels in [0, 1] and knows what attribution methods need of it."""
 
+import inspect
+import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from xailib.errors import InputError, nearest, warn
+from xailib.models import answers, probes
+from xailib.models.layers import as_maps
+from xailib.models.private import private
+
 
 class Model(nn.Module):
-    """A frozen classifier over pixels in [0, 1].
+    """A frozen classifier over pixels in [0, 1], a view of a network that is itself left as it is.
 
     Every checkpoint family normalises in its own way, so normalisation belongs to the model; adversaries, blurs
     and mean fills are then defined in one space.
 
     Attributes:
-        network: the bare network, which takes normalised pixels.
-        id, architecture, training_algorithm: names; the algorithm is vanilla, robust or advprop.
+        network: a view of the bare network, which takes normalised pixels: its own modes and flags, in float32, over the
+            weights of the network that was given.
+        id, architecture, training_algorithm: names; the algorithm is vanilla, robust, advprop or any other word.
         input_size: side of the square input in pixels.
         class_names: one name a logit.
-        cam_layer: the module whose output is the last convolutional maps `(n, c, h, w)`, or None.
+        cam_layer: the module whose output is the last convolutional maps, or None; `cam_layer_name` is its name.
         offers: what methods may ask for; `gap_linear_head` means logits = linear(mean over cells of the maps).
-        mean, std: `(3,)`, in pixel units [0, 1].
+        output: what the network answers: logits, probabilities or log_probabilities; `auto` until `check` has found out.
+        mean, std: `(1, 3, 1, 1)`, in pixel units [0, 1].
+        origins: where a fact comes from that the caller did not give, by its name.
+
+    Raises:
+        InputError: a network that cannot be viewed, or facts that cannot be right.
     """
 
     def __init__(
@@ -35,15 +49,23 @@ class Model(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
         cam_layer: str | None = None,
         offers: Sequence[str] = (),
+        output: Literal["auto", "logits", "probabilities", "log_probabilities"] = "auto",
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = private(network, id)
         self.id, self.architecture, self.training_algorithm = id, architecture, training_algorithm
-        self.input_size, self.class_names = input_size, list(class_names)
+        self.input_size, self.class_names = input_size, _checked_names(id, class_names)
         self.offers = frozenset(offers)
-        self._cam_layer = cam_layer
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.cam_layer_name = _checked_layer(id, self.network, cam_layer)
+        if output not in answers.KINDS:
+            raise InputError(f"model '{id}': output: '{output}' is not known{nearest(str(output), answers.KINDS)}")
+        self.output, self.origins = output, {}
+        self._found: dict[Any, probes.Findings] = {}
+        self._keyword = "pixel_values" if "pixel_values" in inspect.signature(self.network.forward).parameters else None
+        place = next((tensor.device for tensor in [*self.network.parameters(), *self.network.buffers()]), None)
+        for name, values, low, high in (("mean", mean, 0.0, 1.0), ("std", std, 1e-6, 1.0)):
+            values = torch.tensor(_checked_colour(id, name, values, low, high), dtype=torch.float32, device=place)
+            self.register_buffer(name, values.view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     @property
@@ -54,7 +76,7 @@ class Model(nn.Module):
     @property
     def cam_layer(self) -> nn.Module | None:
         """The module whose output is the last convolutional maps."""
-        return None if self._cam_layer is None else self.network.get_submodule(self._cam_layer)
+        return None if self.cam_layer_name is None else self.network.get_submodule(self.cam_layer_name)
 
     @property
     def mean_colour(self) -> Tensor:
@@ -63,17 +85,76 @@ class Model(nn.Module):
 
     @property
     def class_weights(self) -> Tensor:
-        """Weights `(classes, channels)` of the last linear layer: what CAM multiplies the maps with."""
-        linear = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
-        return linear[-1].weight
+        """Weights `(classes, channels)` of the last layer that gives the logits: what CAM multiplies the maps with.
+
+        A 1 x 1 convolution is such a layer too. Without one, an `InputError`.
+        """
+        if not self.has_head:
+            raise InputError(
+                f"model '{self.id}' has no linear layer of {len(self.class_names)} outputs, so it cannot offer gap_linear_head; "
+                "correct its offers"
+            )
+        return self.head_layer.weight.flatten(1)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether there is a linear layer, or a 1 x 1 convolution, with one output a class."""
+        return bool(self._heads())
+
+    @property
+    def head_layer(self) -> nn.Module:
+        """The last linear layer, or 1 x 1 convolution, with one output a class."""
+        return self._heads()[-1]
+
+    def _heads(self) -> list[nn.Module]:
+        return [module for module in self.network.modules() if _is_head(module, len(self.class_names))]
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Map pixels `(n, 3, h, w)` in [0, 1] to what the network was trained on."""
         return (pixels - self.mean) / self.std
 
+    def answer(self, pixels: Tensor) -> Any:
+        """Return what the network itself says to pixels `(n, 3, h, w)` in [0, 1]."""
+        inputs = self.normalise(pixels)
+        return self.network(inputs) if self._keyword is None else self.network(**{self._keyword: inputs})
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits `(n, classes)` for pixels `(n, 3, h, w)` in [0, 1]."""
-        return self.network(self.normalise(pixels))
+        rows = answers.unwrapped(self.answer(pixels), len(self.class_names))
+        return answers.log_of(rows) if self.output == "probabilities" else rows
+
+    def maps(self, output: Any, height: int, width: int) -> Tensor:
+        """Read what `cam_layer` gave for pixels of `height` x `width` as maps `(n, c, hc, wc)`: channels last, tokens too."""
+        maps = as_maps(output, height, width)
+        if maps is None:
+            raise InputError(f"model '{self.id}': cam_layer must give maps (n, c, h, w); name a convolutional stage")
+        return maps
+
+    def check(self, height: int, width: int, needs: Sequence[str] = ()) -> None:
+        """Make sure, by passes of two images the first time, that what is said of the network is true.
+
+        Args:
+            height, width: of the images in pixels.
+            needs: what is asked of the model; with `cam_layer`, the layer must give maps.
+
+        Raises:
+            InputError: the cause, in a sentence; see `probes.inspected`.
+        """
+        key = (height, width, self.device, self.mean.dtype, self.cam_layer_name)
+        if key not in self._found:
+            found = probes.inspected(self, height, width, needs)
+            if found is None:
+                return
+            if min(height, width) != self.input_size and max(height, width) != self.input_size:
+                side = self.input_size
+                warn(
+                    f"model '{self.id}' is made for {side} x {side} pixels and is given {height} x {width}; load the images "
+                    f"with side={side}"
+                )
+            self._found[key], self.output = found, found.kind
+        fault = self._found[key].cam
+        if fault and "cam_layer" in needs:
+            raise InputError(fault)
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return the last convolutional maps `(n, c, hc, wc)`; the network must define `features`."""
@@ -87,3 +168,49 @@ class Model(nn.Module):
     def has_split(self) -> bool:
         """Whether `head(features(pixels))` is the whole network."""
         return hasattr(self.network, "features") and hasattr(self.network, "head")
+
+    def __repr__(self) -> str:
+        def told(name: str, value: str) -> str:
+            return f"  {name}: {value}" + (f"  ({self.origins[name]})" if name in self.origins else "")
+
+        names = ", ".join(self.class_names[:3]) + (", ..." if len(self.class_names) > 3 else "")
+        colours = {name: [round(x, 4) for x in getattr(self, name).flatten().tolist()] for name in ("mean", "std")}
+        facts = {
+            "classes": f"{len(self.class_names)} ({names})", "size": f"{self.input_size} x {self.input_size} pixels",
+            **{name: str(values) for name, values in colours.items()}, "cam_layer": str(self.cam_layer_name),
+            "offers": ", ".join(sorted(self.offers)) or "nothing more", "output": self.output,
+        }  # fmt: skip
+        return "\n".join([f"Model '{self.id}': {self.architecture}", *(told(*fact) for fact in facts.items())])
+
+
+def _is_head(module: nn.Module, classes: int) -> bool:
+    if isinstance(module, nn.Conv2d):
+        return module.out_channels == classes and module.kernel_size == (1, 1) and module.groups == 1
+    return isinstance(module, nn.Linear) and module.out_features == classes
+
+
+def _checked_names(id: str, names: Sequence[str]) -> list[str]:
+    """Class names as a list; one that is no text or empty is refused."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not len(names):
+        raise InputError(f"model '{id}': class_names: a list of names is needed, one a logit, not {names!r}")
+    wrong = next((name for name in names if not isinstance(name, str) or not name.strip()), None)
+    if wrong is not None:
+        raise InputError(f"model '{id}': class_names: {wrong!r} is no name; write text, such as '{wrong}'")
+    return list(names)
+
+
+def _checked_layer(id: str, network: nn.Module, layer: str | None) -> str | None:
+    """The name of the layer that gives the maps; one that the network lacks is refused."""
+    names = [name for name, _ in network.named_modules() if name]
+    if layer is not None and layer not in names:
+        raise InputError(f"model '{id}': cam_layer: the network has no layer '{layer}'{nearest(str(layer), names)}")
+    return layer
+
+
+def _checked_colour(id: str, name: str, values: Sequence[float], low: float, high: float) -> list[float]:
+    """Three numbers in [low, high], in units of pixels in [0, 1]."""
+    numbers = [float(value) for value in values]
+    if len(numbers) != 3 or not all(math.isfinite(value) and low <= value <= high for value in numbers):
+        hint = "; divide by 255?" if len(numbers) == 3 and max(numbers) > 1 else ""
+        raise InputError(f"model '{id}': {name}: three numbers in [{low:g}, {high:g}] are needed, not {numbers}{hint}")
+    return numbers

@@ -13,7 +13,7 @@ from torch import Tensor
 from xailib.datasets import load_images
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
-from xailib.models import build_network, wrap
+from xailib.models import build_network, from_record
 from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
 from xailib.params import ROOT, load_params
 from xailib.training.fit import Recipe, fit
@@ -63,7 +63,7 @@ def train(
         initial = load_params("models", recipe.initial)
         lay_in(network, read_state(initial_path) if initial_path else load_file_weights(initial), recipe.initial)
     checkpoint = ROOT / "resources" / "training" / f"{id}_{recipe.steps}.pt"
-    model = wrap(network, record)
+    model = from_record(network, record)
     began = time.perf_counter()
     network = fit(
         network, model.normalise, pixels, labels, recipe,

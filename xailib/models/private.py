@@ -1,0 +1,62 @@
+"""A network's private view: modules, modes, flags and hooks of its own over the caller's weights."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xailib.errors import InputError
+
+address = id  # as copy.deepcopy's memo knows what was copied
+
+
+def private(network: nn.Module, id: str) -> nn.Module:
+    """Return a view of a network, in float32, frozen and in evaluation mode; the network itself is left as it is.
+
+    Modules are copied, weights are shared where they are float32 already: the view follows a training that goes on, and
+    takes no memory. Weights of other precision are copied. What `torch.compile`, `DataParallel` and
+    `DistributedDataParallel` wrap is taken out.
+
+    Raises:
+        InputError: no module, one that cannot be copied, or one whose weights are not all at one place.
+    """
+    if not isinstance(network, nn.Module):
+        raise InputError(f"model '{id}': a torch.nn.Module is needed, not {type(network).__name__}")
+    network = getattr(network, "_orig_mod", network)
+    if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        network = network.module
+    tensors = [*network.parameters(), *network.buffers()]
+    if any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors):
+        raise InputError(f"model '{id}': layers of its network have no weights yet; run one batch through it first")
+    places = sorted({str(tensor.device) for tensor in tensors})
+    if len(places) > 1 or places == ["meta"]:
+        raise InputError(f"model '{id}': its weights lie on {' and '.join(places)}; move them to one device")
+    shared = [tensor for module in network.modules() for tensor in _tensors(module)]  # kept, so that no id is used twice
+    try:
+        view = copy.deepcopy(network, {address(tensor): _view(tensor) for tensor in shared})
+    except Exception as error:  # whatever a network holds may refuse to be copied in its own way
+        raise InputError(
+            f"model '{id}': its network cannot be copied, and must not be changed ({_line(error)}); keep what cannot be "
+            "copied outside the network"
+        ) from None
+    if any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in tensors):
+        view.float()
+    return view.eval().requires_grad_(False)
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """The tensors of a module to share: weights, buffers, and what weight norms derive from them at every pass."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return []  # these copy themselves, weights and all
+    held: list[Any] = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    return held + [value for value in vars(module).values() if isinstance(value, Tensor) and not value.is_leaf]
+
+
+def _view(tensor: Tensor) -> Tensor:
+    detached = tensor.detach()
+    return nn.Parameter(detached, requires_grad=False) if isinstance(tensor, nn.Parameter) else detached
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,237 @@
+"""`wrap`: any image classifier as a `Model`; what a Model must know is derived from the network where it can be."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from xailib.devices import pick as pick_device
+from xailib.errors import InputError
+from xailib.models import layers, probes
+from xailib.models.answers import described, unwrapped
+from xailib.models.model import Model
+from xailib.models.private import private
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+SIDES = (224, 32, 28, 64, 96, 128, 256, 299, 384)  # tried in this order where nothing says the side
+
+
+@dataclass
+class Facts:
+    """What a network's own configuration says of its input and its classes; None where it says nothing.
+
+    Attributes:
+        source: whose configuration it is, for messages.
+    """
+
+    source: str = "assumed"
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    size: int | None = None
+    names: Sequence[str] | None = None
+    id: str | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+def wrap(
+    net: nn.Module,
+    *,
+    classes: Sequence[str] | Mapping[int, str] | str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: int | None = None,
+    cam_layer: str | None = None,
+    output: Literal["auto", "logits", "probabilities", "log_probabilities"] = "auto",
+    id: str | None = None,
+    device: str | None = None,
+) -> Model:
+    """Return a network of timm, torchvision, Hugging Face or your own as a `Model` that every method can explain.
+
+    What is not given is read from the network's configuration (timm's `pretrained_cfg`, Hugging Face's `config`) or found
+    by passes of two images; what is neither is assumed. `print(model)` says which. The network is left as it is, and may
+    be trained on: the model shares its weights, as long as they are float32 and change in place (as optimisers and
+    `load_state_dict` change them).
+
+    Args:
+        net: takes normalised pixels `(n, 3, h, w)`, returns logits `(n, classes)`, or a dict, tuple or object that holds them.
+        classes: one name a logit, in their order (or by their number); `imagenet` for its 1,000.
+        mean, std: of the normalisation, three numbers each in units of pixels in [0, 1].
+        size: side of the square input in pixels.
+        cam_layer: name of the layer of the last maps `(n, c, h, w)`, `(n, h, w, c)` or tokens `(n, k + h w, c)`.
+        output: what the network returns; `auto` tells. Of probabilities the logarithms are taken.
+        id: a name for messages and tables.
+        device: auto, cpu, cuda or cuda:N; where the network is when None.
+
+    Raises:
+        InputError: what the network answers cannot be explained, or what is given does not fit it.
+    """
+    if isinstance(net, Model):
+        raise InputError(f"net: this is a Model already, '{net.id}'; hand it to attribute() and evaluate() as it is")
+    if not isinstance(net, nn.Module):
+        raise InputError(f"net: a torch.nn.Module is needed, not {type(net).__name__}; load_model() takes the id of a model")
+    kind = type(getattr(net, "_orig_mod", net)).__name__
+    facts = from_timm(net) or from_huggingface(net) or Facts()
+    name = id or facts.id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+    view = private(net, name)
+    side, count = _first_pass(view, name, size or facts.size)
+    _assume(facts, net, count, side, size)
+    given = {"mean": mean, "std": std, "names": _names(classes, count, name)}
+    origins = {key: facts.origins.get(key, facts.source) for key in ("mean", "std", "size", "names")}
+    origins = {key: value for key, value in origins.items() if (size if key == "size" else given[key]) is None}
+    model = Model(
+        view,
+        id=name,
+        architecture=kind,
+        training_algorithm="unknown",
+        input_size=side,
+        class_names=given["names"] or facts.names,
+        mean=given["mean"] or facts.mean,
+        std=given["std"] or facts.std,
+        cam_layer=cam_layer,
+        output=output,
+    )
+    if device:
+        model.to(pick_device(device))
+    model.origins = {"classes" if key == "names" else key: value for key, value in origins.items()}
+    model.check(side, side, ("cam_layer",))
+    _find_maps(model, given=cam_layer is not None)
+    fault = probes.gradient_fault(model, side, side)
+    if fault:
+        model.origins["output"] = "no gradient: it is cut inside the network's forward"
+    return model
+
+
+def _find_maps(model: Model, given: bool) -> None:
+    """Set the model's CAM layer where it is not given, and offer CAM where the logits are linear in its maps' means."""
+    with probes.quiet(model):
+        pixels = probes.samples(model.input_size, model.input_size, model.device)
+        if not given:
+            model.cam_layer_name = layers.last_maps(model, pixels)
+            model.origins["cam_layer"] = "found by a pass" if model.cam_layer_name else "no layer gives maps"
+        if model.cam_layer_name is None:
+            return
+        offers = {"cam_layer"}
+        if model.has_head and layers.is_linear_in_means(model, model.cam_layer, model.class_weights, pixels):
+            offers.add("gap_linear_head")
+        model.offers = frozenset(offers)
+
+
+def _first_pass(view: nn.Module, id: str, size: int | None) -> tuple[int, int]:
+    """Return the side at which a network takes pixels, and how many logits it answers."""
+    failure: InputError | None = None
+    for side in (size,) if size else SIDES:
+        names = [str(number) for number in range(2)]  # not looked at: the network is asked how many there are
+        trial = Model(view, id=id, architecture="", training_algorithm="", input_size=side, class_names=names)
+        try:
+            with probes.quiet(trial):
+                answer = probes.answered(trial, probes.samples(side, side, trial.device))
+        except InputError as error:
+            failure = failure or error
+            continue
+        rows = unwrapped(answer, None)
+        if not isinstance(rows, torch.Tensor) or rows.ndim < 2:
+            raise InputError(f"model '{id}' answers {described(answer)}, in which there are no logits (n, classes)")
+        return side, rows.shape[1]
+    raise failure
+
+
+def from_timm(net: nn.Module) -> Facts | None:
+    """Return what timm's configuration of a network says, None without one."""
+    config = getattr(net, "pretrained_cfg", None) or getattr(net, "default_cfg", None)
+    if not isinstance(config, Mapping) or "mean" not in config:
+        return None
+    size = config.get("input_size") or (3, 224, 224)
+    names = config.get("label_names")
+    if not names and (config.get("num_classes") or 0) > 1000:
+        from timm.data import ImageNetInfo, infer_imagenet_subset
+
+        subset = infer_imagenet_subset(net)
+        names = ImageNetInfo(subset).label_descriptions() if subset else None
+    return Facts("timm's config", config["mean"], config["std"], int(size[-1]), names, config.get("architecture"))
+
+
+def from_huggingface(net: nn.Module) -> Facts | None:
+    """Return what a Hugging Face network's `config` and its image processor's defaults say, None without a `config`."""
+    config = getattr(net, "config", None)
+    if not hasattr(config, "id2label"):
+        return None
+    labels = config.id2label or {}
+    names = [labels[number] for number in sorted(labels, key=int)]
+    facts = Facts("Hugging Face's config", names=None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names)
+    facts.id = getattr(config, "model_type", None)
+    size = getattr(config, "image_size", None)
+    facts.size = int(max(size)) if isinstance(size, Sequence) else size
+    processor = _processor(config)
+    if processor is not None:
+        facts.mean, facts.std = processor.image_mean, processor.image_std
+        side = processor.size or {}
+        facts.size = facts.size or side.get("height") or side.get("shortest_edge")
+        facts.origins = dict.fromkeys(("mean", "std"), f"{type(processor).__name__}'s")
+    return facts
+
+
+def _processor(config: Any) -> Any:
+    """The image processor that goes with a Hugging Face config: the checkpoint's own where it lies here, else its class's."""
+    try:
+        from transformers import AutoImageProcessor
+        from transformers.models.auto import image_processing_auto as auto
+    except ImportError:
+        return None
+    try:
+        if Path(config._name_or_path).is_dir() or "/" in config._name_or_path:
+            return AutoImageProcessor.from_pretrained(config._name_or_path, local_files_only=True)
+    except (OSError, ValueError, ImportError, AttributeError):
+        pass
+    known = auto.IMAGE_PROCESSOR_MAPPING_NAMES.get(config.model_type) or ()
+    for word in known.values() if isinstance(known, Mapping) else filter(None, known):
+        try:
+            return auto.get_image_processor_class_from_name(word)()
+        except (ImportError, AttributeError, TypeError, ValueError):
+            continue
+    return None
+
+
+def _assume(facts: Facts, net: nn.Module, count: int, side: int, size: int | None) -> None:
+    """Fill what no configuration says, and note that it is assumed."""
+    torchvision = type(net).__module__.startswith("torchvision.models")
+    if facts.mean is None:
+        imagenet = torchvision or count == 1000 or facts.source != "assumed"
+        facts.mean, facts.std = IMAGENET.values() if imagenet else ((0.0,) * 3, (1.0,) * 3)
+        why = "assumed: ImageNet's" if imagenet else "assumed: pixels go in as they are, in [0, 1]"
+        facts.origins |= dict.fromkeys(("mean", "std"), why)
+    if facts.size is None:
+        facts.size, facts.origins["size"] = side, "assumed: the first side that passes"
+    if facts.names is None or len(facts.names) != count:
+        facts.names, facts.origins["names"] = [f"class {number}" for number in range(count)], "assumed: numbered"
+        if count == 1000:
+            facts.names, facts.origins["names"] = _imagenet(), "ImageNet's, as there are 1,000"
+    doubles = {name for name in facts.names if list(facts.names).count(name) > 1} if len(set(facts.names)) < count else ()
+    facts.names = [f"{name} ({number})" if name in doubles else str(name) for number, name in enumerate(facts.names)]
+
+
+def _names(classes: Any, count: int, id: str) -> list[str] | None:
+    """The class names that a caller gave, one a logit."""
+    if classes is None:
+        return None
+    if isinstance(classes, Mapping):
+        classes = [classes[key] for key in sorted(classes, key=int)]
+    names = _imagenet() if classes == "imagenet" else classes
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise InputError(f"classes: a list of names is needed, one a logit, or 'imagenet', not {classes!r}")
+    if len(names) != count:
+        first = ", ".join(map(str, names[:3]))
+        raise InputError(f"classes: {len(names)} names ({first}, ...) for the {count} logits of model '{id}'; one a logit is needed")
+    double = next((name for name in names if list(names).count(name) > 1), None) if len(set(names)) < count else None
+    if double is not None:
+        raise InputError(f"classes: '{double}' names two classes of model '{id}'; names must differ")
+    return list(names)
+
+
+def _imagenet() -> list[str]:
+    from xailib.datasets import class_names
+
+    return class_names("imagenet")
