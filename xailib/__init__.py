@@ -24,6 +24,9 @@ _HOMES = {
     "evaluate": "xailib.metrics",
     "list_metrics": "xailib.metrics",
     "ImageBatch": "xailib.images",
+    "Maps": "xailib.maps",
+    "show": "xailib.plots",
+    "explore": "xailib.explorer",
     "InputError": "xailib.errors",
 }
 

@@ -22,7 +22,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known[:5] if more else known)}{more}"
 
 
-
 def warn(sentence: str) -> None:
     """Warn the line of the caller's that led into `xailib`, whatever lies between."""
     frame, level = sys._getframe(1), 2

@@ -106,6 +106,10 @@ class ImageBatch:
         """Return the same ground truth over other pixels of the same size (a corruption, an attack)."""
         return replace(self, pixels=pixels)
 
+    def with_labels(self, labels: Tensor | list[int]) -> "ImageBatch":
+        """Return the same images with other labels: classes as the network counts them, so that `class_names` are dropped."""
+        return replace(self, labels=labels, class_names=None)
+
     def right(self, predicted: Tensor) -> Tensor:
         """Return bool `(n,)`: which of the predicted class indices `(n,)` are right."""
         if self.answers is None:

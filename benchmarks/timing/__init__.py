@@ -19,7 +19,7 @@ from torch import Tensor
 import xailib as xai
 from xailib import params, provenance
 from xailib.images import ImageBatch
-from xailib.models import build_network, wrap
+from xailib.models import build_network, from_record
 from xailib.models.model import Model
 
 RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
@@ -65,7 +65,7 @@ def make(id: str, device: str) -> Model:
     """A network with random weights, the same at each call."""
     torch.manual_seed(0)
     record = params.load_params("models", id)
-    return wrap(build_network(record), record, device)
+    return from_record(build_network(record), record, device)
 
 
 def seconds(run: Callable[[], Any], device: str = "cpu", threads: int = 1) -> float:

@@ -19,6 +19,8 @@ from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.estimator_files import Record
 from xailib.models.model import Model
+from xailib.seeding import whole
+from xailib.targets import as_images, as_targets
 
 
 def list_estimators(pattern: str = "*") -> list[str]:
@@ -76,7 +78,8 @@ def estimate(
     """
     known = _known()
     records = _settled(records, scale, known)
-    pixels, targets = attribution.checked(model, pixels, targets)
+    images, seed = as_images(pixels, model), whole(seed)
+    pixels, targets = images.pixels, as_targets(targets, model, images)
     for record in records:
         _refuse_impossible(record, model)
     passes: dict[str, list[Record]] = {}

@@ -5,15 +5,14 @@ from math import nan, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from xailib import engine
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.metrics.checks import checked_images, evaluation_mode
+from xailib.metrics.checks import evaluation_mode
 from xailib.metrics.confidence import expected_calibration_error
 from xailib.models.model import Model
+from xailib.targets import as_images, masked
+from xailib.targets import labels as labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,38 +31,32 @@ def predictions(
     Returns:
         One row an image, in their order: `image` (id), `label`, `predicted` (class indices), `confidence` (largest
         softmax probability), `label_probability`, `correct`. Where the images give `classes`, the other logits are masked;
-        where they give `answers`, each of these is correct.
+        where they give `answers`, each of these is correct; where they have no labels, the last two are NaN.
 
     Raises:
-        InputError: no images, repeated ids, a label that the model does not know, a model that answers NaN.
+        InputError: no images, a label or classes that the model does not know, a model that answers NaN.
     """
     import pandas as pd
 
-    checked_images(images, model)
+    images = as_images(images, model)
+    model.check(*images.pixels.shape[-2:])
+    if images.has_labels:
+        images = images.with_labels(labels_of(model, images))
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        probabilities = _masked(engine.logits(model, images.pixels).double(), images.classes).softmax(dim=1)
+        probabilities = masked(engine.logits(model, images.pixels).double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
-    labels = images.labels.cpu()
+    known, labels = images.has_labels, images.labels.cpu()
+    asked = probabilities.gather(1, labels.clamp_min(0)[:, None]).squeeze(1)
     return pd.DataFrame(
         {
             "image": images.ids,
             "label": labels.numpy(),
             "predicted": predicted.numpy(),
             "confidence": confidence.numpy(),
-            "label_probability": probabilities.gather(1, labels[:, None]).squeeze(1).numpy(),
-            "correct": images.right(predicted).numpy(),
+            "label_probability": asked.numpy() if known else nan,
+            "correct": images.right(predicted).numpy() if known else nan,
         }
     )
-
-
-def _masked(logits: Tensor, classes: tuple[int, ...] | None) -> Tensor:
-    """Logits `(n, c)` with those of other classes at minus infinity."""
-    if classes is None:
-        return logits
-    chosen = torch.tensor(classes)
-    masked = torch.full_like(logits, -torch.inf)
-    masked[:, chosen] = logits[:, chosen]
-    return masked
 
 
 def accuracy_table(
@@ -98,12 +91,13 @@ def accuracy_table(
 
 def summary(table: "pd.DataFrame") -> dict[str, float]:
     """Summarise a table of predictions: `n`, `accuracy`, `mean_confidence`, `ece`, `accuracy_low`, `accuracy_high`."""
-    low, high = wilson_interval(int(table["correct"].sum()), len(table))
+    right = table["correct"].dropna()
+    low, high = wilson_interval(int(right.sum()), len(right))
     return {
         "n": len(table),
-        "accuracy": float(table["correct"].mean()),
+        "accuracy": float(right.mean()) if len(right) else nan,
         "mean_confidence": float(table["confidence"].mean()),
-        "ece": expected_calibration_error(table["confidence"], table["correct"]),
+        "ece": expected_calibration_error(table["confidence"][right.index], right),
         "accuracy_low": low,
         "accuracy_high": high,
     }

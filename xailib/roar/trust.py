@@ -4,7 +4,6 @@ Each check gives rows of `trust.parquet`: estimator, check, mode, level, seed, v
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ def metric_scores(
 
     if saved["ids"] != images.ids:
         raise InputError(f"estimator '{estimator}': its maps belong to other images than the store's; rank again")
-    images = replace(images, labels=saved["targets"])
+    images = images.with_labels(saved["targets"])
     rows = []
     for name, (function, options) in metrics.items():
         values = evaluate(function, saved["maps"], model, images, **options)["value"].dropna()
