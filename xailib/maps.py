@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xailib.errors import InputError
+
 
 class Maps(Tensor):
     """Maps float32 `(n, h, w)` on the CPU: a tensor with the facts that `evaluate` and `show` need.
@@ -59,3 +61,13 @@ class Maps(Tensor):
         size, first = " x ".join(map(str, self.shape)), ", ".join(self.target_names[:3])
         more = ", ..." if len(self) > 3 else ""
         return f"Maps {size}: {self.label} on model '{self.model}', explaining {first}{more}; .values is the tensor"
+
+
+def check_ids(maps: Any, ids: list[str]) -> None:
+    """Refuse maps that say that they explain other images than those with these ids, in their order."""
+    explained = getattr(maps, "ids", None)
+    if explained is None or explained == ids:
+        return
+    other = next((pair for pair in zip(explained, ids, strict=False) if pair[0] != pair[1]), None)
+    first = f"'{other[0]}' where the images have '{other[1]}'" if other else f"{len(explained)}, not {len(ids)}"
+    raise InputError(f"maps: they explain other images ({first}); give the images that were explained, in their order")

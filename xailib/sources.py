@@ -17,7 +17,8 @@ from xailib.params import ROOT
 
 # The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
 # or metric come on top, for the slices that use it.
-_SHARED = ("engine.py", "passes.py", "images.py", "seeding.py", "results.py", "slices.py", "models/*.py", "datasets/*.py")
+_SHARED = tuple(f"{name}.py" for name in ("engine", "passes", "images", "pictures", "truth", "seeding", "results", "slices"))
+_SHARED += ("maps.py", "targets.py", "models/*.py", "datasets/*.py")
 ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
 SOURCES = {
     "probe": _SHARED,

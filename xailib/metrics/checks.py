@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.maps import Maps
+from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
 from xailib.models.probes import evaluation_mode
 from xailib.targets import as_images, as_targets
@@ -48,13 +48,8 @@ def explained(maps: Any, model: Model, images: Any, targets: Any, *, passes: boo
     twice = [name for name, times in Counter(batch.ids).items() if times > 1]
     if twice:
         raise InputError(f"images: the id '{twice[0]}' occurs more than once; ids must be unique")
-    ids = getattr(maps, "ids", None)
-    if ids is not None and not isinstance(images, Tensor | np.ndarray) and ids != batch.ids:
-        other = next((pair for pair in zip(ids, batch.ids, strict=False) if pair[0] != pair[1]), None)
-        first = f"'{other[0]}' where the images have '{other[1]}'" if other else f"{len(ids)}, not {len(batch)}"
-        raise InputError(
-            f"maps: they explain other images ({first}); evaluate them with the images that were explained"
-        )
+    if not isinstance(images, Tensor | np.ndarray):
+        check_ids(maps, batch.ids)
     values = checked_maps(maps, batch)
     if targets is None and isinstance(maps, Maps):
         targets = maps.targets
