@@ -89,7 +89,7 @@ def show(images: Any, maps: Any, *, limit: int = 8) -> Figure:
     figure, grid = subplots(1 + len(stacks), shown, figsize=(1.9 * shown + 1.2, 2.05 * (1 + len(stacks)) + 0.2))
     for i in range(shown):
         draw_image(grid[0, i], batch.pixels[i])
-        grid[0, i].set_title(_wrapped(batch.ids[i]), fontsize=10)
+        grid[0, i].set_title(batch.ids[i][-20:], fontsize=10)
     for row, stack in zip(grid[1:], stacks, strict=True):
         values, names = np.asarray(stack, np.float32)[:shown], getattr(stack, "target_names", [])
         for i in range(shown):
