@@ -23,7 +23,7 @@ from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.maps import Maps
 from xailib.models.model import Model
-from xailib.models.probes import gradient_asked
+from xailib.models.probes import check, gradient_asked
 from xailib.registry import Entry
 from xailib.seeding import whole
 from xailib.targets import as_images, as_targets
@@ -97,7 +97,7 @@ def attribute(
         raise InputError(
             f"method '{entry.name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer"
         )
-    model.check(*batch.pixels.shape[-2:], entry.needs)
+    check(model, *batch.pixels.shape[-2:], entry.needs)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):

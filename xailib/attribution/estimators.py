@@ -19,6 +19,7 @@ from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.estimator_files import Record
 from xailib.models.model import Model
+from xailib.models.probes import check, gradient_asked
 from xailib.seeding import whole
 from xailib.targets import as_images, as_targets
 
@@ -82,6 +83,7 @@ def estimate(
     pixels, targets = images.pixels, as_targets(targets, model, images)
     for record in records:
         _refuse_impossible(record, model)
+        check(model, *pixels.shape[-2:], registry.method.get(record["estimator_method"]).needs)
     passes: dict[str, list[Record]] = {}
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
@@ -104,7 +106,8 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
     function, options = entry.channels or entry.function, record["estimator_options"]
 
     def explain(copies: Tensor, images: Tensor) -> Tensor:
-        return function(model, copies, targets[images], seed=seed, **options).detach().float()
+        with gradient_asked(record["estimator_method"], model, copies):
+            return function(model, copies, targets[images], seed=seed, **options).detach().float()
 
     try:
         if not registry.estimator.get(record["estimator_form"]).noisy:

@@ -18,8 +18,8 @@ class Guided:
 
     Raises:
         InputError: at the start, the network holds a scripted module, whose operations cannot be caught; in a pass, it
-            executes an activation other than a ReLU, a ReLU written by hand, or no ReLU at all. Its guided gradient would be wrong, or the
-            plain one.
+            executes an activation other than a ReLU, a ReLU written by hand, or no ReLU at all. Its guided gradient would
+            be wrong, or the plain one.
     """
 
     def __init__(self, model: Model) -> None:

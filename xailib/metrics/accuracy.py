@@ -11,6 +11,7 @@ from xailib.images import ImageBatch
 from xailib.metrics.checks import evaluation_mode
 from xailib.metrics.confidence import expected_calibration_error
 from xailib.models.model import Model
+from xailib.models.probes import check
 from xailib.targets import as_images, masked
 from xailib.targets import labels as labels_of
 
@@ -39,7 +40,7 @@ def predictions(
     import pandas as pd
 
     images = as_images(images, model)
-    model.check(*images.pixels.shape[-2:])
+    check(model, *images.pixels.shape[-2:])
     if images.has_labels:
         images = images.with_labels(labels_of(model, images))
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):

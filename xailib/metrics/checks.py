@@ -11,7 +11,7 @@ from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
-from xailib.models.probes import evaluation_mode
+from xailib.models.probes import check, evaluation_mode
 from xailib.targets import as_images, as_targets
 
 __all__ = ["checked_maps", "evaluation_mode", "explained"]
@@ -54,7 +54,7 @@ def explained(maps: Any, model: Model, images: Any, targets: Any, *, passes: boo
     if targets is None and isinstance(maps, Maps):
         targets = maps.targets
     if passes:
-        model.check(*batch.pixels.shape[-2:])
+        check(model, *batch.pixels.shape[-2:])
         if targets is None and not batch.has_labels:
             raise InputError(
                 "targets: these maps do not say which class they explain, and the images have no labels; give targets=..."

@@ -11,6 +11,7 @@ from xailib.devices import pick as pick_device
 from xailib.errors import InputError
 from xailib.models.checkpoints import lay_in
 from xailib.models.model import Model
+from xailib.models.probes import check
 from xailib.models.sources import load_weights
 from xailib.models.wrapping import wrap
 from xailib.registry import architecture
@@ -46,7 +47,7 @@ def load_model(id: str | Path, *, device: str = "auto") -> Model:
     name = record.get("model_options", {}).get("name", record["architecture"])
     lay_in(network, load_weights(record), where, name, record["model_dataset"])
     model = from_record(network, record, device)
-    model.check(model.input_size, model.input_size)
+    check(model, model.input_size, model.input_size)
     return model
 
 

@@ -11,7 +11,19 @@ from xailib.errors import InputError
 Kind = Literal["logits", "probabilities", "log_probabilities"]
 KINDS = ("auto", "logits", "probabilities", "log_probabilities")
 _ENDS = ("Addmm", "Mm", "Bmm", "Convolution", "Mean", "Sum")  # operations that no bounded head ends in
-_MOVES = ("View", "Squeeze", "Unsqueeze", "Select", "Slice", "Permute", "Transpose", "TBackward", "Clone", "Alias", "Copy")
+_MOVES = (
+    "View",
+    "Squeeze",
+    "Unsqueeze",
+    "Select",
+    "Slice",
+    "Permute",
+    "Transpose",
+    "TBackward",
+    "Clone",
+    "Alias",
+    "Copy",
+)
 
 
 def unwrapped(answer: Any, classes: int | None) -> Any:
@@ -25,7 +37,9 @@ def unwrapped(answer: Any, classes: int | None) -> Any:
     named = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
     if isinstance(named, Tensor):
         return named
-    entries = answer if isinstance(answer, Mapping) else dict(enumerate(answer)) if isinstance(answer, tuple | list) else {}
+    entries = (
+        answer if isinstance(answer, Mapping) else dict(enumerate(answer)) if isinstance(answer, tuple | list) else {}
+    )
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
     fitting = {key: value for key, value in tensors.items() if value.ndim == 2 and classes in (None, value.shape[1])}
     if len(fitting) > 1 and isinstance(answer, Mapping):

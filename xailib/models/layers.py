@@ -1,7 +1,6 @@
-"""Layers whose outputs are maps: read in whatever layout they come, found by one pass, and tested for CAM."""
+"""Layers whose outputs are maps: found by one pass, and tested for CAM."""
 
 import contextlib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,31 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from xailib.errors import InputError
+from xailib.models.maps import as_maps
+
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
-PREFIX = 16  # most class and register tokens before a grid of tokens
 TRIES = 40  # layers that are looked at before the search gives up
-
-
-def as_maps(output: Any, height: int, width: int) -> Tensor | None:
-    """Read a layer's output as maps `(n, c, hc, wc)`, a view of it; None where it is none.
-
-    Known are maps `(n, c, hc, wc)`, maps whose channels are last `(n, hc, wc, c)`, and tokens `(n, k + hc wc, c)`, where
-    `k` class and register tokens come first. The cells have the proportions of the pixels, `height` x `width`.
-    """
-    if not isinstance(output, Tensor) or not output.is_floating_point():
-        return None
-    if output.ndim == 4:
-        first, last = (abs(math.log(max(a * width, 1) / max(b * height, 1))) for a, b in (output.shape[2:], output.shape[1:3]))
-        return output.permute(0, 3, 1, 2) if last < first - 0.05 else output
-    if output.ndim == 3:
-        for prefix in range(min(PREFIX, output.shape[1])):
-            cells = output.shape[1] - prefix
-            rows = max(1, round(math.sqrt(cells * height / width)))
-            if cells % rows == 0 and rows * width == cells // rows * height:
-                return output[:, prefix:].transpose(1, 2).unflatten(2, (rows, cells // rows))
-    return None
 
 
 def last_maps(model: "Model", pixels: Tensor) -> str | None:
@@ -49,9 +30,14 @@ def last_maps(model: "Model", pixels: Tensor) -> str | None:
     """
     made, runs = _outputs(model, pixels)
     layers = dict(model.network.named_modules())
+    if not runs and len([layer for layer in layers.values() if not isinstance(layer, torch.jit.ScriptModule)]) > 1:
+        raise InputError(
+            f"model '{model.id}': none of its network's layers runs in a pass, so others do, which a copy still shares (is its "
+            "forward a function that was set from outside?); write forward as a method"
+        )
     found = None
     for names, grid in made[:TRIES]:
-        once = [name for name in names if runs[name] == 1]
+        once = [name for name in names if runs[name] == 1 and not isinstance(layers[name], nn.Identity)]
         if not once or not grid or type(layers[names[0]]).__module__ == "torch.nn.modules.pooling":
             continue
         if found is None:
@@ -81,25 +67,27 @@ def _outputs(model: "Model", pixels: Tensor) -> tuple[list[tuple[list[str], bool
         for name, module in model.network.named_modules():
             if name and not isinstance(module, torch.jit.ScriptModule):
                 stack.callback(module.register_forward_hook(watch(name)).remove)
-        told: list[Tensor] = []  # what the last linear layer reads, as that may have weights of zero still
+        told: list[Tensor] = []
         if model.has_head:
             hook = model.head_layer.register_forward_pre_hook(lambda _module, inputs: told.append(inputs[0]))
             stack.callback(hook.remove)
         logits = model(pixels.clone().requires_grad_())
-        end = told[-1] if told else logits
         outputs = [output for output, _ in seen.values()]
-        weights = torch.randn(end.shape, generator=torch.Generator().manual_seed(0)).to(end)
-        try:
-            slopes = torch.autograd.grad((end * weights).sum(), outputs, allow_unused=True)
-        except RuntimeError:  # the network cuts its gradient, so that nothing is known of who is reached
-            slopes = outputs
-    grids = [slope is not None and _on_many(as_maps(slope, height, width)) for slope in slopes]
+        grids = _reached(logits, outputs, pixels) if outputs else []
+        if told and not any(grids):  # a new head, whose weights are zero: what it reads says the same
+            grids = _reached(told[-1], outputs, pixels)
     return [(names, grid) for (_, names), grid in zip(seen.values(), grids, strict=True)][::-1], runs
 
 
-def _on_many(slope: Tensor | None) -> bool:
-    """Whether a gradient `(n, c, hc, wc)` is not zero on more than one cell."""
-    return slope is not None and bool((slope[0] != 0).any(0).sum() > 1)
+def _reached(end: Tensor, outputs: list[Tensor], pixels: Tensor) -> list[bool]:
+    """Of each layer's output, whether the gradient of `end` is not zero on more than one of its cells."""
+    weights = torch.randn(end.shape, generator=torch.Generator().manual_seed(0)).to(end)
+    try:
+        slopes = torch.autograd.grad((end * weights).sum(), outputs, retain_graph=True, allow_unused=True)
+    except RuntimeError:  # the network cuts its gradient, so that nothing is known of who is reached
+        return [True] * len(outputs)
+    maps = [None if slope is None else as_maps(slope, *pixels.shape[-2:]) for slope in slopes]
+    return [slope is not None and bool((slope[0] != 0).any(0).sum() > 1) for slope in maps]
 
 
 def _holds_all(model: "Model", layer: nn.Module, pixels: Tensor) -> bool:
@@ -132,7 +120,7 @@ def is_linear_in_means(model: "Model", layer: nn.Module, weights: Tensor, pixels
     if weights.shape != (logits.shape[1], means.shape[1]):
         return False
     rest = logits - means @ weights.T
-    return bool((rest[0] - rest[1]).abs().max() <= 1e-4 * (logits[0] - logits[1]).abs().max())
+    return bool((rest[0] - rest[1]).abs().max() < 1e-4 * (logits[0] - logits[1]).abs().max())
 
 
 @contextlib.contextmanager

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from xailib.errors import InputError, nearest, warn
-from xailib.models import answers, probes
-from xailib.models.layers import as_maps
+from xailib.errors import InputError, nearest
+from xailib.models import answers
+from xailib.models.maps import as_maps
 from xailib.models.private import private
 
 
@@ -28,14 +28,16 @@ class Model(nn.Module):
         class_names: one name a logit.
         cam_layer: the module whose output is the last convolutional maps, or None; `cam_layer_name` is its name.
         offers: what methods may ask for; `gap_linear_head` means logits = linear(mean over cells of the maps).
-        output: what the network answers: logits, probabilities or log_probabilities; `auto` until `check` has found out.
+        output: what the network answers: logits, probabilities or log_probabilities; `auto` until `probes.check` has found out.
         mean, std: `(1, 3, 1, 1)`, in pixel units [0, 1].
+        found: what `probes.check` has found, by the images' size.
         origins: where a fact comes from that the caller did not give, by its name.
 
     Raises:
         InputError: a network that cannot be viewed, or facts that cannot be right.
     """
 
+    @torch.inference_mode(mode=False)  # a caller's, in which made tensors could be used in no gradient
     def __init__(
         self,
         network: nn.Module,
@@ -60,8 +62,8 @@ class Model(nn.Module):
         if output not in answers.KINDS:
             raise InputError(f"model '{id}': output: '{output}' is not known{nearest(str(output), answers.KINDS)}")
         self.output, self.origins = output, {}
-        self._found: dict[Any, probes.Findings] = {}
-        self._keyword = "pixel_values" if "pixel_values" in inspect.signature(self.network.forward).parameters else None
+        self.found: dict[Any, Any] = {}
+        self._keyword = _keyword(self.network)
         place = next((tensor.device for tensor in [*self.network.parameters(), *self.network.buffers()]), None)
         for name, values, low, high in (("mean", mean, 0.0, 1.0), ("std", std, 1e-6, 1.0)):
             values = torch.tensor(_checked_colour(id, name, values, low, high), dtype=torch.float32, device=place)
@@ -76,7 +78,7 @@ class Model(nn.Module):
     @property
     def cam_layer(self) -> nn.Module | None:
         """The module whose output is the last convolutional maps."""
-        return None if self.cam_layer_name is None else self.network.get_submodule(self.cam_layer_name)
+        return None if self.cam_layer_name is None else dict(self.network.named_modules())[self.cam_layer_name]
 
     @property
     def mean_colour(self) -> Tensor:
@@ -130,32 +132,6 @@ class Model(nn.Module):
             raise InputError(f"model '{self.id}': cam_layer must give maps (n, c, h, w); name a convolutional stage")
         return maps
 
-    def check(self, height: int, width: int, needs: Sequence[str] = ()) -> None:
-        """Make sure, by passes of two images the first time, that what is said of the network is true.
-
-        Args:
-            height, width: of the images in pixels.
-            needs: what is asked of the model; with `cam_layer`, the layer must give maps.
-
-        Raises:
-            InputError: the cause, in a sentence; see `probes.inspected`.
-        """
-        key = (height, width, self.device, self.mean.dtype, self.cam_layer_name)
-        if key not in self._found:
-            found = probes.inspected(self, height, width, needs)
-            if found is None:
-                return
-            if min(height, width) != self.input_size and max(height, width) != self.input_size:
-                side = self.input_size
-                warn(
-                    f"model '{self.id}' is made for {side} x {side} pixels and is given {height} x {width}; load the images "
-                    f"with side={side}"
-                )
-            self._found[key], self.output = found, found.kind
-        fault = self._found[key].cam
-        if fault and "cam_layer" in needs:
-            raise InputError(fault)
-
     def features(self, pixels: Tensor) -> Tensor:
         """Return the last convolutional maps `(n, c, hc, wc)`; the network must define `features`."""
         return self.network.features(self.normalise(pixels))
@@ -181,6 +157,14 @@ class Model(nn.Module):
             "offers": ", ".join(sorted(self.offers)) or "nothing more", "output": self.output,
         }  # fmt: skip
         return "\n".join([f"Model '{self.id}': {self.architecture}", *(told(*fact) for fact in facts.items())])
+
+
+def _keyword(network: nn.Module) -> str | None:
+    """The keyword by which Hugging Face's networks take pixels, where `forward` has it."""
+    try:
+        return "pixel_values" if "pixel_values" in inspect.signature(network.forward).parameters else None
+    except ValueError:  # scripted modules do not say
+        return None
 
 
 def _is_head(module: nn.Module, classes: int) -> bool:

@@ -32,9 +32,12 @@ def private(network: nn.Module, id: str) -> nn.Module:
     places = sorted({str(tensor.device) for tensor in tensors})
     if len(places) > 1 or places == ["meta"]:
         raise InputError(f"model '{id}': its weights lie on {' and '.join(places)}; move them to one device")
-    shared = [tensor for module in network.modules() for tensor in _tensors(module)]  # kept, so that no id is used twice
+    shared = [
+        tensor for module in network.modules() for tensor in _tensors(module)
+    ]  # kept, so that no id is used twice
     try:
-        view = copy.deepcopy(network, {address(tensor): _view(tensor) for tensor in shared})
+        with torch.no_grad():
+            view = copy.deepcopy(network, {address(tensor): _view(tensor) for tensor in shared})
     except Exception as error:  # whatever a network holds may refuse to be copied in its own way
         raise InputError(
             f"model '{id}': its network cannot be copied, and must not be changed ({_line(error)}); keep what cannot be "
@@ -42,7 +45,9 @@ def private(network: nn.Module, id: str) -> nn.Module:
         ) from None
     if any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in tensors):
         view.float()
-    return view.eval().requires_grad_(False)
+    for weights in view.parameters():  # scripted modules have no requires_grad_()
+        weights.requires_grad_(False)
+    return view.eval()
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
@@ -54,7 +59,7 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 
 def _view(tensor: Tensor) -> Tensor:
-    detached = tensor.detach()
+    detached = tensor.clone() if tensor.is_inference() else tensor.detach()
     return nn.Parameter(detached, requires_grad=False) if isinstance(tensor, nn.Parameter) else detached
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from xailib.errors import InputError, warn
 from xailib.models.answers import Kind, described, ends_linear, kind_of, unwrapped, within_unit
-from xailib.models.layers import as_maps
+from xailib.models.maps import as_maps
 from xailib.passes import without_tf32
 
 if TYPE_CHECKING:
@@ -82,6 +82,34 @@ def samples(height: int, width: int, device: torch.device) -> Tensor:
     return torch.cat([coarse, noise * torch.linspace(1, 0.2, width, dtype=torch.float32)]).to(device)
 
 
+def check(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> None:
+    """Make sure, by passes of two images the first time, that a model is what methods and metrics take it for.
+
+    Args:
+        model: its `output` becomes what its network was found to answer.
+        height, width: of the images in pixels.
+        needs: what is asked of the model; with `cam_layer`, the layer must give maps.
+
+    Raises:
+        InputError: the cause, in a sentence; see `inspected`.
+    """
+    key = (height, width, model.device, model.mean.dtype, model.cam_layer_name)
+    if key not in model.found:
+        found = inspected(model, height, width, needs)
+        if found is None:
+            return
+        side = model.input_size
+        if side not in (height, width):
+            warn(
+                f"model '{model.id}' is made for {side} x {side} pixels and is given {height} x {width}; load the images "
+                f"with side={side}"
+            )
+        model.found[key], model.output = found, found.kind
+    fault = model.found[key].cam
+    if fault and "cam_layer" in needs:
+        raise InputError(fault)
+
+
 def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> Findings | None:
     """Look at a model by passes of two images, together, again, and the first alone.
 
@@ -119,7 +147,9 @@ def _check_precision(model: "Model") -> None:
     other = {weights.dtype for weights in model.parameters() if weights.is_floating_point()} - {torch.float32}
     if other or model.mean.dtype != torch.float32:
         found = str(next(iter(other or {model.mean.dtype}))).removeprefix("torch.")
-        raise InputError(f"model '{model.id}' has weights in {found}; call its .float(): `precision` says how passes are run")
+        raise InputError(
+            f"model '{model.id}' has weights in {found}; call its .float(): `precision` says how passes are run"
+        )
 
 
 def _rows(model: "Model", pixels: Tensor, answer: Any) -> Tensor:
@@ -137,9 +167,13 @@ def _rows(model: "Model", pixels: Tensor, answer: Any) -> Tensor:
         return rows.float()
     shape = f"model '{id}' answers shape {tuple(rows.shape)} for {n} image{'s' if n > 1 else ''}"
     if n == 1:
-        raise InputError(f"{shape} alone, but (2, {classes}) for two (a squeeze()?); keep the batch axis, as squeeze(1) does")
+        raise InputError(
+            f"{shape} alone, but (2, {classes}) for two (a squeeze()?); keep the batch axis, as squeeze(1) does"
+        )
     if rows.shape in ((n,), (n, 1)):
-        raise InputError(f"{shape}: one logit z; give two logits, e.g. torch.cat([-z, z], 1), whose softmax is sigmoid(2 z)")
+        raise InputError(
+            f"{shape}: one logit z; give two logits, e.g. torch.cat([-z, z], 1), whose softmax is sigmoid(2 z)"
+        )
     if rows.ndim > 2:
         raise InputError(f"{shape}: logits in space; average them over it, so that an image has {classes} logits")
     if rows.shape[0] != n:
@@ -178,8 +212,14 @@ def _check_function(model: "Model", rows: Tensor, alone: Tensor, again: Tensor) 
     spread = float((rows - rows.mean()).abs().max())
     if (again - rows).abs().max() > 1e-5 * spread:
         layers = [name for name, layer in model.network.named_modules() if layer.training]
-        cause = f"layer '{layers[0]}' stays in training mode" if layers else "dropout or noise that eval() does not switch off?"
-        raise InputError(f"model '{model.id}' answers the same images otherwise each time ({cause}); no map of it would repeat")
+        cause = (
+            f"layer '{layers[0]}' stays in training mode"
+            if layers
+            else "dropout or noise that eval() does not switch off?"
+        )
+        raise InputError(
+            f"model '{model.id}' answers the same images otherwise each time ({cause}); no map of it would repeat"
+        )
     if (alone[0] - rows[0]).abs().max() > TOLERANCE * spread:
         batched = [name for name, layer in model.network.named_modules() if _of_the_batch(layer)]
         cause = f"layer '{batched[0]}' has no running statistics" if batched else "statistics of the batch?"
@@ -204,8 +244,10 @@ def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
         return said
     if found != "logits":
         words = found.replace("_", "-")
-        warn(f"model '{model.id}' answers {words}: {REMEDY[found]}; output='{found}' says so, output='logits' keeps them")
-    elif within_unit(rows) and _is_sigmoid(model, pair):
+        warn(
+            f"model '{model.id}' answers {words}: {REMEDY[found]}; output='{found}' says so, output='logits' keeps them"
+        )
+    elif within_unit(rows) and _is_sigmoid(model, pair, rows):
         raise InputError(
             f"model '{model.id}' ends in a sigmoid a class, which is not one answer of several: leave the sigmoid out for "
             "the logits, or say output='logits' if its classes do exclude each other"
@@ -213,14 +255,14 @@ def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
     return found
 
 
-def _is_sigmoid(model: "Model", pair: Tensor) -> bool:
-    """Whether an answer in [0, 1] is a sigmoid's: by the operation that made it, else by far inputs that stay in [0, 1]."""
+def _is_sigmoid(model: "Model", pair: Tensor, rows: Tensor) -> bool:
+    """Whether an answer in [0, 1] is a sigmoid's: by the operation that made it, else by far inputs, which reach 0 or 1."""
     with torch.enable_grad():
         linear = ends_linear(unwrapped(model.answer(pair.clone().requires_grad_()), len(model.class_names)))
     if linear is not None:
         return not linear
-    near, far = (_rows(model, pixels, answered(model, pixels)) for pixels in (pair, (pair - 0.5) * 1e3))
-    return within_unit(far) and not torch.equal(near, far)
+    far = _rows(model, pair, answered(model, (pair - 0.5) * 1e4))
+    return within_unit(far) and bool(((far < 0.01) | (far > 0.99)).any()) and not torch.equal(far, rows)
 
 
 @contextlib.contextmanager
@@ -228,12 +270,14 @@ def _watched(model: "Model") -> Iterator[list[Any]]:
     """What the model's CAM layer gives within the block."""
     outputs: list[Any] = []
     layer = model.cam_layer
-    handle = layer and layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    if layer is None or isinstance(layer, torch.jit.ScriptModule):  # which takes no hook
+        yield outputs
+        return
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         yield outputs
     finally:
-        if handle:
-            handle.remove()
+        handle.remove()
 
 
 def _cam_fault(model: "Model", outputs: list[Any], height: int, width: int) -> str | None:
@@ -256,7 +300,7 @@ def _cam_fault(model: "Model", outputs: list[Any], height: int, width: int) -> s
 def gradient_fault(model: "Model", height: int, width: int) -> str | None:
     """Say why no gradient of a model's logits with respect to the pixels can be had; None where it can."""
     with quiet(model), torch.enable_grad():
-        pixels = samples(height, width, model.device).requires_grad_()
+        pixels = samples(height, width, model.device)[:1].requires_grad_()
         try:
             torch.autograd.grad(model(pixels)[:, 0].sum(), pixels)
         except torch.OutOfMemoryError:

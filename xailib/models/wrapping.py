@@ -1,16 +1,16 @@
 """`wrap`: any image classifier as a `Model`; what a Model must know is derived from the network where it can be."""
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from xailib.devices import pick as pick_device
-from xailib.errors import InputError
+from xailib.errors import InputError, warn
 from xailib.models import layers, probes
 from xailib.models.answers import described, unwrapped
 from xailib.models.model import Model
@@ -26,6 +26,8 @@ class Facts:
 
     Attributes:
         source: whose configuration it is, for messages.
+        origins: where a fact comes from, when that is not `source`.
+        sure: whether mean and std are more than a guess.
     """
 
     source: str = "assumed"
@@ -35,8 +37,10 @@ class Facts:
     names: Sequence[str] | None = None
     id: str | None = None
     origins: dict[str, str] = field(default_factory=dict)
+    sure: bool = True
 
 
+@torch.inference_mode(mode=False)
 def wrap(
     net: nn.Module,
     *,
@@ -72,7 +76,9 @@ def wrap(
     if isinstance(net, Model):
         raise InputError(f"net: this is a Model already, '{net.id}'; hand it to attribute() and evaluate() as it is")
     if not isinstance(net, nn.Module):
-        raise InputError(f"net: a torch.nn.Module is needed, not {type(net).__name__}; load_model() takes the id of a model")
+        raise InputError(
+            f"net: a torch.nn.Module is needed, not {type(net).__name__}; load_model() takes the id of a model"
+        )
     kind = type(getattr(net, "_orig_mod", net)).__name__
     facts = from_timm(net) or from_huggingface(net) or Facts()
     name = id or facts.id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
@@ -97,7 +103,11 @@ def wrap(
     if device:
         model.to(pick_device(device))
     model.origins = {"classes" if key == "names" else key: value for key, value in origins.items()}
-    model.check(side, side, ("cam_layer",))
+    if not facts.sure and mean is None:
+        warn(
+            f"model '{name}': its normalisation is {origins['mean']}; give mean= and std= if it was trained with others"
+        )
+    probes.check(model, side, side, ("cam_layer",))
     _find_maps(model, given=cam_layer is not None)
     fault = probes.gradient_fault(model, side, side)
     if fault:
@@ -161,38 +171,38 @@ def from_huggingface(net: nn.Module) -> Facts | None:
         return None
     labels = config.id2label or {}
     names = [labels[number] for number in sorted(labels, key=int)]
-    facts = Facts("Hugging Face's config", names=None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names)
+    facts = Facts(
+        "Hugging Face's config", names=None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
+    )
     facts.id = getattr(config, "model_type", None)
     size = getattr(config, "image_size", None)
     facts.size = int(max(size)) if isinstance(size, Sequence) else size
-    processor = _processor(config)
+    processor, whose = _processor(config)
     if processor is not None:
         facts.mean, facts.std = processor.image_mean, processor.image_std
-        side = processor.size or {}
-        facts.size = facts.size or side.get("height") or side.get("shortest_edge")
-        facts.origins = dict.fromkeys(("mean", "std"), f"{type(processor).__name__}'s")
+        facts.origins = dict.fromkeys(("mean", "std"), whose)
     return facts
 
 
-def _processor(config: Any) -> Any:
-    """The image processor that goes with a Hugging Face config: the checkpoint's own where it lies here, else its class's."""
+def _processor(config: Any) -> tuple[Any, str]:
+    """The image processor that goes with a Hugging Face config, and whose it is: the checkpoint's own, if on this machine.
+
+    Else its class's defaults are assumed: a checkpoint may have been trained with others.
+    """
     try:
         from transformers import AutoImageProcessor
         from transformers.models.auto import image_processing_auto as auto
     except ImportError:
-        return None
-    try:
-        if Path(config._name_or_path).is_dir() or "/" in config._name_or_path:
-            return AutoImageProcessor.from_pretrained(config._name_or_path, local_files_only=True)
-    except (OSError, ValueError, ImportError, AttributeError):
-        pass
+        return None, ""
+    name = getattr(config, "_name_or_path", "")
+    if name:
+        with contextlib.suppress(OSError, ValueError, ImportError, AttributeError):
+            return AutoImageProcessor.from_pretrained(name, local_files_only=True), f"the image processor of {name}"
     known = auto.IMAGE_PROCESSOR_MAPPING_NAMES.get(config.model_type) or ()
     for word in known.values() if isinstance(known, Mapping) else filter(None, known):
-        try:
-            return auto.get_image_processor_class_from_name(word)()
-        except (ImportError, AttributeError, TypeError, ValueError):
-            continue
-    return None
+        with contextlib.suppress(ImportError, AttributeError, TypeError, ValueError):
+            return auto.get_image_processor_class_from_name(word)(), f"assumed: the defaults of {word}"
+    return None, ""
 
 
 def _assume(facts: Facts, net: nn.Module, count: int, side: int, size: int | None) -> None:
@@ -203,13 +213,16 @@ def _assume(facts: Facts, net: nn.Module, count: int, side: int, size: int | Non
         facts.mean, facts.std = IMAGENET.values() if imagenet else ((0.0,) * 3, (1.0,) * 3)
         why = "assumed: ImageNet's" if imagenet else "assumed: pixels go in as they are, in [0, 1]"
         facts.origins |= dict.fromkeys(("mean", "std"), why)
+    facts.sure = torchvision or not facts.origins.get("mean", "").startswith("assumed")
     if facts.size is None:
         facts.size, facts.origins["size"] = side, "assumed: the first side that passes"
     if facts.names is None or len(facts.names) != count:
         facts.names, facts.origins["names"] = [f"class {number}" for number in range(count)], "assumed: numbered"
         if count == 1000:
             facts.names, facts.origins["names"] = _imagenet(), "ImageNet's, as there are 1,000"
-    doubles = {name for name in facts.names if list(facts.names).count(name) > 1} if len(set(facts.names)) < count else ()
+    doubles = (
+        {name for name in facts.names if list(facts.names).count(name) > 1} if len(set(facts.names)) < count else ()
+    )
     facts.names = [f"{name} ({number})" if name in doubles else str(name) for number, name in enumerate(facts.names)]
 
 
@@ -224,7 +237,9 @@ def _names(classes: Any, count: int, id: str) -> list[str] | None:
         raise InputError(f"classes: a list of names is needed, one a logit, or 'imagenet', not {classes!r}")
     if len(names) != count:
         first = ", ".join(map(str, names[:3]))
-        raise InputError(f"classes: {len(names)} names ({first}, ...) for the {count} logits of model '{id}'; one a logit is needed")
+        raise InputError(
+            f"classes: {len(names)} names ({first}, ...) for the {count} logits of model '{id}'; give one a logit"
+        )
     double = next((name for name in names if list(names).count(name) > 1), None) if len(set(names)) < count else None
     if double is not None:
         raise InputError(f"classes: '{double}' names two classes of model '{id}'; names must differ")
