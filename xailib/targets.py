@@ -29,7 +29,10 @@ def as_images(source: Any, model: Model) -> ImageBatch:
         from xailib.datasets import load_images
 
         array = isinstance(source, Tensor | np.ndarray)
-        source = ImageBatch(source) if array else load_images(source, side=model.input_size)
+        try:
+            source = ImageBatch(source) if array else load_images(source, side=model.input_size)
+        except InputError as error:
+            raise InputError(re.sub(r"^(source|pixels):", "images:", str(error))) from None
     if not len(source):
         raise InputError("images: the batch is empty; there is no image to explain")
     return source
@@ -50,6 +53,8 @@ def as_targets(targets: Any, model: Model, images: ImageBatch) -> Tensor:
         return predicted(model, images)
     if isinstance(targets, str) and targets == "label":
         return labels(model, images)
+    if isinstance(targets, dict | set | frozenset):
+        raise InputError(f"targets: a list in the order of the images is needed, not a {type(targets).__name__}")
     if isinstance(targets, Tensor | np.ndarray | np.generic):
         targets = targets.tolist()
     n, single = len(images), isinstance(targets, str) or not isinstance(targets, Iterable)

@@ -216,7 +216,7 @@ def test_parameter_files_hold_known_options_and_the_defaults(name):
         ({"images": torch.full((4, 3, 24, 20), -1.0)}, r"in \[0, 1\]"),
         ({"images": torch.full((4, 3, 24, 20), float("nan"))}, "hold NaN"),
         ({"images": [1, 2]}, "image-0"),
-        ({"images": None}, "source: the id of a data set"),
+        ({"images": None}, "images: the id of a data set"),
         ({"targets": torch.tensor([0, 1, 2])}, "targets: one class an image is needed, 4 in all, not 3"),
         ({"targets": torch.tensor([0.0, 1, 2, 3])}, "targets: a class is an index or a name, not 0.0"),
         ({"targets": True}, "targets: a class is an index or a name, not True"),

@@ -195,7 +195,7 @@ def test_all_faults_of_all_records_come_at_once(linear, pixels, targets):
 
 
 def test_input_is_checked_as_for_attribute(linear, pixels, targets):
-    with pytest.raises(xai.InputError, match=r"pixels: floats in \[0, 1\] are needed"):
+    with pytest.raises(xai.InputError, match=r"images: floats in \[0, 1\] are needed"):
         estimate([record()], linear, pixels * 2, targets)
     with pytest.raises(xai.InputError, match="targets: one class an image"):
         estimate([record()], linear, pixels, targets[:2])
