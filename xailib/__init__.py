@@ -9,7 +9,9 @@ import sys
 from typing import Any
 
 if sys.platform not in ("linux", "darwin"):
-    raise ImportError(f"xailib runs on Linux and macOS, not on {sys.platform}; on Windows, work inside WSL (wsl --install)")
+    raise ImportError(
+        f"xailib runs on Linux and macOS, not on {sys.platform}; on Windows, work inside WSL (wsl --install)"
+    )
 
 # Read when torch is loaded, here and in kernels that start from here: OpenMP's threads sleep while they wait. By default
 # they spin, and on a busy machine keep from its core the very thread that they wait for: a GradCAM takes 200 times as long.
@@ -28,6 +30,9 @@ _HOMES = {
     "evaluate": "xailib.metrics",
     "list_metrics": "xailib.metrics",
     "ImageBatch": "xailib.images",
+    "Maps": "xailib.maps",
+    "show": "xailib.plots",
+    "explore": "xailib.explorer",
     "InputError": "xailib.errors",
 }
 

@@ -1,18 +1,21 @@
-"""The interactive panel of `explore.ipynb`: pick a network, an image and a method; see the map and its four scores."""
+"""The interactive panel: pick an image and a method, of a study's networks or your own; see the map and its four scores."""
 
-import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 import xailib as xai
-from xailib import params
-from xailib.classes import UNKNOWN
+from xailib import params, registry
+from xailib.attribution import lacking
 from xailib.images import ImageBatch
+from xailib.maps import Maps
 from xailib.models.model import Model
 from xailib.slices import image_source
+from xailib.targets import as_images
+
+Answer = tuple[Model, ImageBatch, Maps, dict[str, Any], pd.DataFrame]
 
 THRESHOLD = 0.5  # localisation of a single image cannot be tuned on others: half of the maximum
 
@@ -39,27 +42,32 @@ def study_images(study: dict[str, Any], model: str) -> ImageBatch:
 
 def explain_one(
     study: dict[str, Any], model: str, method: str, index: int, scale: str = "small", seed: int = 0
-) -> tuple[ImageBatch, Tensor, dict[str, Any], pd.DataFrame]:
+) -> tuple[ImageBatch, Maps, dict[str, Any], pd.DataFrame]:
     """Explain and score one image of a study.
 
     Returns:
         the image, its map `(1, h, w)`, the deletion and insertion curves by label, and a table of the four scores.
     """
-    classifier = _model(model)
     images = study_images(study, model).select([index])
-    if (images.labels == UNKNOWN).all():
-        images = dataclasses.replace(images, labels=classifier(images.pixels).argmax(1).cpu())
     record = params.load_params("methods", method)
     function = record.get("method_function") or method
     options = params.options(record, "methods", scale)
-    maps = xai.attribute(function, classifier, images.pixels, images.labels, seed=seed, **options)
+    target = "label" if images.has_labels else "predicted"
+    return images, *explained(_model(model), images, function, targets=target, seed=seed, **options)
+
+
+def explained(
+    model: Model, images: ImageBatch, method: str, **options: Any
+) -> tuple[Maps, dict[str, Any], pd.DataFrame]:
+    """Explain and score one image: its map, the curves by label, and a table of the four scores; options of `attribute`."""
     from xailib.metrics import curves
 
-    lines = {name.capitalize(): curves(name, maps, classifier, images)[0].numpy() for name in ("deletion", "insertion")}
-    return images, maps, lines, score_table(maps, classifier, images)
+    maps = xai.attribute(method, model, images, **options)
+    lines = {name.capitalize(): curves(name, maps, model, images)[0].numpy() for name in ("deletion", "insertion")}
+    return maps, lines, score_table(maps, model, images)
 
 
-def score_table(maps: Tensor, model: Model, images: ImageBatch) -> pd.DataFrame:
+def score_table(maps: Maps, model: Model, images: ImageBatch) -> pd.DataFrame:
     """Return one row a metric: its value, its range and which direction is better."""
     from xailib.registry import metric
 
@@ -76,10 +84,7 @@ def score_table(maps: Tensor, model: Model, images: ImageBatch) -> pd.DataFrame:
 def explorer(study: str = "pictograms", *, model: str | None = None, method: str = "gradcam") -> Any:
     """Return the panel: drop-down lists for network and method, a slider for the image, and what they give."""
     import ipywidgets as widgets
-    import matplotlib.pyplot as plt
-    from IPython.display import display
 
-    from xailib import plots
     from xailib.analysis import frames
 
     chosen = xai.load_study(study)
@@ -90,26 +95,70 @@ def explorer(study: str = "pictograms", *, model: str | None = None, method: str
     pick_model = widgets.Dropdown(options=labels, value=first, description="Network")
     pick_method = widgets.Dropdown(options=names, value=method, description="Method")
     pick_image = widgets.IntSlider(0, 0, last, description="Image", continuous_update=False)
+
+    def answer() -> Answer:
+        return _model(pick_model.value), *explain_one(chosen, pick_model.value, pick_method.value, pick_image.value)
+
+    return _panel([pick_model, pick_method, pick_image], answer)
+
+
+def explore(model: Model, images: Any, *, method: str = "gradcam", scale: str = "small") -> Any:
+    """Return the panel over your own network and images: pick a method and an image; the predicted class is explained.
+
+    Args:
+        model: any network, from `wrap` or `load_model`.
+        images: in any form that `attribute` takes.
+        method: the first to be shown; where the network lacks what it needs, the first that is possible.
+        scale: the counts that each method's file names so, such as fewer masks for a quick look; or full.
+    """
+    import ipywidgets as widgets
+
+    images, first = as_images(images, model), registry.method.get(method).name
+    names = {registry.method.get(id).label: id for id in xai.list_methods() if not lacking(id, model)}
+    first = first if first in names.values() else next(iter(names.values()))
+    pick_method = widgets.Dropdown(options=names, value=first, description="Method")
+    pick_image = widgets.IntSlider(0, 0, len(images) - 1, description="Image", continuous_update=False)
+
+    def answer() -> Answer:
+        one, id = images.select([pick_image.value]), pick_method.value
+        record = params.load_params("methods", id) if id in params.ids("methods") else None
+        return model, one, *explained(model, one, id, **(params.options(record, "methods", scale) if record else {}))
+
+    return _panel([pick_method, pick_image], answer)
+
+
+def _panel(choices: list[Any], answer: Callable[[], Answer]) -> Any:
+    """The widgets of a choice and, below, what is answered whenever one of them changes."""
+    import ipywidgets as widgets
+
     output = widgets.Output()
 
-    def show(_: Any = None) -> None:
+    def react(_: Any = None) -> None:
         with output:
             output.clear_output(wait=True)
             try:
-                images, maps, lines, table = explain_one(chosen, pick_model.value, pick_method.value, pick_image.value)
+                _display(*answer())
             except xai.InputError as error:
                 print(error)
-                return
-            says = _model(pick_model.value)(images.pixels).softmax(1)[0]
-            kinds = _model(pick_model.value).class_names
-            title = f"{kinds[int(images.labels[0])]}: the network says {kinds[int(says.argmax())]} ({float(says.max()):.0%})"
-            display(plots.overlay(images.pixels[0], maps[0], title))
-            steps = len(next(iter(lines.values()))) - 1
-            display(plots.curves([i / steps for i in range(steps + 1)], lines))
-            display(table.style.format({"value": "{:.3f}"}))
-            plt.close("all")
 
-    for widget in (pick_model, pick_method, pick_image):
-        widget.observe(show, names="value")
-    show()
-    return widgets.VBox([widgets.HBox([pick_model, pick_method, pick_image]), output])
+    for widget in choices:
+        widget.observe(react, names="value")
+    react()
+    return widgets.VBox([widgets.HBox(choices), output])
+
+
+def _display(model: Model, images: ImageBatch, maps: Maps, lines: dict[str, Any], table: pd.DataFrame) -> None:
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    from xailib import plots
+
+    says = model(images.pixels.to(model.device)).softmax(1)[0]
+    title = f"The network says {model.class_names[int(says.argmax())]} ({float(says.max()):.0%})"
+    if images.has_labels and images.class_names:
+        title += f", the label {images.class_names[int(images.labels[0])]}"
+    display(plots.overlay(images.pixels[0], maps[0], title))
+    steps = len(next(iter(lines.values()))) - 1
+    display(plots.curves([i / steps for i in range(steps + 1)], lines))
+    display(table.style.format({"value": "{:.3f}"}, na_rep="no box"))
+    plt.close("all")

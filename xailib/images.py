@@ -90,7 +90,9 @@ class ImageBatch:
         """Return the images at `indices`, in that order; a part of what was checked is not checked again."""
         if not isinstance(indices, slice) and (chosen := torch.as_tensor(indices)).dtype == torch.bool:
             if chosen.shape != (len(self),):
-                raise InputError(f"indices: a choice of {len(self)} images is needed, not the shape {tuple(chosen.shape)}")
+                raise InputError(
+                    f"indices: a choice of {len(self)} images is needed, not the shape {tuple(chosen.shape)}"
+                )
             indices = chosen.nonzero().flatten()
         rows = list(range(len(self)))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
         return copy.copy(self)._set(
@@ -106,11 +108,17 @@ class ImageBatch:
         """Return the same ground truth over other pixels of the same size (a corruption, an attack)."""
         return replace(self, pixels=pixels)
 
+    def with_labels(self, labels: Tensor | list[int]) -> "ImageBatch":
+        """Return the same images with other labels: classes as the network counts them, so that `class_names` are dropped."""
+        return replace(self, labels=labels, class_names=None)
+
     def right(self, predicted: Tensor) -> Tensor:
         """Return bool `(n,)`: which of the predicted class indices `(n,)` are right."""
         if self.answers is None:
             return predicted == self.labels
-        return torch.tensor([int(one) in group for one, group in zip(predicted, self.answers, strict=True)], dtype=torch.bool)
+        return torch.tensor(
+            [int(one) in group for one, group in zip(predicted, self.answers, strict=True)], dtype=torch.bool
+        )
 
 
 def box_masks(boxes: list[Tensor], height: int, width: int) -> Tensor:

@@ -68,8 +68,11 @@ def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
 @functools.cache
 def _hints(function: Callable[..., Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return the types of some arguments; others may be annotated with what only a type checker imports."""
-    annotations = {name: hint for name, hint in inspect.get_annotations(function).items() if name in names}
-    return typing.get_type_hints(types.SimpleNamespace(__annotations__=annotations), function.__globals__)
+    told = getattr(function, "__annotations__", {})  # objects that can be called and partial functions have none
+    annotations = {name: hint for name, hint in told.items() if name in names}
+    return typing.get_type_hints(
+        types.SimpleNamespace(__annotations__=annotations), getattr(function, "__globals__", {})
+    )
 
 
 def _mismatch(value: Any, hint: Any) -> str:

@@ -82,11 +82,17 @@ def study_path(study: str | Path) -> Path:
         InputError: no such file, or an unknown id; a file that is missing is never replaced by a shipped one.
     """
     if not isinstance(study, str | Path) or not str(study).strip():
-        raise InputError(f"study: {study!r} is neither the id of a study nor a YAML file; known: {', '.join(ids('studies'))}")
+        raise InputError(
+            f"study: {study!r} is neither the id of a study nor a YAML file; known: {', '.join(ids('studies'))}"
+        )
     path = Path(study).expanduser()
     if path.name != str(study) or path.suffix:
         if not path.is_file():
-            hint = f"; the shipped study of this name is '{path.stem}' without a path" if path.stem in ids("studies") else ""
+            hint = (
+                f"; the shipped study of this name is '{path.stem}' without a path"
+                if path.stem in ids("studies")
+                else ""
+            )
             raise InputError(f"{study}: no such parameter file{hint}")
         return path
     if path.name not in ids("studies"):
@@ -99,7 +105,9 @@ def _study_faults(path: Path, study: dict[str, Any]) -> list[str]:
     found, name = [], study.get("study")
     shipped = ROOT / "params" / "studies" / f"{name}.yaml"
     if name in ids("studies") and path.resolve() not in (shipped.resolve(), resolved_copy(name).resolve()):
-        found.append(f"study: '{name}' is the name of {_name(shipped)}, whose results it would overwrite; give it another")
+        found.append(
+            f"study: '{name}' is the name of {_name(shipped)}, whose results it would overwrite; give it another"
+        )
     if name in RESERVED:
         found.append(f"study: results/{name} is for {RESERVED[name]}; give the study another name")
     return found + scale_faults(study.get("scale", "full"))

@@ -117,7 +117,9 @@ def _classes(values: Values) -> Iterator[str]:
         yield f"target: '{values['target']}' needs labels, and dataset_classes is unknown; write target: predicted"
     given = {key: value for key, value in {**source, "split": values["split"]}.items() if key != "seed"}
     ours: list[str] = []
-    faults = [] if wanted == "unknown" else _told("classes", lambda: ours.extend(datasets.class_names(function, **given)))
+    faults = (
+        [] if wanted == "unknown" else _told("classes", lambda: ours.extend(datasets.class_names(function, **given)))
+    )
     if faults:
         yield from faults
         return

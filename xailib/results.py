@@ -58,13 +58,13 @@ def write_maps(
     repeats: Tensor | None = None,
     made_from: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write maps `(n, h, w)` as float16 and a scale for each image, with image ids, targets and what they were made from.
+    """Write maps `(n, h, w)` as they are, float32 to the last bit, with image ids, targets and what they were made from.
 
     With `repeats` `(k, h, w)`, also maps of the first k images under another seed.
     """
     if not (len(maps) == len(ids) == len(targets)):
         raise ValueError(f"{len(maps)} maps need as many ids and targets, not {len(ids)} and {len(targets)}")
-    stacks = {"": maps} if repeats is None else {"": maps, "repeat_": repeats}
+    stacks = {"maps": maps} if repeats is None else {"maps": maps, "repeat_maps": repeats}
     arrays: dict[str, Any] = {"ids": np.array(list(ids), dtype=np.str_)}
     arrays["targets"] = targets.cpu().numpy().astype(np.int64)
     for name, stack in stacks.items():
@@ -73,10 +73,7 @@ def write_maps(
             raise InputError(
                 f"{path}: the maps hold NaN or infinity; check the method's options and the model's weights"
             )
-        # Values of 1e-9 or 1e6 would be lost in float16, so each map is stored with a peak of 1 beside its true peak.
-        peaks = values.abs().amax(dim=(1, 2))
-        scaled = values / torch.where(peaks > 0, peaks, 1.0)[:, None, None]
-        arrays |= {f"{name}maps": scaled.numpy().astype(np.float16), f"{name}peaks": peaks.numpy()}
+        arrays[name] = values.numpy()
     with atomic(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays, made_from=np.array(json.dumps(made_from)))
     return Path(path)
@@ -85,36 +82,37 @@ def write_maps(
 def read_maps(
     path: str | Path, *, ids: Sequence[str] | None = None, made_from: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)` in their own scale, `ids`, `targets` int64 `(n,)`, `made_from`.
+    """Read what `write_maps` wrote: `maps` float32 `(n, h, w)`, `ids`, `targets` int64 `(n,)`, `made_from`.
 
     Beside them `repeats` float32 `(k, h, w)`: the first k images under another seed; k is 0 where none were made.
     With `ids`, maps of other images than these, in this order, are refused; with `made_from`, maps of another method,
-    network or choice of images.
+    network or choice of images; so are maps that were rounded to half precision.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in ("maps", "peaks", "ids", "targets")}
-            repeats = [data[key] if key in data else arrays[key[7:]][:0] for key in ("repeat_maps", "repeat_peaks")]
+            arrays = {key: data[key] for key in ("maps", "ids", "targets")}
+            repeats = data["repeat_maps"] if "repeat_maps" in data else arrays["maps"][:0]
             origin = json.loads(str(data["made_from"])) if "made_from" in data else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such maps; run the attribute slice first") from None
     except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged archive
         raise InputError(f"{path}: not a complete file of maps ({error}); delete it and run again") from None
+    if arrays["maps"].dtype != np.float32:
+        raise InputError(
+            f"{path}: its maps are rounded to {arrays['maps'].dtype}, as an older xailib wrote them, and would get other "
+            "scores than the maps themselves; run the attribute slice again"
+        )
     if made_from is not None:
         require(path, origin, made_from, IMAGES_AND_NETWORK)
     if ids is not None and arrays["ids"].tolist() != list(ids):
         raise InputError(f"{path}: the maps belong to other images than the study's; run the attribute slice again")
     return {
-        "maps": _in_own_scale(arrays["maps"], arrays["peaks"]),
-        "repeats": _in_own_scale(*repeats),
+        "maps": torch.from_numpy(arrays["maps"]),
+        "repeats": torch.from_numpy(repeats),
         "ids": arrays["ids"].tolist(),
         "targets": torch.from_numpy(arrays["targets"]),
         "made_from": origin,
     }
-
-
-def _in_own_scale(scaled: np.ndarray, peaks: np.ndarray) -> Tensor:
-    return torch.from_numpy(scaled.astype(np.float32) * peaks[:, None, None])
 
 
 def write_table(path: str | Path, frame: "pd.DataFrame") -> Path:

@@ -62,7 +62,11 @@ class RoarStudy:
     def mask_level(self, estimator: str) -> int:
         """Return the level of the classifier that sees an estimator's masks alone; 0 where none is trained."""
         levels = self.values["levels"]
-        return (self.values["mask_level"] or levels[len(levels) // 2]) if estimator in self.values["mask_estimators"] else 0
+        return (
+            (self.values["mask_level"] or levels[len(levels) // 2])
+            if estimator in self.values["mask_estimators"]
+            else 0
+        )
 
 
 def open_roar(path: Path, values: dict[str, Any]) -> RoarStudy:
@@ -100,7 +104,9 @@ def _faults(values: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     if values["levels"] != sorted(values["levels"]):
         found.append(f"levels: {values['levels']} must be in ascending order")
     if values["architecture"] not in facts["models"]:
-        found.append(f"architecture: unknown '{values['architecture']}'{nearest(values['architecture'], facts['models'])}")
+        found.append(
+            f"architecture: unknown '{values['architecture']}'{nearest(values['architecture'], facts['models'])}"
+        )
     else:
         found += _impossible(values, facts)
     for key in ("keep_estimators", "mask_estimators"):
@@ -121,7 +127,9 @@ def _impossible(values: dict[str, Any], facts: dict[str, Any]) -> list[str]:
         method = params.load_params("estimators", id)["estimator_method"]
         missing = [need for need in facts["methods"].get(method, {"needs": []})["needs"] if need not in offers]
         if missing:
-            found.append(f"estimators: '{id}' needs {' and '.join(missing)}, which {values['architecture']} does not offer")
+            found.append(
+                f"estimators: '{id}' needs {' and '.join(missing)}, which {values['architecture']} does not offer"
+            )
     return found
 
 

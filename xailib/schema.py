@@ -94,7 +94,9 @@ def _sentence(error: Any) -> str:
     if error.validator == "type":
         wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         whole = isinstance(value, float) and value.is_integer() and "integer" in wanted
-        return f"{value!r} is not {' or '.join(_NOUNS[name] for name in wanted)}{f'; write {value:.0f}' if whole else ''}"
+        return (
+            f"{value!r} is not {' or '.join(_NOUNS[name] for name in wanted)}{f'; write {value:.0f}' if whole else ''}"
+        )
     if error.validator == "enum":
         wanted = [str(item) for item in error.validator_value]
         hint = nearest(value, wanted) if isinstance(value, str) else ""
@@ -145,5 +147,8 @@ def _validator(word: str) -> Any:
         if before is missing:
             del sys.modules["rfc3987_syntax"]
     # JSON knows neither NaN nor two kinds of numbers: here 4.0 is no whole number of images, and infinity no radius.
-    kinds = {"integer": lambda _, x: type(x) is int, "number": lambda _, x: type(x) in (int, float) and math.isfinite(x)}
+    kinds = {
+        "integer": lambda _, x: type(x) is int,
+        "number": lambda _, x: type(x) in (int, float) and math.isfinite(x),
+    }
     return extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(kinds))(load(word))

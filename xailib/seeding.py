@@ -1,14 +1,29 @@
 """Random streams that belong to (seed, image), so that batch size and order change nothing."""
 
 import hashlib
+import operator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from xailib.errors import InputError
+
+
+def whole(seed: Any) -> int:
+    """Return a seed as an int: a whole number from 0 of any integer type, else an `InputError`."""
+    try:
+        number = -1 if isinstance(seed, bool) or getattr(seed, "dtype", None) is torch.bool else operator.index(seed)
+    except TypeError:  # fractions, text, None, several numbers
+        number = -1
+    if number < 0:
+        raise InputError(f"seed: {seed!r} is not a whole number from 0")
+    return number
+
 
 def generator(seed: int, *salts: int | str | bytes) -> torch.Generator:
     """Return a CPU generator whose stream depends on `seed` and `salts` alone."""
-    digest = hashlib.blake2b(repr(seed).encode(), digest_size=8)
+    digest = hashlib.blake2b(repr(whole(seed)).encode(), digest_size=8)
     for salt in salts:
         digest.update(salt if isinstance(salt, bytes) else f"/{salt}".encode())
     # The last bit is dropped because torch takes signed 64-bit seeds.

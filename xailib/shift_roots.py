@@ -32,7 +32,9 @@ def check(dataset: str, roots: Mapping[str, str | None], variants: Mapping[str, 
     for name, root in roots.items():
         if name not in variants:
             known = [variant for variant, (of, _) in variants.items() if of == dataset]
-            hint = nearest(name, known) if known else f"; data set '{dataset}' has no shifts that are read from a folder"
+            hint = (
+                nearest(name, known) if known else f"; data set '{dataset}' has no shifts that are read from a folder"
+            )
             raise InputError(f"shift_roots: unknown shift '{name}'{hint}")
         of, alone = variants[name]
         if of != dataset:
@@ -40,4 +42,6 @@ def check(dataset: str, roots: Mapping[str, str | None], variants: Mapping[str, 
         if root is None and not alone:
             raise InputError(f"shift_roots: {name} needs the folder that it is read from")
         if root is not None and not params.place(root).exists():
-            raise InputError(f"shift_roots: {name}: there is no folder {root}; unpack it there, or take it off the list")
+            raise InputError(
+                f"shift_roots: {name}: there is no folder {root}; unpack it there, or take it off the list"
+            )

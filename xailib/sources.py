@@ -20,9 +20,11 @@ from xailib.params import ROOT
 _IMAGES = ("images.py", "pictures.py", "truth.py", "datasets/*.py")
 _SHARED = (
     "engine.py", "passes.py", "settings.py", "fixed_shape.py", "seeding.py", "results.py", "slices.py", "classes.py",
-    "models/*.py", *_IMAGES,
+    "maps.py", "targets.py", "models/*.py", *_IMAGES,
 )  # fmt: skip
-ROAR_TRAINING = tuple(f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices"))
+ROAR_TRAINING = tuple(
+    f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices")
+)
 SOURCES = {
     "probe": _SHARED,
     "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "metrics/probe.py", "training/adversary.py"),
@@ -31,14 +33,23 @@ SOURCES = {
     "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
     "train": (*_SHARED, "training/*.py"),
     "roar_images": ("roar/store.py", *_IMAGES),
-    "roar_rank": (*_SHARED, "roar/rank.py", "roar/removal.py", "roar/slices.py", "metrics/ranks.py", "attribution/*.py"),
+    "roar_rank": (
+        *_SHARED,
+        "roar/rank.py",
+        "roar/removal.py",
+        "roar/slices.py",
+        "metrics/ranks.py",
+        "attribution/*.py",
+    ),
     "roar_retrain": ("seeding.py", "models/*.py", "training/loop.py", *ROAR_TRAINING),
     "roar_trust": (*_SHARED, "roar/trust.py", "roar/imputation.py", "metrics/*.py", "training/loop.py", *ROAR_TRAINING),
     "roar_toy": ("roar/toy.py", "plots/roar_toy.py"),
     "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
 }
 # Bookkeeping that no number depends on, and how weights get here, which their sha256 checks.
-PLUMBING = {f"xailib/{name}.py" for name in ("errors", "facts", "made_from", "params", "provenance", "registry", "schema")}
+PLUMBING = {
+    f"xailib/{name}.py" for name in ("errors", "facts", "made_from", "params", "provenance", "registry", "schema")
+}
 PLUMBING |= {f"xailib/models/{name}.py" for name in ("download", "fetch")}
 SHIPPED_FINDINGS = ROOT / "docs" / "findings"
 """Findings that come with the repository, measured with the networks that come with it."""

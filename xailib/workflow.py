@@ -132,7 +132,9 @@ def _named_roar(study: Study, running: bool) -> RoarStudy:
     except InputError as error:
         raise InputError(f"{study.path}: roar: {error}") from None
     if "estimators" not in values or values["study"] == study.name:
-        wrong = "is no ROAR study: it has no estimators" if "estimators" not in values else "has the same name as this one"
+        wrong = (
+            "is no ROAR study: it has no estimators" if "estimators" not in values else "has the same name as this one"
+        )
         raise InputError(f"{study.path}: roar: '{name}' {wrong}")
     return open_roar(path, values)
 
@@ -163,7 +165,10 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
     Where the data set's labels say nothing, no network can be right or wrong, and all images count.
     """
     roots = {name: made_from.plain_path(root) for name, root in values.get("shift_roots", {}).items()}
-    changes = {"root": made_from.plain_path(values["root"]), **({"shift_roots": roots} if "shift_roots" in values else {})}
+    changes = {
+        "root": made_from.plain_path(values["root"]),
+        **({"shift_roots": roots} if "shift_roots" in values else {}),
+    }
     if "models" in values and params.load_params("datasets", values["dataset"])["dataset_classes"] == "unknown":
         changes["only_correct"] = False
     return {**values, **changes}
@@ -173,7 +178,10 @@ def keep(*studies: "Study | RoarStudy | None") -> None:
     """Write the values of studies to `results/STUDY/study.yaml`, where slices read them; only what has changed."""
     for study in _real(studies):
         # An empty choice is "none" in a file.
-        values = {key: value if value != [] or key in ("exclude", "compare") else "none" for key, value in study.values.items()}
+        values = {
+            key: value if value != [] or key in ("exclude", "compare") else "none"
+            for key, value in study.values.items()
+        }
         text = f"# Study '{study.name}' as it runs: made from {study.path}; edit that one.\n"
         text += yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
         path = params.resolved_copy(study.name)
@@ -323,11 +331,15 @@ def collect(study: Study, folder: str | Path) -> None:
 
     folder, made = Path(folder), study.made_from("collect")
     slices = {
-        "scores": {folder / "/".join(pair) / "scores.parquet": study.made_from("evaluate", *pair) for pair in study.pairs},
+        "scores": {
+            folder / "/".join(pair) / "scores.parquet": study.made_from("evaluate", *pair) for pair in study.pairs
+        },
         "reliability": {
             folder / "/".join(pair) / "reliability.parquet": study.made_from("evaluate", *pair) for pair in study.pairs
         },
-        "predictions": {folder / model / "predictions.parquet": study.made_from("predict", model) for model in study.models},
+        "predictions": {
+            folder / model / "predictions.parquet": study.made_from("predict", model) for model in study.models
+        },
         "accuracy": {folder / model / "accuracy.parquet": study.made_from("predict", model) for model in study.models},
     }
     for name, paths in slices.items():

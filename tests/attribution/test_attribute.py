@@ -208,25 +208,30 @@ def test_parameter_files_hold_known_options_and_the_defaults(name):
         ({"name": "shap", "references": [1]}, "references must be"),
         ({"name": "cam", "align_corners": 1}, "align_corners must be true or false"),
         ({"name": "lime", "alpha": "1e-5"}, "alpha must be a number"),
-        ({"pixels": torch.zeros(2, 3, 8)}, "float tensor"),
-        ({"pixels": torch.zeros(4, 1, 24, 20)}, "float tensor"),
-        ({"pixels": torch.zeros(4, 3, 24, 20, dtype=torch.uint8)}, "float tensor"),
-        ({"pixels": torch.zeros(0, 3, 24, 20)}, "no image"),
-        ({"pixels": torch.full((4, 3, 24, 20), 2.0)}, r"in \[0, 1\]"),
-        ({"pixels": torch.full((4, 3, 24, 20), -1.0)}, r"in \[0, 1\]"),
-        ({"pixels": torch.full((4, 3, 24, 20), float("nan"))}, "finite"),
-        ({"pixels": [1, 2]}, "float tensor"),
-        ({"labels": torch.tensor([0, 1, 2])}, "one whole number an image"),
-        ({"labels": torch.tensor([0.0, 1, 2, 3])}, "one whole number an image"),
-        ({"labels": torch.tensor([0, 1, 2, 5])}, "knows classes 0 to 4"),
-        ({"labels": torch.tensor([0, 1, 2, -1])}, "knows classes 0 to 4"),
+        ({"images": torch.zeros(2, 3, 8)}, "three channels"),
+        ({"images": torch.zeros(4, 5, 24, 20)}, "three channels"),
+        ({"images": torch.zeros(4, 3, 24, 20, dtype=torch.int64)}, "no type of pixels"),
+        ({"images": torch.zeros(0, 3, 24, 20)}, "no image"),
+        ({"images": torch.full((4, 3, 24, 20), 2.0)}, r"in \[0, 1\]"),
+        ({"images": torch.full((4, 3, 24, 20), -1.0)}, r"in \[0, 1\]"),
+        ({"images": torch.full((4, 3, 24, 20), float("nan"))}, "hold NaN"),
+        ({"images": [1, 2]}, "image-0"),
+        ({"images": None}, "images: the id of a data set"),
+        ({"targets": torch.tensor([0, 1, 2])}, "targets: one class an image is needed, 4 in all, not 3"),
+        ({"targets": torch.tensor([0.0, 1, 2, 3])}, "targets: a class is an index or a name, not 0.0"),
+        ({"targets": True}, "targets: a class is an index or a name, not True"),
+        ({"targets": "cat"}, "targets: 'cat' is not one class of model 'toy'; known"),
+        ({"targets": "label"}, "targets: the images have no labels"),
+        *(({"seed": seed}, f"seed: {seed!r} is not a whole number from 0") for seed in (True, 1.5, None, "0", -1)),
+        ({"targets": torch.tensor([0, 1, 2, 5])}, "knows classes 0 to 4"),
+        ({"targets": torch.tensor([0, 1, 2, -1])}, "knows classes 0 to 4"),
         ({"model": nn.Identity()}, "a xailib Model is needed"),
         ({"batch_size": 0}, "batch_size"),
         ({"precision": "fp16"}, "precision"),
     ],
 )
 def test_bad_input_is_one_sentence(cnn, pixels, targets, change, message):
-    call = {"name": "gradient", "model": cnn, "pixels": pixels, "labels": targets, **change}
+    call = {"name": "gradient", "model": cnn, "images": pixels, "targets": targets, **change}
     with pytest.raises(xai.InputError, match=message) as error:
         xai.attribute(**call)
     assert "\n" not in str(error.value)

@@ -195,9 +195,9 @@ def test_all_faults_of_all_records_come_at_once(linear, pixels, targets):
 
 
 def test_input_is_checked_as_for_attribute(linear, pixels, targets):
-    with pytest.raises(xai.InputError, match=r"pixels: must be finite and in \[0, 1\]"):
+    with pytest.raises(xai.InputError, match=r"images: floats in \[0, 1\] are needed"):
         estimate([record()], linear, pixels * 2, targets)
-    with pytest.raises(xai.InputError, match="labels: one whole number an image"):
+    with pytest.raises(xai.InputError, match="targets: one class an image"):
         estimate([record()], linear, pixels, targets[:2])
 
 

@@ -9,9 +9,11 @@ A method is a plain function under `@method(...)` in a file of this folder:
 Its keyword-only arguments are its options; `attribute` checks them, the input and the result.
 """
 
-import math
+import inspect
+from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,11 +21,15 @@ from xailib import engine, registry
 from xailib import options as _options
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
+from xailib.maps import Maps
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
+from xailib.registry import Entry
+from xailib.seeding import whole
+from xailib.targets import as_images, as_targets
 
-__all__ = ["attribute", "checked", "defaults", "lacking", "list_methods"]
+__all__ = ["attribute", "defaults", "lacking", "list_methods"]
 
 
 def list_methods(pattern: str = "*", *, family: str | None = None) -> list[str]:
@@ -38,23 +44,27 @@ def defaults(name: str) -> dict[str, Any]:
 
 def lacking(name: str, model: Model) -> list[str]:
     """Return what a method needs that a model does not offer; an empty list means that the pair is possible."""
-    needs = [need for need in registry.method.get(name).needs if need not in model.offers]
+    return _missing(registry.method.get(name), model)
+
+
+def _missing(entry: Entry, model: Model) -> list[str]:
+    needs = [need for need in entry.needs if need not in model.offers]
     return [need for need in needs if need != "cam_layer" or model.cam_layer is None]
 
 
 def attribute(
-    name: str,
+    name: str | Callable[..., Tensor],
     model: Model,
-    pixels: Tensor,
-    labels: Tensor,
+    images: Any,
+    targets: Any = None,
     *,
     seed: int = 0,
     batch_size: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
     progress: bool | None = None,
     **options: Any,
-) -> Tensor:
-    """Explain the class `labels[i]` on image `pixels[i]` by the method called `name`.
+) -> Maps:
+    """Explain a class on every image by a method: the class that the model predicts, unless told.
 
     The result does not depend on the batch size (1e-5), on the order of the images or on what else is in the batch,
     and repeats bit for bit for one seed on one machine. The model is left exactly as it was found. One exception:
@@ -62,62 +72,66 @@ def attribute(
     as much as 0.04 of a map in [0, 1].
 
     Args:
-        pixels: float32 `(n, 3, h, w)` in [0, 1].
-        labels: int64 `(n,)`, the classes to explain.
-        seed: start of every random stream; a stream belongs to (seed, image content).
+        name: a method (`list_methods()` names them; "Grad-CAM" is "gradcam"), or a function of your own like those of this
+            folder: `(model, pixels, targets, *, ...) -> maps (n, h, w)`, with `seed` if it draws.
+        images: an `ImageBatch`, or what `load_images` takes: a folder, paths, Pillow images, a tensor `(n, 3, h, w)` in
+            [0, 1]. Photographs get the side of the model's input.
+        targets: the classes to explain: "predicted" (None), "label", a class's name or index, or one of these an image.
+        seed: a whole number, start of every random stream; a stream belongs to (seed, image content).
         batch_size: images a network pass; None keeps the engine's setting. So for precision and progress.
         precision: fp32, or bf16 where ranks survive it: gradients with respect to pixels are always fp32.
         options: the method's own keyword arguments (`defaults(name)` lists them).
 
     Returns:
-        float32 `(n, h, w)` on the CPU; higher speaks more for the class, signed where the method is.
+        Maps float32 `(n, h, w)` on the CPU, a tensor that knows its targets; higher speaks more for the class, signed where
+        the method is.
 
     Raises:
-        InputError: unknown method or option, pixels or labels out of range, a model that lacks what the method
-            needs or that answers NaN, a result that is not finite.
+        InputError: unknown method, option or class, images that are none, a seed that is no whole number, a model that
+            lacks what the method needs or that answers NaN, a result that is not finite or of another shape.
     """
-    entry = registry.method.get(name)
-    _options.check("method", name, entry.function, options)
-    pixels, labels = checked(model, pixels, labels)
-    missing = lacking(name, model)
+    entry, seed = _entry(name), whole(seed)
+    options = _options.check("method", entry.name, entry.function, options)
+    batch = as_images(images, model)
+    missing = _missing(entry, model)
     if missing:
-        raise InputError(f"method '{name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer")
-    check(model, *pixels.shape[-2:], entry.needs)
+        raise InputError(
+            f"method '{entry.name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer"
+        )
+    check(model, *batch.pixels.shape[-2:], entry.needs)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):
-        pixels = pixels.detach().to(model.device, copy=True)
-        labels = labels.to(model.device, copy=True)
-        with gradient_asked(name, model, pixels):
-            maps = entry.function(folded(model, pixels), pixels, labels, seed=seed, **options)
-        maps = maps.detach().to("cpu", torch.float32)
+        classes = as_targets(targets, model, batch)
+        pixels = batch.pixels.to(model.device, copy=True)
+        given = {"seed": seed, **options} if "seed" in inspect.signature(entry.function).parameters else options
+        with gradient_asked(entry.name, model, pixels):
+            maps = entry.function(folded(model, pixels), pixels, classes.to(model.device, copy=True), **given)
+    maps = _checked(maps, entry.name, model, pixels)
+    facts = {"method": entry.name, "label": entry.label, "options": {"seed": seed, **options}, "model": model.id}
+    facts["ids"] = None if isinstance(images, Tensor | np.ndarray) else batch.ids
+    return Maps.of(maps, targets=classes, target_names=[model.class_names[i] for i in classes.tolist()], **facts)
+
+
+def _checked(maps: Any, name: str, model: Model, pixels: Tensor) -> Tensor:
+    """What a method returned, as float32 `(n, h, w)` on the CPU."""
     expected = (len(pixels), *pixels.shape[-2:])
-    if tuple(maps.shape) != expected:
-        raise RuntimeError(f"method '{name}' returned maps of shape {tuple(maps.shape)} where {expected} is right")
-    low, high = (bound.item() for bound in maps.aminmax())
-    if not math.isfinite(low - high):  # NaN is both bounds where it is anywhere
+    if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
+        found = f"the shape {tuple(maps.shape)}" if isinstance(maps, Tensor) else type(maps).__name__
+        raise InputError(f"method '{name}' must return maps, a tensor of the shape {expected}, not {found}")
+    maps = maps.detach().to("cpu", torch.float32)
+    if not torch.isfinite(maps).all():
         raise InputError(f"method '{name}' gave NaN or infinity for model '{model.id}'; check weights and options")
     return maps
 
 
-def checked(model: Model, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pixels as float32 and labels as int64, or raise `InputError` for what no method could explain."""
-    if not isinstance(model, Model):
-        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
-    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or pixels.shape[1] != 3 or not pixels.is_floating_point():
-        found = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else type(pixels).__name__
-        raise InputError(f"pixels: a float tensor (n, 3, h, w) in [0, 1] is needed, not {found}")
-    if pixels.numel() == 0:
-        raise InputError("pixels: there is no image to explain")
-    low, high = (bound.item() for bound in pixels.detach().aminmax())
-    if not (low >= -1e-4 and high <= 1 + 1e-4):  # also true for NaN
-        raise InputError(f"pixels: must be finite and in [0, 1] (the model normalises), found {low:.4g} to {high:.4g}")
-    if not isinstance(labels, Tensor) or labels.shape != (len(pixels),) or labels.is_floating_point():
-        raise InputError(f"labels: one whole number an image is needed, a tensor of shape ({len(pixels)},)")
-    classes, first, last = len(model.class_names), *(bound.item() for bound in labels.aminmax())
-    if first < 0 or last >= classes:
-        raise InputError(f"labels: model '{model.id}' knows classes 0 to {classes - 1}, found {first} to {last}")
-    return pixels.float(), labels.long()
+def _entry(name: str | Callable[..., Tensor]) -> Entry:
+    """The entry of a method, or of a function that is none."""
+    if not callable(name):
+        return registry.method.get(name)
+    known = next((one for one in registry.method.entries.values() if one.function is name), None)
+    word = getattr(name, "__name__", type(name).__name__)
+    return known or Entry(word, name, {"family": "own", "needs": (), "label": word, "paper": "", "channels": None})
 
 
 def _register() -> None:

@@ -21,6 +21,8 @@ from xailib.estimator_files import Record
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
+from xailib.seeding import whole
+from xailib.targets import as_images, as_targets
 
 
 def list_estimators(pattern: str = "*") -> list[str]:
@@ -78,7 +80,8 @@ def estimate(
     """
     known = _known()
     records = _settled(records, scale, known)
-    pixels, targets = attribution.checked(model, pixels, targets)
+    images, seed = as_images(pixels, model), whole(seed)
+    pixels, targets = images.pixels, as_targets(targets, model, images)
     for record in records:
         _refuse_impossible(record, model)
         check(model, *pixels.shape[-2:], registry.method.get(record["estimator_method"]).needs)

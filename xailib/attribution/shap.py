@@ -10,6 +10,7 @@ from xailib.attribution.gradients import ImageSums, Pooling, exact_gradients, po
 from xailib.attribution.seeding import generators, shared_generator
 from xailib.errors import InputError
 from xailib.models.model import Model
+from xailib.pictures import as_pixels
 from xailib.registry import method
 
 Draws = Literal["independent", "stratified", "balanced"]
@@ -37,7 +38,10 @@ def shap_channels(
             f"method 'shap': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
             f"not {tuple(references.shape)}"
         )
-    references = references.to(pixels)
+    try:
+        references = as_pixels(references).to(pixels)
+    except InputError as error:
+        raise InputError(f"method 'shap': references: {error}") from None
     plan = [_draw(draws, samples, len(references), stream) for stream in generators(pixels, seed, "shap")]
     chosen, alphas = map(torch.stack, zip(*plan, strict=True))
     return expected_gradients(model, pixels, targets, references, chosen, alphas, output)

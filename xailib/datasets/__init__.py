@@ -10,11 +10,13 @@ import pkgutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from xailib import seeding
 from xailib.datasets.own import find_path, own_images
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, Images
@@ -109,7 +111,7 @@ def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Pa
 
 def _own(source: Any, limit: int | None, seed: int, side: int | None, given: dict[str, Any]) -> ImageBatch:
     """Images that are handed over; of the options of data sets they take `crop`."""
-    _check_choice(limit, seed)
+    limit, _ = _check_choice(limit, seed)
     crop = given.pop("crop", "resize")
     unknown = next((key for key, value in given.items() if value is not None), None)
     if unknown is not None:
@@ -135,7 +137,7 @@ def open_images(
     Takes what `load_images` takes, but no shift that is a corruption.
     """
     entry = dataset.get(name)
-    _check_choice(limit, seed)
+    limit, seed = _check_choice(limit, seed)
     given = {"split": split, "root": root, **options}
     arguments = {key: value for key, value in given.items() if value is not None}
     if side is not None and "side" in _parameters(entry):
@@ -176,7 +178,9 @@ def class_names(name: str, **options: Any) -> list[str]:
     _check_options(entry, {key: value for key, value in given.items() if key not in parameters})
     missing = [key for key, p in parameters.items() if p.default is p.empty and key not in given]
     if missing:
-        raise InputError(f"class names of data set '{name}' need '{missing[0]}': the folder or value they are read from")
+        raise InputError(
+            f"class names of data set '{name}' need '{missing[0]}': the folder or value they are read from"
+        )
     names = _class_names(entry, given)
     if not names:
         raise InputError(f"data set '{name}' has no class names here: its images have no labels")
@@ -188,14 +192,16 @@ def _class_names(entry: Entry, given: dict[str, Any]) -> list[str]:
     if entry.class_names is None:
         return []
     parameters = inspect.signature(entry.class_names).parameters
-    return list(entry.class_names(**{key: value for key, value in given.items() if key in parameters and value is not None}))
+    return list(
+        entry.class_names(**{key: value for key, value in given.items() if key in parameters and value is not None})
+    )
 
 
-def _check_choice(limit: int | None, seed: int) -> None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+def _check_choice(limit: int | None, seed: int) -> tuple[int | None, int]:
+    """Return both as plain numbers."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
         raise InputError(f"limit: {limit!r} is not a number of images; give a whole number from 1, or null for all")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise InputError(f"seed: {seed!r} is not a whole number")
+    return limit if limit is None else int(limit), seeding.whole(seed)
 
 
 def _check_shift(name: str, shift: str | None) -> bool:

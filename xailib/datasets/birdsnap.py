@@ -70,10 +70,14 @@ def _classes(tree: Path, classes: Classes) -> dict[str, str]:
 
 def _listed(items: list[Item], table: Path, split: str, labels: dict[str, int]) -> list[Item]:
     """The items of a split: those that the table lists are the test."""
-    listed = {line.strip() for line in table.read_text(encoding="utf-8-sig").splitlines()[1:] if line.split("/")[0] in labels}
+    listed = {
+        line.strip() for line in table.read_text(encoding="utf-8-sig").splitlines()[1:] if line.split("/")[0] in labels
+    }
     test = [item for item in items if item.id in listed]
     if not test:
-        raise InputError(f"{table}: none of the {len(listed)} test images that it lists is there; {look(items[0].path.parent)}")
+        raise InputError(
+            f"{table}: none of the {len(listed)} test images that it lists is there; {look(items[0].path.parent)}"
+        )
     if split == "test" and len(test) < len(listed):
         gone = len(listed) - len(test)
         warnings.warn(f"{table}: {gone:,} of {len(listed):,} test images are not there and are left out", stacklevel=5)

@@ -93,7 +93,11 @@ def _class_folders(top: Path, classes: ClassList) -> list[str]:
     if flat and not classes:
         return []
     if not filled:
-        looked = f"no images: looked for CLASS/*.jpg ({', '.join(SUFFIXES)})" if names else "looked for one folder a class there"
+        looked = (
+            f"no images: looked for CLASS/*.jpg ({', '.join(SUFFIXES)})"
+            if names
+            else "looked for one folder a class there"
+        )
         raise InputError(f"{top}: {looked}; {look(top)} (no image)")
     splits = [name for name in filled if name.lower() in SPLITS]
     if not classes and (len(splits) > 1 or splits == filled):

@@ -66,7 +66,9 @@ def _read(home: Path, split: str) -> dict[str, list[str]]:
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a list of images ({error}); {path.parent}: {look(path.parent)}") from None
+        raise InputError(
+            f"{path}: cannot be read as a list of images ({error}); {path.parent}: {look(path.parent)}"
+        ) from None
     if not isinstance(listed, dict) or not all(isinstance(ids, list) and ids for ids in listed.values()):
         raise InputError(f"{path}: looked for class: [images] with at least one image each; a class has none")
     return listed

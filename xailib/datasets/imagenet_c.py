@@ -21,7 +21,9 @@ def imagenet_c_folders(root: str | Path) -> dict[str, Path]:
     root = Path(root)
     found = sorted(root.glob("*/[1-5]")) or sorted(root.glob("*/*/[1-5]"))
     if not found:
-        raise InputError(f"{root}: looked for CORRUPTION/SEVERITY/WNID/, such as gaussian_noise/3/n01440764/; {look(root)}")
+        raise InputError(
+            f"{root}: looked for CORRUPTION/SEVERITY/WNID/, such as gaussian_noise/3/n01440764/; {look(root)}"
+        )
     return {f"{path.parent.name}/{path.name}": path for path in found}
 
 

@@ -44,7 +44,9 @@ def read_classes(path: Path) -> list[str]:
     """Return the lines of a list of classes; a line's number, from 0, is the label, so none between others is empty."""
     lines = [line.strip() for line in read_text(path, "a list of classes").rstrip().splitlines()]
     if not all(lines) or not lines:
-        raise InputError(f"{path}: line {lines.index('') + 1 if lines else 1} is empty; a class needs a line each, as they count")
+        raise InputError(
+            f"{path}: line {lines.index('') + 1 if lines else 1} is empty; a class needs a line each, as they count"
+        )
     return lines
 
 
@@ -143,7 +145,9 @@ def _ground_truth(path: Path, places: list[Path]) -> dict[str, str]:
         )
     classes = _read_mat(meta) if meta.suffix == ".mat" else _read_meta(meta)
     if set(classes) != {str(number) for number in range(1, 1001)}:
-        raise InputError(f"{meta}: gives a WordNet id to {len(classes)} of the ILSVRC2012_IDs 1 to 1000; use ILSVRC 2012's")
+        raise InputError(
+            f"{meta}: gives a WordNet id to {len(classes)} of the ILSVRC2012_IDs 1 to 1000; use ILSVRC 2012's"
+        )
     numbers = _lines(path)
     stranger = next((number for number in numbers if number not in classes), None)
     if stranger is not None:

@@ -95,7 +95,9 @@ def _in_folders(home: Home) -> dict[str, tuple[Item, str]]:
     for item in class_items(home.folder, _folder_labels(home)):
         id = item.path.stem if NUMBER.fullmatch(item.path.stem) else item.id
         if id in found:
-            raise InputError(f"{item.path}: the same image lies in class folder {found[id][1]} too; an image has one class")
+            raise InputError(
+                f"{item.path}: the same image lies in class folder {found[id][1]} too; an image has one class"
+            )
         found[id] = replace(item, id=id), item.path.parent.name
     return found
 

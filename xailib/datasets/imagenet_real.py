@@ -44,7 +44,9 @@ def answers(id: str, real: list[tuple[int, ...]]) -> tuple[int, ...]:
     """Return ReaL's labels of the validation image with this id, which tells its number."""
     number = NUMBER.search(id)
     if number is None or not 1 <= int(number[1]) <= len(real):
-        raise InputError(f"image '{id}': ReaL knows images by number; validation images are called ILSVRC2012_val_00000001")
+        raise InputError(
+            f"image '{id}': ReaL knows images by number; validation images are called ILSVRC2012_val_00000001"
+        )
     return real[int(number[1]) - 1]
 
 
@@ -84,5 +86,7 @@ def imagenet_real(
     """
     check_split("imagenet_real", split, ["val"])
     real = read_real(labels)
-    found = (replace(item, answers=answers(item.id, real)) for item in items(find_home(Path(root), split), seed, "drop"))
+    found = (
+        replace(item, answers=answers(item.id, real)) for item in items(find_home(Path(root), split), seed, "drop")
+    )
     return Files(list(islice((item for item in found if item.answers), limit)), side, crop)

@@ -151,7 +151,9 @@ def class_files(
     """
     stranger = next((name for name in class_folders(top) if name not in set(names)), None)
     if stranger is not None:
-        raise InputError(f"{top / stranger}: is none of the {len(names)} class folders looked for{_like(stranger, names)}")
+        raise InputError(
+            f"{top / stranger}: is none of the {len(names)} class folders looked for{_like(stranger, names)}"
+        )
     found = class_items(top, dict(zip(names, labels or range(len(names)), strict=True)))
     return Files(choose(found, seed, limit), side, crop, labels)
 

@@ -52,6 +52,8 @@ def crop(photo: np.ndarray, rng: np.random.Generator, side: int, smallest: int =
     size = int(rng.integers(smallest, min(height, width) + 1))
     y, x = int(rng.integers(0, height - size + 1)), int(rng.integers(0, width - size + 1))
     flip = -1 if rng.random() < 0.5 else 1
-    patch = Image.fromarray(np.uint8(photo[y : y + size, x : x + size] * 255)).resize((side, side), Image.Resampling.BOX)
+    patch = Image.fromarray(np.uint8(photo[y : y + size, x : x + size] * 255)).resize(
+        (side, side), Image.Resampling.BOX
+    )
     tone = rng.uniform(0.7, 1.15, size=3).astype(np.float32)
     return np.clip(np.asarray(patch, dtype=np.float32)[:, ::flip] / 255 * tone, 0, 1)

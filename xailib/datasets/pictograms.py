@@ -80,14 +80,18 @@ def pictograms(
     if split not in SIZES:
         raise InputError(f"unknown split '{split}' of pictograms{nearest(split, SIZES)}")
     if side not in SIDES or not isinstance(side, int):
-        raise InputError(f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these")
+        raise InputError(
+            f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these"
+        )
     if classes not in range(2, len(CLASS_NAMES) + 1):
         raise InputError(f"classes: {classes!r} is not a whole number from 2 to the {len(CLASS_NAMES)} pictograms")
     if not 0.1 <= smallest <= largest <= 0.9:
         raise InputError(f"smallest, largest: {smallest} and {largest} are no two shares from 0.1 to 0.9 in this order")
     if not 0 <= turn <= 180:
         raise InputError(f"turn: {turn} is not an angle from 0 to 180 degrees")
-    return Pictures(split, seed, shift, side, SIZES[split] if limit is None else limit, Layout(classes, smallest, largest, turn))
+    return Pictures(
+        split, seed, shift, side, SIZES[split] if limit is None else limit, Layout(classes, smallest, largest, turn)
+    )
 
 
 def _shrink_masks(masks: Tensor, side: int) -> Tensor:

@@ -109,9 +109,7 @@ def _place(label: int, rng: np.random.Generator, layout: Layout) -> np.ndarray:
     return alpha
 
 
-def _compose(
-    alpha: np.ndarray, photos: tuple[np.ndarray, ...], rng: np.random.Generator, *, swap: bool
-) -> np.ndarray:
+def _compose(alpha: np.ndarray, photos: tuple[np.ndarray, ...], rng: np.random.Generator, *, swap: bool) -> np.ndarray:
     """Lay a textured object over a photograph; `swap` gives the object the plain photograph and tints what is behind."""
     behind = crop(photos[rng.integers(len(photos))], rng, SIDE)
     texture = crop(photos[rng.integers(len(photos))], rng, SIDE, smallest=32)

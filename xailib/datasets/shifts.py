@@ -68,7 +68,9 @@ def choose_shifts(wanted: str | Iterable[str], dataset: str, roots: Roots | None
     for word in [wanted] if isinstance(wanted, str) else wanted:
         name = word.partition("/")[0]
         if variants().get(name, ("", False))[0] == dataset and name not in (roots or {}):
-            raise InputError(f"shifts: '{word}' is read from a folder; give it in the study: shift_roots: {{{name}: FOLDER}}")
+            raise InputError(
+                f"shifts: '{word}' is read from a folder; give it in the study: shift_roots: {{{name}: FOLDER}}"
+            )
         found |= dict.fromkeys(params.select(word, [*known, *(list_five() if "/" in word else [])], "shift"))
     return list(found)
 
@@ -136,4 +138,9 @@ def _jpeg_one(image: Tensor, quality: int) -> Tensor:
     return to_pixels(jpeg(Image.fromarray(array), quality))
 
 
-_CORRUPTIONS = {"gaussian_noise": _gaussian_noise, "gaussian_blur": _gaussian_blur, "contrast": _contrast, "jpeg": _jpeg}
+_CORRUPTIONS = {
+    "gaussian_noise": _gaussian_noise,
+    "gaussian_blur": _gaussian_blur,
+    "contrast": _contrast,
+    "jpeg": _jpeg,
+}

@@ -111,7 +111,9 @@ def _box(table: Path, name: str, words: list[str]) -> Box:
     except ValueError:
         x1, y1, x2, y2 = 0, 0, -1, -1
     if not (0 <= x1 <= x2 < SIDE and 0 <= y1 <= y2 < SIDE):
-        raise InputError(f"{table}: the row of {name} has {' '.join(words)!r}, not a box x1 y1 x2 y2 within 0 to {SIDE - 1}")
+        raise InputError(
+            f"{table}: the row of {name} has {' '.join(words)!r}, not a box x1 y1 x2 y2 within 0 to {SIDE - 1}"
+        )
     return x1 / SIDE, y1 / SIDE, (x2 + 1) / SIDE, (y2 + 1) / SIDE
 
 

@@ -7,6 +7,7 @@ arrows are made from it. To add one, decorate a function `(maps, model, images, 
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,11 +16,11 @@ from torch import Tensor
 from xailib import engine
 from xailib import options as _options
 from xailib.errors import InputError, nearest
-from xailib.images import ImageBatch
 from xailib.metrics import localisation, removal
-from xailib.metrics.checks import checked_images, checked_maps, evaluation_mode
+from xailib.metrics.checks import evaluation_mode, explained
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.registry import Entry
 from xailib.registry import metric as metrics
 
 if TYPE_CHECKING:
@@ -34,51 +35,74 @@ def list_metrics(pattern: str = "*") -> list[str]:
 
 
 def evaluate(
-    name: str,
-    maps: Tensor,
+    name: str | Sequence[str],
+    maps: Any,
     model: Model,
-    images: ImageBatch,
+    images: Any,
     *,
+    targets: Any = None,
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> "pd.DataFrame":
-    """Score every map by one metric.
+    """Score every map by one metric, or by several.
 
     Args:
-        name: a metric; `list_metrics()` names them.
-        maps: `(n, h, w)`, finite, of the images' size; larger means more important.
+        name: a metric, or a list of them; `list_metrics()` names them.
+        maps: what `attribute` returned, or any tensor or array `(n, h, w)`, finite, of the images' size; larger means more
+            important.
         model: the network that the maps explain; it is left as found.
-        images: the `n` images explained; their labels are the targets of the maps.
+        images: the `n` images explained, as `attribute` takes them.
+        targets: the classes to score the maps for, as `attribute` takes them. When None, those that the maps explain; for a
+            plain tensor, which does not say, the images' labels.
         batch_size, precision, progress: how the network's passes are run, see `engine.using`; never the meaning.
-        options: the metric's own keyword options.
+        options: the metrics' own keyword options; of several metrics, each gets those that it has.
 
     Returns:
-        One row an image, in their order: `image` (its id), `metric`, `value`, then the columns that the metric
-        declares (`registry.metric.get(name).columns`). NaN means "not defined here", by the metric's `nan` rule.
+        One row an image and metric, in their order: `image` (its id), `metric`, `value`, then the columns that the metrics
+        declare (`registry.metric.get(name).columns`), NaN for the others. A value that is NaN means "not defined here", by the
+        metric's `nan` rule. Localisation looks at the images' boxes, whatever class is scored.
 
     Raises:
-        InputError: unknown metric or option, an option of a wrong kind, maps of a wrong shape or not finite,
-            repeated ids, a label that the model does not know, a model that answers NaN.
+        InputError: unknown metric, option or class, an option of a wrong kind, maps of a wrong shape, not finite or of other
+            images than these, images that are none, a model that answers NaN.
     """
-    entry = metrics.get(name)
-    options = _options.check("metric", name, entry.function, options, settled=())
-    checked_images(images, model, passes=entry.passes)
-    maps = checked_maps(maps, images)
-    with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        frame = entry.function(maps, folded(model, images.pixels), images, **options)
-    frame.insert(0, "image", images.ids)
-    frame.insert(1, "metric", name)
-    return frame[["image", "metric", "value", *entry.columns]]
+    entries = [metrics.get(one) for one in (name if isinstance(name, list | tuple) else [name])]
+    if not entries:
+        raise InputError("name: the list of metrics is empty; list_metrics() names them")
+    chosen = [_chosen(entry, options, entries) for entry in entries]
+    with engine.using(batch_size=batch_size, precision=precision, progress=progress):
+        maps, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
+        frames = []
+        for entry, own in zip(entries, chosen, strict=True):
+            with evaluation_mode(model):
+                frame = entry.function(maps, folded(model, images.pixels), images, **own)
+            frame.insert(0, "image", images.ids)
+            frame.insert(1, "metric", entry.name)
+            frames.append(frame[["image", "metric", "value", *entry.columns]])
+    if len(frames) == 1:
+        return frames[0]
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True)
+
+
+def _chosen(entry: Entry, options: dict[str, Any], entries: list[Entry]) -> dict[str, Any]:
+    """The options of one metric: of those given, the ones that none but other metrics have are left out."""
+    others = {key for other in entries if other is not entry for key in _options.defaults(other.function, settled=())}
+    own = _options.defaults(entry.function, settled=())
+    given = {key: value for key, value in options.items() if key in own or key not in others}
+    return _options.check("metric", entry.name, entry.function, given, settled=())
 
 
 def curves(
     name: str,
-    maps: Tensor,
+    maps: Any,
     model: Model,
-    images: ImageBatch,
+    images: Any,
     *,
+    targets: Any = None,
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
@@ -89,13 +113,15 @@ def curves(
     Column `s` is what the network answers when `s / steps` of the pixels are deleted (or inserted), the most important
     first. Arguments and errors as in `evaluate`.
     """
-    if name not in removal.CURVES:
+    entry = metrics.get(name)
+    if entry.name not in removal.CURVES:
         raise InputError(f"metric '{name}' has no curve{nearest(name, removal.CURVES)}")
-    options = _options.check("metric", name, metrics.get(name).function, options, settled=())
-    checked_images(images, model)
-    maps = checked_maps(maps, images)
-    with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
-        return removal.CURVES[name](maps, folded(model, images.pixels), images, removal.Removal(**options)).to(torch.float64)
+    options = _options.check("metric", entry.name, entry.function, options, settled=())
+    with engine.using(batch_size=batch_size, precision=precision, progress=progress):
+        maps, images = explained(maps, model, images, targets)
+        with evaluation_mode(model):
+            fast = folded(model, images.pixels)
+            return removal.CURVES[entry.name](maps, fast, images, removal.Removal(**options)).to(torch.float64)
 
 
 def _register() -> None:

@@ -1,22 +1,20 @@
 """What a network predicts, how often it is right, on clean and on shifted images."""
 
-import dataclasses
 from collections.abc import Mapping
 from math import nan, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from xailib import engine
-from xailib.classes import UNKNOWN
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.metrics.checks import checked_images, evaluation_mode
+from xailib.metrics.checks import evaluation_mode
 from xailib.metrics.confidence import expected_calibration_error
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.models.probes import check
+from xailib.targets import as_images, masked
+from xailib.targets import labels as labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,40 +33,33 @@ def predictions(
     Returns:
         One row an image, in their order: `image` (id), `label`, `predicted` (class indices), `confidence` (largest
         softmax probability), `label_probability`, `correct`. Where the images give `classes`, the other logits are masked;
-        where they give `answers`, each of these is correct; where all labels are `classes.UNKNOWN`, the last two are NaN.
+        where they give `answers`, each of these is correct; where they have no labels, the last two are NaN.
 
     Raises:
-        InputError: no images, repeated ids, a label that the model does not know, a model that answers NaN.
+        InputError: no images, a label or classes that the model does not know, a model that answers NaN.
     """
     import pandas as pd
 
-    known = not (images.labels == UNKNOWN).all()  # a data set whose classes are none of the network's has no labels
-    checked_images(images if known else dataclasses.replace(images, labels=images.labels.clamp_min(0)), model)
+    images = as_images(images, model)
+    check(model, *images.pixels.shape[-2:])
+    if images.has_labels:
+        images = images.with_labels(labels_of(model, images))
     with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
         logits = engine.logits(folded(model, images.pixels), images.pixels)
-    probabilities = _masked(logits.double(), images.classes).softmax(dim=1)
+    probabilities = masked(logits.double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
-    labels = images.labels.cpu().clamp_min(0)
+    known, labels = images.has_labels, images.labels.cpu()
+    asked = probabilities.gather(1, labels.clamp_min(0)[:, None]).squeeze(1)
     return pd.DataFrame(
         {
             "image": images.ids,
             "label": images.labels.cpu().numpy(),
             "predicted": predicted.numpy(),
             "confidence": confidence.numpy(),
-            "label_probability": probabilities.gather(1, labels[:, None]).squeeze(1).numpy() if known else nan,
+            "label_probability": asked.numpy() if known else nan,
             "correct": images.right(predicted).numpy() if known else nan,
         }
     )
-
-
-def _masked(logits: Tensor, classes: tuple[int, ...] | None) -> Tensor:
-    """Logits `(n, c)` with those of other classes at minus infinity."""
-    if classes is None:
-        return logits
-    chosen = torch.tensor(classes)
-    masked = torch.full_like(logits, -torch.inf)
-    masked[:, chosen] = logits[:, chosen]
-    return masked
 
 
 def accuracy_table(

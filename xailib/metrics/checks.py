@@ -1,19 +1,28 @@
 """What every metric may take for granted: finite maps of the right shape, known labels, a model that is one, in eval mode."""
 
+from collections import Counter
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from xailib.errors import InputError
 from xailib.images import ImageBatch
+from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
 from xailib.models.probes import check, evaluation_mode
+from xailib.targets import as_images, as_targets
 
-__all__ = ["checked_images", "checked_maps", "evaluation_mode"]
+__all__ = ["checked_maps", "evaluation_mode", "explained"]
 
 
 def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
     """Return maps `(n, h, w)` as detached float32 on the CPU, or say in an `InputError` what is wrong with them."""
-    maps = torch.as_tensor(maps).detach().float().cpu()
+    try:
+        maps = torch.as_tensor(maps).detach().float().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"maps: a tensor or array (n, h, w) is needed, not {type(maps).__name__}") from None
     n, _, height, width = images.pixels.shape
     if maps.shape != (n, height, width):
         raise InputError(f"maps: the shape {tuple(maps.shape)} does not fit the images; use {(n, height, width)}")
@@ -25,19 +34,30 @@ def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
     return maps
 
 
-def checked_images(images: ImageBatch, model: Model, *, passes: bool = True) -> None:
-    """Refuse what is no Model, an empty batch, repeated ids, labels that are no class, and what `passes` would not explain."""
-    if not isinstance(model, Model):
-        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
-    if not len(images):
-        raise InputError("images: the batch is empty; give at least one image")
-    if len(set(images.ids)) < len(images):
-        double = next(name for name in images.ids if images.ids.count(name) > 1)
-        raise InputError(f"images: the id '{double}' occurs more than once; ids must be unique")
-    classes = len(model.class_names)
-    for name, label in zip(images.ids, images.labels.tolist(), strict=True):
-        if not 0 <= label < classes:
-            known = f"no class of model '{model.id}'; use 0 to {classes - 1}"
-            raise InputError(f"images: label {label} of '{name}' is {known}")
+def explained(maps: Any, model: Model, images: Any, targets: Any, *, passes: bool = True) -> tuple[Tensor, ImageBatch]:
+    """Return maps and images that fit each other; the images' labels are the classes that the maps are scored for.
+
+    Args:
+        maps, model, images, targets: as in `evaluate`.
+        passes: whether the network will be asked; without, no class need be known.
+
+    Raises:
+        InputError: see `evaluate`.
+    """
+    batch = as_images(images, model)
+    twice = [name for name, times in Counter(batch.ids).items() if times > 1]
+    if twice:
+        raise InputError(f"images: the id '{twice[0]}' occurs more than once; ids must be unique")
+    if not isinstance(images, Tensor | np.ndarray):
+        check_ids(maps, batch.ids)
+    values = checked_maps(maps, batch)
+    if targets is None and isinstance(maps, Maps):
+        targets = maps.targets
     if passes:
-        check(model, *images.pixels.shape[-2:])
+        check(model, *batch.pixels.shape[-2:])
+        if targets is None and not batch.has_labels:
+            raise InputError(
+                "targets: these maps do not say which class they explain, and the images have no labels; give targets=..."
+            )
+        batch = batch.with_labels(as_targets("label" if targets is None else targets, model, batch))
+    return values, batch

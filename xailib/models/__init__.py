@@ -81,5 +81,3 @@ def from_record(network: nn.Module, record: dict[str, Any], device: str = "cpu")
         output=record.get("output", "auto"),
     )
     return model.to(pick_device(device)).to(memory_format=torch.channels_last)
-
-

@@ -1,7 +1,7 @@
 """Figures for talks and papers: tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals."""
 
 from xailib.plots.charts import method_ranks, robust_differences
-from xailib.plots.maps import curves, map_grid, overlay, show_maps
+from xailib.plots.maps import curves, map_grid, overlay, show, show_maps
 from xailib.plots.networks import confidence_histograms, correlation_matrix, scatter
 from xailib.plots.reliability import reliability
 from xailib.plots.roar import roar_blurred, roar_curves, roar_retraining
@@ -27,6 +27,7 @@ __all__ = [
     "robust_differences",
     "save",
     "scatter",
+    "show",
     "show_maps",
     "toy_curves",
 ]

@@ -1,5 +1,6 @@
 """Pictures of maps: over images, in grids, and the curves of deletion and insertion."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xailib.errors import InputError
+from xailib.images import ImageBatch
+from xailib.maps import check_ids
 from xailib.plots.style import empty, styled, subplots
 
 if TYPE_CHECKING:
@@ -55,6 +59,60 @@ def show_maps(images: Any, maps: Any, titles: Sequence[str] = (), *, signed: boo
         if i < len(titles):
             grid[0, i].set_title(titles[i], fontsize=12)
     return figure
+
+
+@styled
+def show(images: Any, maps: Any, *, limit: int = 8) -> Figure:
+    """Draw images in the upper row, and below them a row of maps for each method; titles name the classes explained.
+
+    Args:
+        images: those that were explained, in any form that `attribute` takes.
+        maps: what `attribute` returned, or a list of such maps of the same images, to compare methods; arrays
+            `(n, h, w)` do too.
+        limit: how many images are drawn at most.
+
+    Raises:
+        InputError: maps of other images than these, or of another size.
+    """
+    stacks = list(maps) if isinstance(maps, list | tuple) else [maps]
+    shapes = [tuple(np.shape(stack)) for stack in stacks]
+    if not stacks or any(len(shape) != 3 for shape in shapes):
+        raise InputError(f"maps: what attribute() returned is needed, or a list of it: (n, h, w), not {shapes}")
+    batch = _batch(images, side=shapes[0][-1])
+    n, _, *size = batch.pixels.shape
+    for stack, shape in zip(stacks, shapes, strict=True):
+        if shape != (n, *size):
+            raise InputError(f"maps: the shape {shape} does not fit the images; use {(n, *size)}")
+        if not hasattr(images, "shape"):
+            check_ids(stack, batch.ids)
+    shown = min(n, limit)
+    figure, grid = subplots(1 + len(stacks), shown, figsize=(1.9 * shown + 1.2, 2.05 * (1 + len(stacks)) + 0.2))
+    for i in range(shown):
+        draw_image(grid[0, i], batch.pixels[i])
+        grid[0, i].set_title(batch.ids[i][-20:], fontsize=10)
+    for row, stack in zip(grid[1:], stacks, strict=True):
+        values, names = np.asarray(stack, np.float32)[:shown], getattr(stack, "target_names", [])
+        for i in range(shown):
+            draw_map(row[i], values[i], signed=bool((values < 0).any()))
+            row[i].set_title(_wrapped(names[i]) if names else "", fontsize=12)
+        row[0].set_ylabel(getattr(stack, "label", "Map"), fontsize=12)
+    for axes in grid.flat:
+        bare(axes)
+    return figure
+
+
+def _batch(images: Any, side: int) -> ImageBatch:
+    """Images in any form as an `ImageBatch`; photographs get the side of their maps."""
+    if isinstance(images, ImageBatch):
+        return images
+    from xailib.datasets import load_images
+
+    return ImageBatch(images) if hasattr(images, "shape") else load_images(images, side=side)
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines that are no wider than an image."""
+    return textwrap.fill(name, 18, max_lines=2, placeholder="...")
 
 
 @styled

@@ -181,8 +181,7 @@ def confidence_histograms(histogram: pd.DataFrame) -> Figure:
         means = part.groupby("model")["mean"].first()
         axes.axvline(means.mean(), color="black", linestyle="--", linewidth=1.5)
         axes.set_title(
-            f"{label}: mean {means.mean():.2f}\n"
-            f"n = {len(means)} networks x {int(part['n'].max())} images",
+            f"{label}: mean {means.mean():.2f}\nn = {len(means)} networks x {int(part['n'].max())} images",
             fontsize=12,
         )
         axes.set(xlabel="Confidence (largest probability)", xlim=(0, 1.005))

@@ -69,7 +69,9 @@ def rank(
         part: Part = getattr(store, name)
         hashes = {id: hashlib.sha256() for id in folders}
         with ExitStack() as stack:
-            files = {id: _open(stack, folder / f"{name}_levels.npy", len(part), width) for id, folder in folders.items()}
+            files = {
+                id: _open(stack, folder / f"{name}_levels.npy", len(part), width) for id, folder in folders.items()
+            }
             for rows in _chunks(name, len(part), report):
                 pixels = torch.from_numpy(np.array(part.pixels[rows])).float().div_(255)
                 targets = part.labels[rows] if target == "label" else engine.logits(model, pixels).argmax(dim=1)
@@ -125,7 +127,9 @@ def open_ranking(folder: str | Path, name: Literal["train", "test"], part: Part)
         record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
         packed = np.load(folder / f"{name}_levels.npy", mmap_mode="r")
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: no ranking (no {Path(error.filename).name}); run its roar_rank slice first") from None
+        raise InputError(
+            f"{folder}: no ranking (no {Path(error.filename).name}); run its roar_rank slice first"
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a whole ranking ({error}); delete the folder and rank again") from None
     shape = tuple(record["shape"])

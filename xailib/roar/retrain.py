@@ -91,7 +91,9 @@ class Trainer:
                 continue
             mean_loss, epoch = (total / counted).item(), (step + 1) // per_epoch  # one wait for the device an epoch
             if not np.isfinite(mean_loss):
-                raise Diverged(f"training diverged in epoch {epoch}: the loss is {mean_loss}; lower recipe.learning_rate")
+                raise Diverged(
+                    f"training diverged in epoch {epoch}: the loss is {mean_loss}; lower recipe.learning_rate"
+                )
             left = (time.perf_counter() - began) / (step + 1 - start) * (steps - step - 1)
             report(f"epoch {epoch}/{self.recipe.epochs}  loss {mean_loss:.3f}  {left:.0f} s left")
             total, counted = torch.zeros_like(total), 0
@@ -113,7 +115,9 @@ class Trainer:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits = network(self.normalise(pixels))
             if not torch.isfinite(logits).all():
-                raise Diverged("training diverged in its last steps: the network answers NaN; lower recipe.learning_rate")
+                raise Diverged(
+                    "training diverged in its last steps: the network answers NaN; lower recipe.learning_rate"
+                )
             found.append((logits.argmax(dim=1) == labels).cpu())
         return torch.cat(found).numpy()
 
@@ -145,8 +149,12 @@ def retrain(
         the row (a training that diverged has accuracy NaN and a status that says so), and the network, or None where
         the row was kept from before or the training failed.
     """
-    key = hashlib.sha256(json.dumps({**facts, **_settings(trainer, seed)}, sort_keys=True, default=str).encode()).hexdigest()
-    row_file, state = (None, None) if kept is None else (kept.with_suffix(".json"), kept.with_name(f"{kept.name}-{key[:16]}.pt"))
+    key = hashlib.sha256(
+        json.dumps({**facts, **_settings(trainer, seed)}, sort_keys=True, default=str).encode()
+    ).hexdigest()
+    row_file, state = (
+        (None, None) if kept is None else (kept.with_suffix(".json"), kept.with_name(f"{kept.name}-{key[:16]}.pt"))
+    )
     if row_file is not None and not fresh:
         with suppress(OSError, ValueError):
             record = json.loads(row_file.read_text(encoding="utf-8"))

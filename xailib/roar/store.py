@@ -106,7 +106,9 @@ def build(
     record |= {"seed": seed, "side": side, "train_split": train_split, "test_split": test_split, "class_names": names}
     for part, split, limit in (("train", train_split, train_images), ("test", test_split, test_images)):
         images = open_images(dataset, split=split, limit=limit, seed=seed, side=side, **source)
-        record[part] = _write(folder / f"{part}_pixels.npy", images, side, lambda line, part=part: report(f"{part}: {line}"))
+        record[part] = _write(
+            folder / f"{part}_pixels.npy", images, side, lambda line, part=part: report(f"{part}: {line}")
+        )
         if part == "train":
             _check_classes(names, record["train"]["labels"], dataset)
     record["mean"] = record["train"].pop("mean")
@@ -129,11 +131,15 @@ def open_store(folder: str | Path) -> Store:
         mean = torch.tensor(record["mean"], dtype=torch.float32)
         return Store(**parts, mean=mean, class_names=record["class_names"], side=record["side"], facts=facts)
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: no finished store of images (no {Path(error.filename).name}); build it first") from None
+        raise InputError(
+            f"{folder}: no finished store of images (no {Path(error.filename).name}); build it first"
+        ) from None
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{folder}: not a whole store of images ({error}); delete the folder and build it again") from None
+        raise InputError(
+            f"{folder}: not a whole store of images ({error}); delete the folder and build it again"
+        ) from None
 
 
 def _open_part(path: Path, part: str, record: dict[str, Any]) -> Part:
@@ -141,7 +147,9 @@ def _open_part(path: Path, part: str, record: dict[str, Any]) -> Part:
     pixels = np.load(file, mmap_mode="r")
     ids, labels, side = record[part]["ids"], record[part]["labels"], record["side"]
     if pixels.shape != (len(ids), 3, side, side) or pixels.dtype != np.uint8 or len(labels) != len(ids):
-        raise InputError(f"{file}: {pixels.dtype} {pixels.shape} are not the {len(ids)} images of store.json; build it again")
+        raise InputError(
+            f"{file}: {pixels.dtype} {pixels.shape} are not the {len(ids)} images of store.json; build it again"
+        )
     return Part(pixels, torch.tensor(labels), ids)
 
 

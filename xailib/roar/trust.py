@@ -4,7 +4,6 @@ Each check gives rows of `trust.parquet`: estimator, check, mode, level, seed, v
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,11 @@ def mask_alone(
 
 
 def metric_scores(
-    estimator: str, model: Model, images: ImageBatch, saved: dict[str, Any], metrics: dict[str, tuple[str, dict[str, Any]]]
+    estimator: str,
+    model: Model,
+    images: ImageBatch,
+    saved: dict[str, Any],
+    metrics: dict[str, tuple[str, dict[str, Any]]],
 ) -> Rows:
     """Mean scores of the estimator's maps by the metrics of the explainability study, on the explained network.
 
@@ -110,7 +113,7 @@ def metric_scores(
 
     if saved["ids"] != images.ids:
         raise InputError(f"estimator '{estimator}': its maps belong to other images than the store's; rank again")
-    images = replace(images, labels=saved["targets"])
+    images = images.with_labels(saved["targets"])
     rows = []
     for name, (function, options) in metrics.items():
         values = evaluate(function, saved["maps"], model, images, **options)["value"].dropna()

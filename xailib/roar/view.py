@@ -12,7 +12,9 @@ from xailib.roar.store import Part
 from xailib.seeding import generator
 
 Sight = Literal["images", "mask"]
-RESIDENT_BYTES = 2 * 2**30  # a part up to this size is kept on the device, a larger one is read from disk batch by batch
+RESIDENT_BYTES = (
+    2 * 2**30
+)  # a part up to this size is kept on the device, a larger one is read from disk batch by batch
 
 
 @dataclass(frozen=True)

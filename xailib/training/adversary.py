@@ -11,9 +11,7 @@ from xailib.models.model import Model
 from xailib.seeding import generators
 
 
-def l2_pgd(
-    model: Model, pixels: Tensor, labels: Tensor, *, epsilon: float, steps: int = 20, seed: int = 0
-) -> Tensor:
+def l2_pgd(model: Model, pixels: Tensor, labels: Tensor, *, epsilon: float, steps: int = 20, seed: int = 0) -> Tensor:
     """Return adversarial twins of `pixels` `(n, 3, h, w)`: at most `epsilon` away in L2, inside [0, 1].
 
     The attacker raises the cross-entropy of `labels` from a random start in the ball; steps are 2.5 epsilon / steps
