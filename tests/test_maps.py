@@ -67,7 +67,8 @@ def test_the_predicted_class_is_explained_unless_told(model, images):
         ("Light_Blue", [2, 2, 2, 2]), (np.int64(2), [2, 2, 2, 2]), (torch.tensor(2), [2, 2, 2, 2]),
         (["red", 1, np.int32(2), "red"], [0, 1, 2, 0]), (torch.tensor([2, 1, 0, 0], dtype=torch.uint8), [2, 1, 0, 0]),
         (np.array([2, 1, 0, 0]), [2, 1, 0, 0]), (range(4), None), (4 * [True], None), ({0, 1, 2, 3}, None),
-        (dict.fromkeys(NAMES), None), ("", None), (torch.zeros(4, 3, dtype=torch.long), None), ([0.0] * 4, None), (3, None), (-1, None),
+        (dict.fromkeys(NAMES), None), ("", None), (torch.zeros(4, 3, dtype=torch.long), None), ([0.0] * 4, None),
+        (3, None), (-1, None),
     ],
 )  # fmt: skip
 def test_targets_are_words_names_and_numbers(model, images, targets, found):
