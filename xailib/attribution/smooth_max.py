@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 COLDNESS = 20.0
+BLOCK = 16  # masks at a time on a CPU, whose exponentials its cache holds
 
 
 class SmoothMax:
@@ -70,23 +71,30 @@ class SmoothMax:
 
     def __call__(self, parameters: Tensor) -> Tensor:
         """Return masks `(pixels, k)` for parameters `(cells, k)`; keeps what `gradient` needs."""
-        self._parameters = parameters
-        self._e = ((COLDNESS * self.weights)[:, None, None] * parameters).exp_()
-        self._total = self._add @ self._e.flatten(0, 1) + self._outside
-        self._mask = (self._weigh @ (self._e * parameters).flatten(0, 1)) / self._total
-        return self._mask
+        self._block = BLOCK if parameters.device.type == "cpu" else parameters.shape[1]
+        self._kept = [self._forward(part.contiguous()) for part in parameters.split(self._block, dim=1)]
+        return torch.cat([mask for *_, mask in self._kept], dim=1)
+
+    def _forward(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Parameters, exponentials `(d, cells, k)`, and for each pixel their total and the mask `(pixels, k)`."""
+        e = ((COLDNESS * self.weights)[:, None, None] * parameters).exp_()
+        total = self._add @ e.flatten(0, 1) + self._outside
+        return parameters, e, total, (self._weigh @ (e * parameters).flatten(0, 1)) / total
 
     def gradient(self, slope: Tensor) -> Tensor:
-        """Return d loss / d parameters `(cells, k)` of the last call, given d loss / d mask `(pixels, k)`.
+        """Return d loss / d parameters `(cells, k)` of the last call, given d loss / d mask `(pixels, k)`."""
+        parts = zip(slope.split(self._block, dim=1), self._kept, strict=True)
+        return torch.cat([self._backward(part.contiguous(), *kept) for part, kept in parts], dim=1)
 
-        With e_i = exp(20 w_i p), the numerator is sum w_i p e_i and the total sum e_i, so that
+    def _backward(self, slope: Tensor, parameters: Tensor, e: Tensor, total: Tensor, mask: Tensor) -> Tensor:
+        """With e_i = exp(20 w_i p), the numerator is sum w_i p e_i and the total sum e_i, so that
         d / dp = sum_i w_i e_i (s_i (1 + 20 w_i p) - 20 t_i), s and t the slopes of the numerator and of -total.
         """
-        share = slope / self._total
-        direct = (self._spread @ share).view_as(self._e).mul_(self._e).flatten(1)
-        total = (self._spread @ share.mul_(self._mask)).view_as(self._e).mul_(self._e).flatten(1)
-        once, twice = (torch.stack([self.weights, self.weights**2]) @ direct).view(2, *self._parameters.shape)
-        return once + COLDNESS * (self._parameters * twice - (self.weights @ total).view_as(once))
+        share = slope / total
+        direct = (self._spread @ share).view_as(e).mul_(e).flatten(1)
+        less = (self._spread @ share.mul_(mask)).view_as(e).mul_(e).flatten(1)
+        once, twice = (torch.stack([self.weights, self.weights**2]) @ direct).view(2, *parameters.shape)
+        return once + COLDNESS * (parameters * twice - (self.weights @ less).view_as(once))
 
     def crop(self, masks: Tensor, height: int, width: int) -> Tensor:
         """Return the image part `(k, height, width)` of masks `(pixels, k)`, as a view."""
@@ -104,12 +112,13 @@ def _axis(size: int, cells: int, step: int, sigma: float, radius: int, padding: 
 def _sparse(row: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int], device: torch.device | str) -> Tensor:
     """A matrix for products with dense ones, from entries in the order of their rows.
 
-    Compressed rows where this build of torch can multiply them on a CPU, else a list of entries.
+    Compressed rows where this build of torch can multiply them on a CPU, else a list of entries. MKL counts in 32 bits:
+    longer indices would be converted in every product.
     """
     if torch.device(device).type == "cpu" and not torch.backends.mkl.is_available():
         return torch.sparse_coo_tensor(torch.stack([row, column]), values, shape, check_invariants=False).coalesce()
     ends = torch.bincount(row, minlength=shape[0]).cumsum(0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # "in beta", and a note on checks
-        starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends])
-        return torch.sparse_csr_tensor(starts, column, values, shape, check_invariants=False).to(device)
+        starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends]).int()
+        return torch.sparse_csr_tensor(starts, column.int(), values, shape, check_invariants=False).to(device)
