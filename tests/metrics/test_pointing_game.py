@@ -70,6 +70,18 @@ def test_equal_maxima_give_the_share_that_hits(score):
     assert score(map_)["value"].item() == 0.5
 
 
+@pytest.mark.parametrize("maxima", [1, 4, 5, 50])
+def test_distances_equal_the_distance_transform_for_few_and_many_maxima(score, maxima):
+    from scipy.ndimage import distance_transform_edt
+
+    rng = np.random.default_rng(maxima)
+    map_ = torch.zeros(1, SIDE, SIDE)
+    map_.view(-1)[rng.choice(SIDE**2, maxima, replace=False)] = 1
+    away = np.ones((SIDE, SIDE))
+    away[30:50, 10:20] = 0
+    assert score(map_)["distance"].item() == distance_transform_edt(away)[map_[0].bool().numpy()].mean()
+
+
 def test_mask_truth(score, batch):
     images = batch(torch.rand(1, 3, SIDE, SIDE), [[[0, 0, 40, 40]]])
     images.masks[:] = False

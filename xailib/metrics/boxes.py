@@ -71,13 +71,14 @@ def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> t
         slices = ndimage.find_objects(labels)
         boxes = np.array([(x.start, y.start, x.stop, y.stop) for _, y, x in slices])
         return boxes, np.array([layer.start for layer, _, _ in slices])
-    layer = np.zeros(number + 1, dtype=int)
-    layer[labels] = np.arange(len(grid))[:, None, None]
-    size = _contour_areas(labels, number) if rule.largest_by == "contour" else np.bincount(labels.ravel())
+    # Labels are dealt layer by layer, and no layer is empty: the map's maximum is above every threshold.
+    last = labels.reshape(len(grid), -1).max(axis=1)
+    counts = np.diff(last, prepend=0)
+    rivals = labels[counts > 1]
+    size = _contour_areas(rivals, number) if rule.largest_by == "contour" else _counts(rivals.ravel(), number)
     # Sorted by layer, then size, then label: the last of each layer is its largest.
-    order = 1 + np.lexsort((size[1:], layer[1:]))
-    largest = order[np.searchsorted(layer[order], np.arange(len(grid)), side="right") - 1]
-    return _extents(labels == largest[:, None, None]), np.arange(len(grid))
+    order = 1 + np.lexsort((size[1:], np.repeat(np.arange(len(grid)), counts)))
+    return _extents(labels == order[last - 1][:, None, None]), np.arange(len(grid))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -97,11 +98,18 @@ def _extents(regions: np.ndarray) -> np.ndarray:
     return np.stack([x1, y1, x2, y2], axis=1)
 
 
+def _counts(labels: np.ndarray, number: int) -> np.ndarray:
+    """How often each label 0 to `number` occurs in labels `(p,)`."""
+    return np.bincount(labels, minlength=number + 1)
+
+
 def _contour_areas(labels: np.ndarray, number: int) -> np.ndarray:
-    """Area `(number + 1,)` within the contour through each component's outermost pixel centres, holes left open.
+    """Twice the area `(number + 1,)` in the contour through each component's outermost pixel centres, holes left open.
 
     Between four neighbouring centres lies a whole cell when all four belong, half a cell when three do.
     """
-    corners = np.stack([labels[:, :-1, :-1], labels[:, :-1, 1:], labels[:, 1:, :-1], labels[:, 1:, 1:]])
-    share = np.array([0.0, 0.0, 0.0, 0.5, 1.0])[(corners > 0).sum(axis=0)]
-    return np.bincount(corners.max(axis=0).ravel(), weights=share.ravel(), minlength=number + 1)
+    above = (labels > 0).view(np.uint8)
+    pairs = above[:, :-1] + above[:, 1:]
+    belong = pairs[..., :-1] + pairs[..., 1:]
+    corner = np.maximum(labels[:, :-1, :-1], labels[:, 1:, 1:])  # of three, one lies on this diagonal
+    return _counts(corner[belong >= 3], number) + _counts(corner[belong == 4], number)
