@@ -72,7 +72,6 @@ def _say_price(kind: str) -> None:
 
 def network(model: "Model", inputs: Tensor, precision: Literal["fp32", "bf16"]) -> Tensor:
     """Logits `(b, classes)`, float32, of one pass in the given precision."""
-    inputs = inputs.contiguous(memory_format=model.layout)
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
         return model(inputs).float()
 

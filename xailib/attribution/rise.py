@@ -113,7 +113,7 @@ def rise(
     n, _, height, width = pixels.shape
     build = Masks(masks, height, width, cells, p, seed, pixels.device, design)
     ground = model.mean_colour if fill == "mean" else torch.zeros_like(model.mean_colour)
-    above = (pixels - ground).contiguous(memory_format=torch.channels_last)
+    above = pixels - ground
 
     def perturbed(images: Tensor, samples: Tensor) -> Tensor:
         return torch.addcmul(ground, build(samples)[:, None], above[images])

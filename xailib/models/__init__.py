@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from xailib import classes, params
@@ -80,4 +79,4 @@ def from_record(network: nn.Module, record: dict[str, Any], device: str = "cpu")
         offers=record.get("offers") or entry.offers,
         output=record.get("output", "auto"),
     )
-    return model.to(pick_device(device)).to(memory_format=torch.channels_last)
+    return model.to(pick_device(device))
