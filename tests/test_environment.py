@@ -21,7 +21,7 @@ PACKAGES = {
     "yaml": "pyyaml",
 }
 # Raced where it is installed: it asks for opencv-python, which cannot stand beside grad-cam's opencv-python-headless.
-OPTIONAL = {"quantus"}
+OPTIONAL = {"quantus", "transformers"}  # used where a user has them
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 

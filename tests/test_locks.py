@@ -9,7 +9,9 @@ import pytest
 
 from xailib import locks
 
-HOLD = "import sys, pathlib; from xailib import locks; print(locks.clear(pathlib.Path(sys.argv[1])), flush=True); input()"
+HOLD = (
+    "import sys, pathlib; from xailib import locks; print(locks.clear(pathlib.Path(sys.argv[1])), flush=True); input()"
+)
 
 
 @pytest.fixture

@@ -90,7 +90,9 @@ def test_a_study_and_its_slices_agree_on_what_a_result_is_made_from() -> None:
 
 def test_maps_say_whose_they_are(tmp_path: Path) -> None:
     origin = made_from.made_from("attribute", NOTEBOOK)
-    path = results.write_maps(tmp_path / "maps.npz", torch.rand(2, 4, 4), ["a", "b"], torch.tensor([0, 1]), origin)
+    path = results.write_maps(
+        tmp_path / "maps.npz", torch.rand(2, 4, 4), ["a", "b"], torch.tensor([0, 1]), made_from=origin
+    )
     assert results.read_maps(path, made_from=origin)["made_from"] == origin
     evaluation = made_from.made_from("evaluate", NOTEBOOK | {"metrics": "all", "method": "gradient"})
     with pytest.raises(InputError, match="was made with method 'rise', not 'gradient'"):

@@ -38,7 +38,7 @@ def test_shipped_studies_resolve(id: str) -> None:
     study = params.load_study(id)
     kind = "estimators" if "estimators" in study else "methods"
     assert study[kind] and set(study[kind]) <= set(params.ids(kind))
-    assert study["seed"] == 0 and study["precision"] in ("fp32", "bf16")
+    assert study["seed"] == 0 and study["precision"] in ("auto", "fp32", "bf16")
 
 
 def test_a_key_belongs_to_one_kind() -> None:
@@ -71,7 +71,7 @@ def test_schemas_refuse_unknown_keys_and_explain_each_key(kind: str) -> None:
         ("limit: '32'", "limit: '32' is text, not a number; write 32 without quotes"),
         ("limit: 0", "limit: 0 is less than the minimum of 1"),
         ("limit: 3.5", "limit: 3.5 is not a whole number or null"),
-        ("precision: fp23", "precision: 'fp23' is not one of fp32, bf16; did you mean 'fp32'?"),
+        ("precision: fp23", "precision: 'fp23' is not one of auto, fp32, bf16; did you mean 'fp32'?"),
         ("only_correct: maybe", "only_correct: 'maybe' is not true or false"),
         ("exclude: [[mini_resnet_vanilla]]", "exclude.0"),
         ("seed: 1\nseed: 2", "the key 'seed' is given twice"),

@@ -94,7 +94,7 @@ def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.M
         ({"study": "smoke"}, "study: 'smoke' is the name of params/studies/smoke.yaml"),
         ({"study": "by_hand"}, "study: results/by_hand is for notebooks that are run by hand"),
         ({"limit": 4.0}, "limit: 4.0 is not a whole number or null; write 4"),
-        ({"attack_epsilon": float("inf")}, "attack_epsilon: inf is not a number"),
+        ({"attack_epsilon": float("inf")}, "attack_epsilon: inf is not a finite number"),
         ({"target": "lable"}, "target: 'lable' is not one of label, predicted; did you mean 'label'"),
     ],
 )

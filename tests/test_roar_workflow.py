@@ -42,7 +42,9 @@ def test_the_tables_are_whole(finished: World) -> None:
     }  # fmt: skip
     assert trust[trust["check"] == "mask_only"]["estimator"].tolist() == ["gradient"]
     assert (finished.results / "report.html").stat().st_size > 50_000
-    assert pd.read_csv(finished.results / "roar_findings.csv")["finding"].unique().tolist() == [f"R{i}" for i in range(1, 9)]
+    assert pd.read_csv(finished.results / "roar_findings.csv")["finding"].unique().tolist() == [
+        f"R{i}" for i in range(1, 9)
+    ]
 
 
 def test_one_noise_pass_serves_the_estimators_that_share_it(finished: World) -> None:
@@ -80,7 +82,10 @@ def test_results_that_snakemake_has_forgotten_still_know_their_study(finished: W
         # Another seed: all trainings, from the first on.
         (lambda t: t.replace("seeds: 1", "seeds: 2"), {"roar_base": 1, "roar_retrain": 12}),
         # One more estimator that shares no pass: its slices only.
-        (lambda t: t.replace("[random,", "[sobel, random,", 1), {"roar_rank_sobel": 1, "roar_retrain": 2, "roar_trust": 1}),
+        (
+            lambda t: t.replace("[random,", "[sobel, random,", 1),
+            {"roar_rank_sobel": 1, "roar_retrain": 2, "roar_trust": 1},
+        ),
         # How large a batch: no result depends on it.
         (lambda t: t + "batch_size: 16\n", {"roar_base": None, "roar_retrain": None}),
     ],

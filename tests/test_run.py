@@ -121,7 +121,7 @@ def test_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str], content
 def test_files_merge_and_give_a_notebook_what_it_declares(repository: Path) -> None:
     files = [repository / "params" / kind for kind in ("studies/smoke.yaml", "models/mini_resnet_vanilla.yaml")]
     values = slicerun.merge(files)
-    assert values["seed"] == 0 and values["model"] == "mini_resnet_vanilla" and values["precision"] == "fp32"
+    assert values["seed"] == 0 and values["model"] == "mini_resnet_vanilla" and values["precision"] == "auto"
     given = slicerun.declared(repository / "notebooks" / "attribute.ipynb", values, set())
     assert given["limit"] == 4 and "training" not in given and "models" not in given
 

@@ -28,7 +28,9 @@ def study(folder: Path, **values: object) -> Path:
 
 
 def test_folders_that_are_there(tmp_path: Path) -> None:
-    opened, _ = workflow.open_studies(study(tmp_path, shift_roots={"imagenet_v2": str(tmp_path), "imagenet_real": None}))
+    opened, _ = workflow.open_studies(
+        study(tmp_path, shift_roots={"imagenet_v2": str(tmp_path), "imagenet_real": None})
+    )
     assert opened.values["shift_roots"] == {"imagenet_v2": str(tmp_path), "imagenet_real": None}
     bare, _ = workflow.open_studies(study(tmp_path))
     assert bare.values["shift_roots"] == {} and bare.needs("predict") != opened.needs("predict")

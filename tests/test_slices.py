@@ -65,7 +65,7 @@ def test_labels_count_the_networks_classes(photographs: Path) -> None:
         xai.load_images("folder", **image_source("folder", model, "unknown", root=str(photographs))).labels.tolist()
     ) == {-1}
     model.class_names = ["ant", "bee-eater"]
-    assert "labels" not in image_source("folder", model, root=str(photographs)), "the same names need no mapping"
+    assert "relabelled" not in image_source("folder", model, root=str(photographs)), "the same names need no mapping"
 
 
 @pytest.fixture

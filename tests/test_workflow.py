@@ -84,7 +84,9 @@ def test_two_seeds_stand_side_by_side_and_what_draws_is_found(finished: World) -
     assert list(table) == ["model", "method", "metric", "image", "value", "second", "correlation", "same"]
     assert len(table) == len(SMOKE_MODELS) * len(METHODS) * len(params.ids("metrics")) * 2
     assert set(table.loc[~table["same"], "method"]) == {"random"}
-    assert table.loc[table["same"], "correlation"].eq(1).all() and table["correlation"].where(~table["same"]).max() < 0.2
+    assert (
+        table.loc[table["same"], "correlation"].eq(1).all() and table["correlation"].where(~table["same"]).max() < 0.2
+    )
     scores = pd.read_parquet(finished.results / "scores.parquet")
     both = table.merge(scores, on=["model", "method", "metric", "image"], suffixes=("", "_first"))
     assert len(both) == len(table) and both["value"].fillna(-1).eq(both["value_first"].fillna(-1)).all()

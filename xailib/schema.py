@@ -56,7 +56,7 @@ def _value_faults(values: dict[str, Any], word: str) -> list[str]:
             pairs = [(has, needs) for has, others in error.validator_value.items() for needs in others]
             given = [(has, needs) for has, needs in pairs if has in error.instance and needs not in error.instance]
             found += [f"{needs}: missing; {has} is given, and neither goes without the other" for has, needs in given]
-        elif error.validator in ("minimum", "exclusiveMinimum", "maximum") and isinstance(error.absolute_path[-1], int):
+        elif error.validator in ("minimum", "exclusiveMinimum", "maximum") and _in_a_colour(error):
             *parents, _ = error.absolute_path
             whole = reduce(getitem, parents, values)
             found.append(f"{'.'.join(map(str, parents))}: {_outside(whole, error.schema)}")
@@ -70,6 +70,11 @@ def _value_faults(values: dict[str, Any], word: str) -> list[str]:
         else:
             found.append(f"{key}: {_sentence(error)}")
     return list(dict.fromkeys(found))
+
+
+def _in_a_colour(error: Any) -> bool:
+    """Whether the fault is a number's in a list of shares, which are told together."""
+    return isinstance(error.absolute_path[-1], int) and error.schema.get("maximum") == 1
 
 
 def _outside(numbers: list[Any], schema: dict[str, Any]) -> str:

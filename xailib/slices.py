@@ -43,7 +43,7 @@ def image_source(
     names = [] if classes == "unknown" else datasets.class_names(dataset, **given)
     labels = mapping(names, model.class_names, classes, f"{dataset} and {model.id}: ")
     if labels is not None:
-        source["labels"] = labels
+        source["relabelled"] = labels
     if "side" in inspect.signature(registry.dataset.get(dataset).function).parameters:
         source.setdefault("side", model.input_size)
     return source

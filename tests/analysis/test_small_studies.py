@@ -27,7 +27,14 @@ def cut(ids: list[str], models: list[str], methods: list[str], metrics: list[str
     whole = synthetic.only(synthetic.study(ids=ids, architectures=("mini_resnet",)), models)
     rows = whole.scores["method"].isin(methods) & whole.scores["metric"].isin(metrics or whole.metrics.index)
     kept = whole.methods.loc[[name for name in whole.methods.index if name in methods]]
-    return dataclasses.replace(whole, scores=whole.scores[rows].reset_index(drop=True), methods=kept)
+    repeated = whole.reliability
+    repeated = repeated[repeated["method"].isin(methods) & repeated["metric"].isin(metrics or whole.metrics.index)]
+    return dataclasses.replace(
+        whole,
+        scores=whole.scores[rows].reset_index(drop=True),
+        methods=kept,
+        reliability=repeated.reset_index(drop=True),
+    )
 
 
 def without_labels(frames: Frames) -> Frames:

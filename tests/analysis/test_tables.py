@@ -147,7 +147,15 @@ def test_criteria_are_what_was_planted(study) -> None:
 
 
 def test_variants_are_kinds_by_their_name_and_relabelled_images_are_none(study) -> None:
-    names = ["clean", "imagenet_v2", "imagenet_c/fog/1", "imagenet_c/fog/3", "jpeg_compression/5", "imagenet_real", "l2_pgd"]
+    names = [
+        "clean",
+        "imagenet_v2",
+        "imagenet_c/fog/1",
+        "imagenet_c/fog/3",
+        "jpeg_compression/5",
+        "imagenet_real",
+        "l2_pgd",
+    ]
     table = pd.DataFrame({"model": "m", "shift": names, "n": 9, "accuracy": 0.5})
     assert correlation.shift_kinds(dataclasses.replace(study, accuracy=table)) == {
         "imagenet_v2": ["imagenet_v2"],

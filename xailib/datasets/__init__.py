@@ -35,7 +35,7 @@ def load_images(
     root: str | Path | None = None,
     side: int | None = None,
     shift: str | None = None,
-    labels: Sequence[int] | None = None,
+    relabelled: Sequence[int] | None = None,
     **options: Any,
 ) -> ImageBatch:
     """Load images, with their ground truth where there is one.
@@ -56,7 +56,7 @@ def load_images(
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
             refuses another one; by default each gives its own, photographs of your own have 224, and arrays keep theirs.
         shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
-        labels: what each of the data set's labels becomes, such as the network's output for each class.
+        relabelled: what each of the data set's labels becomes, such as the network's output for each class.
         options: what the data set's own function takes, such as `crop="centre"`, which images of your own take too.
 
     Returns:
@@ -81,10 +81,11 @@ def load_images(
         from xailib.datasets.shifts import corrupt
 
         images = corrupt(images, shift, seed)
-    if labels is not None:
-        unknown = max(labels, default=-1) < 0  # classes.UNKNOWN
-        given = torch.full_like(images.labels, -1) if unknown else torch.tensor(labels)[images.labels]
-        images = replace(images, labels=given)
+    if relabelled is not None:
+        unknown = max(relabelled, default=-1) < 0  # classes.UNKNOWN
+        images = images.with_labels(
+            torch.full_like(images.labels, -1) if unknown else torch.tensor(relabelled)[images.labels]
+        )
     return images
 
 
