@@ -47,5 +47,6 @@ def reliability(networks: pd.DataFrame) -> Figure:
         f"black: mean; dashed: {RELIABLE}",
         fontsize=12, color=GREY, loc="left",
     )  # fmt: skip
-    sns.move_legend(axes, "lower left", bbox_to_anchor=(0, 1.06), ncols=len(palette), title=None)
+    if axes.get_legend():  # one dot has none
+        sns.move_legend(axes, "lower left", bbox_to_anchor=(0, 1.06), ncols=len(palette), title=None)
     return figure
