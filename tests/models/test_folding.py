@@ -157,7 +157,7 @@ def test_a_copy_goes_with_its_model():
     assert gone() is None and not len(folding._kept)
 
 
-def test_large_inputs_are_laid_out_channels_last():
-    model = model_of(Plain(), side=224)
+def test_the_copy_is_laid_out_channels_last():
+    model = model_of(Plain())
     assert folded(model, PIXELS).network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert model.network.conv1.weight.is_contiguous()

@@ -1,7 +1,8 @@
-"""A private copy of a network that gives the same answers for less: batch norms folded into convolutions, and a layout.
+"""A private copy of a network that gives the same answers for less: batch norms in the convolutions, channels last.
 
 In eval mode a batch norm is a factor and a shift a channel, which the convolution before it can carry itself
 (Jacob et al. 2018, section 3.2). What is behind what is seen by running the network, so any Python module will do.
+Convolutions are up to three times as fast where the channels of a pixel lie together.
 """
 
 import contextlib
@@ -51,15 +52,12 @@ def _watched(module: nn.Module) -> bool:
 
 
 def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
-    norms = any(isinstance(module, _NORMS) for module in model.modules())
-    if not norms and model.layout == torch.contiguous_format:
-        return None
     try:
         fast = copy.deepcopy(model).eval().requires_grad_(False)
     except Exception:  # whatever a stranger's module forbids: passes then run on the network as it is
         return None
-    fast.to(memory_format=model.layout)
-    if not norms:
+    fast.to(memory_format=torch.channels_last)
+    if not any(isinstance(module, _NORMS) for module in fast.modules()):
         return fast
     images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(model.mean)
     with torch.no_grad(), _quiet(fast), torch.random.fork_rng(devices=[]):

@@ -76,15 +76,6 @@ class Model(nn.Module):
         return self.mean.device
 
     @property
-    def layout(self) -> torch.memory_format:
-        """Of inputs and weights, by what is fast: channels last from 128 pixels a side on and off the CPU.
-
-        On small images convolutions gain nothing by it, and joining maps channel by channel (DenseNet) loses.
-        """
-        wide = self.input_size >= 128 or self.device.type != "cpu"
-        return torch.channels_last if wide else torch.contiguous_format
-
-    @property
     def cam_layer(self) -> nn.Module | None:
         """The module whose output is the last convolutional maps."""
         return None if self.cam_layer_name is None else dict(self.network.named_modules())[self.cam_layer_name]
@@ -121,11 +112,11 @@ class Model(nn.Module):
         return [module for module in self.network.modules() if _is_head(module, len(self.class_names))]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Map pixels `(n, 3, h, w)` in [0, 1] to what the network was trained on, in `layout`.
+        """Map pixels `(n, 3, h, w)` in [0, 1] to what the network was trained on, channels last.
 
-        They are laid out last: arithmetic with three values a channel is slow where channels lie last.
+        They are laid out so at the end: arithmetic with three values a channel is slow where channels lie last.
         """
-        return (pixels - self.mean).div_(self.std).contiguous(memory_format=self.layout)
+        return (pixels - self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
 
     def answer(self, pixels: Tensor) -> Any:
         """Return what the network itself says to pixels `(n, 3, h, w)` in [0, 1]."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xailib import engine
+from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.seeding import generators
 
@@ -16,7 +17,9 @@ def l2_pgd(model: Model, pixels: Tensor, labels: Tensor, *, epsilon: float, step
 
     The attacker raises the cross-entropy of `labels` from a random start in the ball; steps are 2.5 epsilon / steps
     long. The start belongs to (seed, image), so batch size and order change nothing. The result is on the CPU.
+    Gradients are fp32 whatever the engine's precision: what a coarse one misses is no robustness.
     """
+    model = folded(model, pixels)
     starts = torch.stack([torch.randn(pixels.shape[1:], generator=g) for g in generators(pixels, seed)])
 
     def work(part: slice) -> Tensor:
@@ -31,7 +34,8 @@ def l2_pgd(model: Model, pixels: Tensor, labels: Tensor, *, epsilon: float, step
 
         return ascend(clean, loss_gradient, epsilon, steps, start).cpu()
 
-    return torch.cat(engine.chunked(len(pixels), work, description=f"{model.id} L2-PGD"))
+    with engine.using(precision="fp32"):
+        return torch.cat(engine.chunked(len(pixels), work, description=f"{model.id} L2-PGD"))
 
 
 def network_attack(
