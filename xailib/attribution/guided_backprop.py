@@ -15,7 +15,6 @@ from xailib.models.model import Model
 from xailib.models.probes import gradient_fault
 from xailib.registry import method
 
-
 # Networks in which no ReLU is written by hand. What a network is does not change while its weights stay (`folding`).
 _looked_at: "weakref.WeakSet[Model]" = weakref.WeakSet()
 
