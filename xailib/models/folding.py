@@ -21,7 +21,6 @@ TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on tw
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Model -> what its copy was made from, and the copy or None. A copy goes with its model.
 _kept: "weakref.WeakKeyDictionary[Model, tuple[Any, Model | None]]" = weakref.WeakKeyDictionary()
 
@@ -35,10 +34,15 @@ def folded(model: Model, pixels: Tensor) -> Model:
     gives the same maps. `model` itself comes back where a copy would not do the same or cannot be made: hooks on its
     modules or a `forward` of one object's own, scripted modules, answers that differ.
     """
-    modules = list(model.modules())
-    if any(_watched(module) for module in modules):
-        return model
-    values = [*model.parameters(), *model.buffers()]
+    modules: list[nn.Module] = [model]
+    for (
+        one
+    ) in modules:  # grows while it is walked, by hand: `modules()` and the like take a tenth of a small network's pass
+        if _watched(one):
+            return model
+        modules += [child for child in one._modules.values() if child is not None]
+    held = [*(one._parameters for one in modules), *(one._buffers for one in modules)]
+    values = [value for tensors in held for value in tensors.values() if value is not None]
     state = ([id(module) for module in modules], [(value.data_ptr(), value._version, value.device) for value in values])
     if _kept.get(model, (None,))[0] != state:
         _kept[model] = (state, _folded(model, tuple(pixels.shape[-2:])))
@@ -47,8 +51,11 @@ def folded(model: Model, pixels: Tensor) -> Model:
 
 def _watched(module: nn.Module) -> bool:
     """Whether a copy would miss what was hung on this very object."""
-    own = "forward" in vars(module) or any(getattr(module, name) for name in _HOOKS)
-    return own or isinstance(module, torch.jit.ScriptModule)
+    own = vars(module)
+    hooked = own.get("_forward_hooks") or own.get("_forward_pre_hooks") or own.get("_backward_hooks")
+    return (
+        bool(hooked or own.get("_backward_pre_hooks")) or "forward" in own or isinstance(module, torch.jit.ScriptModule)
+    )
 
 
 def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
