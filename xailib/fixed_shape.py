@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "none", "compile", "cuda_graphs"]
 MODES = ("auto", "none", "compile", "cuda_graphs")
-WORTH = (
-    1e14  # operations in one loop that repay compiling: some 15 minutes of a core, of which it saves one in five or six
-)
+# Operations in one loop that repay compiling: some 15 minutes of a core, of which it saves one in five or six.
+WORTH = 1e14
 Function = Callable[..., tuple[Tensor, ...]]
 Prepare = Callable[[Function, tuple[Tensor, ...]], Function]
 

@@ -99,7 +99,9 @@ def test_maps_of_the_cam_layer_stay():
         model = model_of(Plain(), cam_layer=layer)
         maps = []
         for one in (model, folded(model, PIXELS)):
-            handle = one.cam_layer.register_forward_hook(lambda _module, _inputs, output, kept=maps: kept.append(output))
+            handle = one.cam_layer.register_forward_hook(
+                lambda _module, _inputs, output, kept=maps: kept.append(output)
+            )
             one(PIXELS)
             handle.remove()
         assert (maps[0] - maps[1]).abs().max() < 1e-5, layer
@@ -119,6 +121,13 @@ def test_new_weights_modules_and_statistics_are_seen():
         with torch.no_grad():
             change()
             assert (folded(model, PIXELS)(PIXELS) - model(PIXELS)).abs().max() < 1e-4 * model(PIXELS).abs().max()
+
+
+def test_another_word_about_the_network_is_seen():
+    model = model_of(Plain(), cam_layer="bn1")
+    folded(model, PIXELS)
+    model.cam_layer_name = "bn2"
+    assert folded(model, PIXELS).cam_layer_name == "bn2"
 
 
 def test_a_network_in_training_is_left_alone():

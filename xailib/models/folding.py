@@ -35,15 +35,16 @@ def folded(model: Model, pixels: Tensor) -> Model:
     modules or a `forward` of one object's own, scripted modules, answers that differ.
     """
     modules: list[nn.Module] = [model]
-    for (
-        one
-    ) in modules:  # grows while it is walked, by hand: `modules()` and the like take a tenth of a small network's pass
+    # Grows while it is walked, by hand: `modules()` and the like take a tenth of a small network's pass.
+    for one in modules:
         if _watched(one):
             return model
         modules += [child for child in one._modules.values() if child is not None]
     held = [*(one._parameters for one in modules), *(one._buffers for one in modules)]
     values = [value for tensors in held for value in tensors.values() if value is not None]
-    state = ([id(module) for module in modules], [(value.data_ptr(), value._version, value.device) for value in values])
+    facts = (model.output, model.cam_layer_name, list(model.class_names), model.offers)
+    places = [(value.data_ptr(), value._version, value.device) for value in values]
+    state = (facts, [id(module) for module in modules], places)
     if _kept.get(model, (None,))[0] != state:
         _kept[model] = (state, _folded(model, tuple(pixels.shape[-2:])))
     return _kept[model][1] or model
