@@ -14,14 +14,14 @@ help: ## list the tasks
 
 study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, a ROAR study, or a YAML file)
 	$(BIN)/snakemake --config study="$$STUDY"
-	@$(BIN)/python -m xailib.workflow report "$$STUDY"
+	@$(BIN)/python -m xailib.workflow.study report "$$STUDY"
 
 roar: .venv/installed ## run ROAR alone and say where its report is (STUDY=roar_pictograms; also roar_imagenette, ...)
 	$(BIN)/snakemake --config study="$$ROAR"
-	@$(BIN)/python -m xailib.workflow report "$$ROAR"
+	@$(BIN)/python -m xailib.workflow.study report "$$ROAR"
 
 plan: .venv/installed ## say what a study will cost on this machine: passes, hours, memory (STUDY=imagenet)
-	$(BIN)/python -m xailib.plan "$$STUDY"
+	$(BIN)/python -m xailib.workflow.plan "$$STUDY"
 
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest
@@ -34,6 +34,7 @@ lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
 
 lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/snakefmt --check Snakefile roar.smk networks.smk
 	$(BIN)/snakemake --lint

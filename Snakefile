@@ -31,12 +31,12 @@ if os.path.realpath(os.curdir) != os.path.realpath(workflow.basedir):
 
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
-from xailib import locks
-from xailib.cluster import endings, memory, runtime
+from xailib.workflow import locks
+from xailib.workflow.cluster import endings, memory, runtime
 from xailib.errors import InputError
-from xailib.scheduling import rest_between_jobs
-from xailib.sources import findings_code, lib_code, nb_code
-from xailib.workflow import (
+from xailib.workflow.scheduling import rest_between_jobs
+from xailib.workflow.digests import findings_code, lib_code, nb_code
+from xailib.workflow.study import (
     check,
     fetched,
     gpus,
@@ -150,7 +150,7 @@ rule probe:
         study=verbatim(STUDY.needs("probe")),
         lib=lib_code("probe"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file} -f {input.dataset}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file} -f {input.dataset}"
         " -f {input.model} -p limit 1 -p accuracy_images 500 -p shifts none -p attack_images 0"
         " -o predictions_path {output.predictions} -o accuracy_path {output.accuracy} -o record_path {output.record}"
         " > {log} 2>&1"
@@ -183,7 +183,7 @@ rule predict:
         code=nb_code("notebooks/predict.ipynb"),
         lib=lib_code("predict"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -o predictions_path {output.predictions}"
         " -o accuracy_path {output.accuracy} -o record_path {output.record} > {log} 2>&1"
 
@@ -216,7 +216,7 @@ rule attribute:
         code=nb_code("notebooks/attribute.ipynb"),
         lib=lambda wildcards: lib_code("attribute", "methods", wildcards.method),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method}"
         " -o maps_path {output.maps} -o record_path {output.record} > {log} 2>&1"
 
@@ -251,7 +251,7 @@ rule evaluate:
         code=nb_code("notebooks/evaluate.ipynb"),
         lib=lib_code("evaluate", "metrics", *STUDY.metrics),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook}"
         " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"
         " -o scores_path {output.scores} -o reliability_path {output.reliability} -o record_path {output.record}"
         " > {log} 2>&1"
@@ -280,7 +280,7 @@ rule collect:
         folder=subpath(output.scores, parent=True),
         skipped=verbatim(str(STUDY.skipped)),
     shell:
-        "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
+        "python -m xailib.workflow.study collect {params.file} {params.folder} > {log} 2>&1"
 
 
 rule final:
@@ -309,7 +309,7 @@ rule final:
         code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
         lib=lib_code("analysis"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
         " -p results_dir {params.folder} -p out_dir {params.folder}/figures {params.findings} > {log} 2>&1"
 
 

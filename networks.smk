@@ -43,7 +43,7 @@ rule train:
         initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
         root=verbatim(f"-p root {quote(STUDY.values['root'])}" if STUDY.values.get("root") else ""),
     shell:
-        "python -m xailib.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
+        "python -m xailib.workflow.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
         " {params.initial} {params.root} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
 
 

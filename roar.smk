@@ -23,7 +23,7 @@ rule roar_images:
         study=verbatim(ROAR.needs("roar_images")),
         lib=lib_code("roar_images"),
     shell:
-        "python -m xailib.roar_workflow images {params.file} {params.folder} > {log} 2>&1"
+        "python -m xailib.workflow.roar_study images {params.file} {params.folder} > {log} 2>&1"
 
 
 rule roar_base:
@@ -52,7 +52,7 @@ rule roar_base:
         code=nb_code("notebooks/roar_retrain.ipynb"),
         lib=lib_code("roar_retrain"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
         " -p store_dir {params.store} -p estimator none -p level 0 -o rows_path {output.rows}"
         " -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
 
@@ -92,7 +92,7 @@ for GROUP, MEMBERS in ROAR.groups.items():
             code=nb_code("notebooks/roar_rank.ipynb"),
             lib=lib_code("roar_rank"),
         shell:
-            "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+            "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
             " -p estimators '{params.members}' -p store_dir {params.store} -p weights_path {input.weights}"
             " -p out_dir {params.folder} -o record_path {output.record} > {log} 2>&1"
 
@@ -124,7 +124,7 @@ rule roar_retrain:
         code=nb_code("notebooks/roar_retrain.ipynb"),
         lib=lib_code("roar_retrain"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
         " -p store_dir {params.store} -p ranking_dir {params.ranking} -p estimator {wildcards.estimator}"
         " -p mode {wildcards.mode} -p level {wildcards.level} -o rows_path {output.rows}"
         " -o record_path {output.record} > {log} 2>&1"
@@ -162,7 +162,7 @@ rule roar_trust:
         code=nb_code("notebooks/roar_trust.ipynb"),
         lib=lib_code("roar_trust"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
         " -p store_dir {params.store} -p ranking_dir {params.ranking} -p weights_path {input.weights}"
         " -p estimator {wildcards.estimator} -p mask_level {params.mask_level} -o trust_path {output.trust}"
         " -o record_path {output.record} > {log} 2>&1"
@@ -187,7 +187,7 @@ rule roar_toy:
         code=nb_code("notebooks/roar_toy.ipynb"),
         lib=lib_code("roar_toy"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -p seeds 50"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -p seeds 50"
         " -o out_path {output.toy} -o record_path {output.record} > {log} 2>&1"
 
 
@@ -213,7 +213,7 @@ rule roar_collect:
         file=ROAR.kept,
         folder=subpath(output.roar, parent=True),
     shell:
-        "python -m xailib.roar_workflow collect {params.file} {params.folder} > {log} 2>&1"
+        "python -m xailib.workflow.roar_study collect {params.file} {params.folder} > {log} 2>&1"
 
 
 rule roar_results:
@@ -239,5 +239,5 @@ rule roar_results:
         code=nb_code("notebooks/roar_results.ipynb"),
         lib=lib_code("roar_results"),
     shell:
-        "python -m xailib.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
         " -p results_dir {params.folder} -p out_dir {params.folder}/figures -p findings_dir {params.folder} > {log} 2>&1"

@@ -31,7 +31,9 @@ def main() -> None:
         quiet = {"report": lambda line: None}
         store = build(f"{folder}/store", "pictograms", side=64, train_images=chosen.images, test_images=12, **quiet)
         for group, ids in GROUPS.items():
-            wall, cost = min((once(store, model, ids, Path(folder)) for _ in range(chosen.rounds)), key=lambda run: run[0])
+            wall, cost = min(
+                (once(store, model, ids, Path(folder)) for _ in range(chosen.rounds)), key=lambda run: run[0]
+            )
             row = {"group": group, "model": chosen.model, "seconds": wall, "in_network_s": cost.seconds}
             images = len(store.train) + len(store.test)
             rows.append({**row, "share": cost.seconds / wall, "ms_an_image": 1e3 * wall / images})

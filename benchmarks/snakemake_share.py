@@ -1,7 +1,7 @@
 """How much of a study's CPU time is Snakemake's own?  python benchmarks/snakemake_share.py --help
 
 A rehearsal runs the study's whole graph, with slices that sleep and write empty files: once as Snakemake is, once with
-`xailib.scheduling`; nearly all of it is Snakemake's. `--real` runs the study itself, in this checkout, and its share is
+`xailib.workflow.scheduling`; nearly all of it is Snakemake's. `--real` runs the study itself, in this checkout, and its share is
 the study's. Linux only.
 """
 

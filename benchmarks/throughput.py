@@ -15,10 +15,11 @@ from timing import arguments, make, report, seconds
 from torch import Tensor
 
 import xailib as xai
-from xailib import engine, provenance
+from xailib import engine
 from xailib.images import ImageBatch
 from xailib.models.model import Model
-from xailib.plan_passes import method_passes, metric_passes, options
+from xailib.results import provenance
+from xailib.workflow.plan_passes import method_passes, metric_passes, options
 
 METHODS = [
     "gradient", "integrated_gradients", "shap", "cam", "gradcam", "extremal_perturbation", "meaningful_perturbation", "rise",

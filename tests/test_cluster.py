@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from xailib import cluster, workflow
+from xailib.workflow import cluster
+from xailib.workflow import study as workflow
 
 HEAD = """\
 rule attribute:
@@ -117,7 +118,7 @@ def test_every_rule_that_runs_a_notebook_says_its_time_and_memory(repository: Pa
         path = repository / name
         rules = re.split(r"^ *rule\b", path.read_text() if path.exists() else "", flags=re.M)[1:]
         for rule in rules:
-            if "xailib.run" in rule:
+            if "xailib.workflow.run" in rule:
                 assert "runtime=runtime(" in rule and "mem_mb=memory(" in rule, f"{name}: {rule.split(':')[0]}"
 
 

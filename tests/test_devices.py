@@ -8,8 +8,9 @@ import pytest
 import torch
 from papermill.exceptions import PapermillExecutionError
 
-from xailib import devices, kernels
+from xailib import devices
 from xailib.errors import InputError
+from xailib.workflow import kernels
 
 GPUS = ["GPU-a", "GPU-b"]
 HOLD = """

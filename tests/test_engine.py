@@ -11,10 +11,11 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import xailib as xai
-from xailib import cost, engine, fixed_shape, passes
+from xailib import engine
+from xailib.engine import cost, fixed_shape, passes
+from xailib.engine.passes import answer
 from xailib.images import ImageBatch
 from xailib.models.model import Model
-from xailib.passes import answer
 
 SIDE = 16
 N = 6

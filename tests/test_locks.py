@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from xailib import locks
+from xailib.workflow import locks
 
-HOLD = (
-    "import sys, pathlib; from xailib import locks; print(locks.clear(pathlib.Path(sys.argv[1])), flush=True); input()"
-)
+HOLD = "import sys, pathlib; from xailib.workflow import locks; print(locks.clear(pathlib.Path(sys.argv[1])), flush=True); input()"
 
 
 @pytest.fixture

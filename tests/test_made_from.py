@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from xailib import made_from, params, results, workflow
+from xailib import params, results
 from xailib.analysis import frames
 from xailib.errors import InputError
+from xailib.params import made_from
+from xailib.workflow import study as workflow
 
 NOTEBOOK = {"dataset": "pictograms", "split": "test", "limit": 4, "seed": 0, "precision": "fp32", "scale": "smoke"}
 NOTEBOOK |= {"model": "mini_resnet_vanilla", "method": "rise", "target": "label", "root": None, "dataset_options": {}}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from xailib import schema
+from xailib.params import schema
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from xailib import schema
+from xailib.params import schema
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 SLICES = ("predict", "attribute", "evaluate", "train", "roar_rank", "roar_retrain", "roar_trust")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xailib.errors import InputError
-from xailib.options import check, defaults
+from xailib.params.signatures import check, defaults
 
 
 def function(

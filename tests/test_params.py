@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from xailib import params, schema
+from xailib import params
 from xailib.errors import InputError
+from xailib.params import schema
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from xailib.errors import InputError
-from xailib.pictures import as_pixels, read_image
+from xailib.images.pictures import as_pixels, read_image
 
 TURNED = 0x0112
 

@@ -12,10 +12,12 @@ from torch import nn
 
 import xailib as xai
 from tests.test_engine import SIDE, N, make_model
-from xailib import engine, params, plan, plan_passes, registry, workflow
+from xailib import engine, params, registry
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.plan_timing import Pace, computed
+from xailib.workflow import plan, plan_passes
+from xailib.workflow import study as workflow
+from xailib.workflow.plan_timing import Pace, computed
 
 # At a small scale; another one than the defaults, so that a count that ignores the options shows.
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -10,8 +10,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from xailib import params, preflight, workflow
+from xailib import params
 from xailib.errors import InputError
+from xailib.workflow import preflight
+from xailib.workflow import study as workflow
 
 SMOKE = params.ROOT / "params/studies/smoke.yaml"
 ROAR = params.ROOT / "params/studies/roar_smoke.yaml"
@@ -143,7 +145,7 @@ def test_the_workflow_asks_a_fresh_python_and_tells_all(photographs: Path) -> No
     """Without torch in the process that asks."""
     opened(photographs.parent, dataset="folder", root=str(photographs), split="all", shifts=["fog"])
     code = (
-        "import sys\nfrom xailib import workflow\nfrom xailib.errors import InputError\n"
+        "import sys\nfrom xailib.workflow import study as workflow\nfrom xailib.errors import InputError\n"
         f"studies = workflow.open_studies({str(photographs.parent / 'own.yaml')!r})\n"
         "try:\n    workflow.check(*studies)\nexcept InputError as error:\n    print(error, 'torch' in sys.modules)\n"
     )

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from xailib import provenance, results
+from xailib import results
 from xailib.engine import Cost
 from xailib.errors import InputError
+from xailib.results import provenance
 
 
 def test_maps_come_back_in_their_own_scale(tmp_path: Path) -> None:

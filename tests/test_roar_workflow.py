@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.world import World
-from xailib import roar_workflow
 from xailib.errors import InputError
-from xailib.workflow import open_studies
+from xailib.workflow import roar_study as roar_workflow
+from xailib.workflow.study import open_studies
 
 SMOKE = "params/studies/roar_smoke.yaml"
 

@@ -12,8 +12,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from xailib import run, slicerun, warm
 from xailib.errors import InputError
+from xailib.workflow import run, warm
+from xailib.workflow import slices as slicerun
 
 PARAMETERS = "x: int = 1  # a number\nout_path: str = 'out.txt'  # output"
 
@@ -175,7 +176,7 @@ def test_a_full_disk_is_one_sentence(notebook: Callable[..., Path], capsys: pyte
 def start(notebook: Path, *words: str) -> subprocess.Popen[Any]:
     """Start a slice that announces its kernel's process in `pid` and then sleeps."""
     folder = notebook.parent
-    command = [sys.executable, "-m", "xailib.run", str(notebook), str(folder / "log.ipynb"), "-o", "out_path"]
+    command = [sys.executable, "-m", "xailib.workflow.run", str(notebook), str(folder / "log.ipynb"), "-o", "out_path"]
     # Standard error goes to a file: a pipe would stay open as long as anything lives on.
     # A test run in the background hands on that SIGINT is ignored; a slice at a terminal does not start like that.
     return subprocess.Popen(

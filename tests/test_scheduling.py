@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from snakemake.scheduling import job_scheduler
 
-from xailib.scheduling import rest_between_jobs
+from xailib.workflow.scheduling import rest_between_jobs
 
 # Counts the timers that Snakemake starts, and the threads that are there when the last job has ended.
 SNAKEFILE = """
@@ -29,7 +29,7 @@ class Timer(threading.Timer):
 threading.Timer = Timer
 if config["ours"]:
     sys.path.insert(0, {root!r})
-    from xailib.scheduling import rest_between_jobs
+    from xailib.workflow.scheduling import rest_between_jobs
     rest_between_jobs()
 
 onsuccess:
@@ -72,7 +72,7 @@ def test_timers_do_not_pile_up(tmp_path: Path, repository: Path) -> None:
         assert finish(start(folder, repository, "touch {output}", 60, "--cores", "2", ours=ours), folder) == 0
         seen[ours] = json.loads((folder / "seen.json").read_text())
     assert seen[1]["timers"] == 0 and seen[1]["threads"] <= 6, seen
-    # Where this fails, Snakemake rests by itself and xailib.scheduling can go.
+    # Where this fails, Snakemake rests by itself and xailib.workflow.scheduling can go.
     assert seen[0]["timers"] >= 30, seen
 
 

@@ -12,7 +12,7 @@ import xailib as xai
 from xailib import params
 from xailib.datasets import class_names
 from xailib.errors import InputError
-from xailib.slices import contact_sheet, image_source, shift_images
+from xailib.workflow.notebooks import contact_sheet, image_source, shift_images
 
 
 @pytest.mark.parametrize("shift", ["gaussian_noise_2", "jpeg_3", "silhouette"])

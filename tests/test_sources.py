@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from xailib import sources
-from xailib.facts import registry_facts
-from xailib.sources import files, imports
+from xailib.params.facts import registry_facts
+from xailib.workflow import digests as sources
+from xailib.workflow.digests import files, imports
 
 PACKAGE = sources.ROOT / "xailib"
 LAYOUT = {
@@ -61,7 +61,7 @@ def test_a_method_has_its_own_files_and_the_shared_ones() -> None:
     rise, lime = names("attribute", "methods", "rise"), names("attribute", "methods", "lime")
     assert rise - lime == {"attribution/rise.py"}
     assert lime - rise == {"attribution/lime.py", "attribution/superpixels.py"}
-    assert {"engine.py", "attribution/__init__.py", "attribution/seeding.py", "models/model.py"} <= rise & lime
+    assert {"engine/__init__.py", "attribution/__init__.py", "attribution/seeding.py", "models/model.py"} <= rise & lime
     assert names("attribute", "methods", "shap_abs") == names("attribute", "methods", "shap")
 
 
@@ -100,5 +100,5 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         }
         for name, path in modules.items()
     }
-    assert graph["xailib.run"] >= {"xailib.slicerun", "xailib.warm"}
+    assert graph["xailib.workflow.run"] >= {"xailib.workflow.slices", "xailib.workflow.warm"}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle

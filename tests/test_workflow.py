@@ -19,9 +19,11 @@ import pytest
 import yaml
 
 from tests.world import SMOKE_MODELS, World
-from xailib import params, sources, workflow
+from xailib import params
 from xailib.errors import InputError
-from xailib.facts import registry_facts
+from xailib.params.facts import registry_facts
+from xailib.workflow import digests as sources
+from xailib.workflow import study as workflow
 
 METHODS = ("gradcam", "gradient", "random")
 SMOKE = "params/studies/smoke.yaml"
@@ -153,9 +155,9 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         ("xailib/attribution/cam.py", lambda t: t + "# a remark\n", {"attribute": 2, "evaluate": 2}),
         ("xailib/attribution/rise.py", lambda t: t + "# a remark\n", None),
         ("xailib/attribution/state.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
-        ("xailib/params.py", lambda t: t + "# a remark\n", None),
+        ("xailib/params/__init__.py", lambda t: t + "# a remark\n", None),
         # What slices ask of a cluster.
-        ("xailib/cluster.py", lambda t: t.replace('"smoke": 10', '"smoke": 20'), None),
+        ("xailib/workflow/cluster.py", lambda t: t.replace('"smoke": 10', '"smoke": 20'), None),
         ("environment.yml", lambda t: t.replace("ruff>=0.12", "ruff>=0.13"), None),
     ],
 )  # fmt: skip
@@ -235,7 +237,7 @@ def test_results_of_another_study_are_refused_when_tables_are_joined(finished: W
     """As after a copy by hand: the table of one method in the place of another's, and maps in the place of others."""
     folder = finished.results / SMOKE_MODELS[0]
     kept = (folder / "gradient/scores.parquet").read_bytes()
-    command = [sys.executable, "-m", "xailib.workflow", "collect", "results/smoke/study.yaml", "results/smoke"]
+    command = [sys.executable, "-m", "xailib.workflow.study", "collect", "results/smoke/study.yaml", "results/smoke"]
     try:
         shutil.copy(folder / "gradcam/scores.parquet", folder / "gradient/scores.parquet")
         run = subprocess.run(command, cwd=finished.root, capture_output=True, text=True)

@@ -12,8 +12,8 @@ from xailib.attribution import lacking
 from xailib.images import ImageBatch
 from xailib.maps import Maps
 from xailib.models.model import Model
-from xailib.slices import image_source
 from xailib.targets import as_images
+from xailib.workflow.notebooks import image_source
 
 Answer = tuple[Model, ImageBatch, Maps, dict[str, Any], pd.DataFrame]
 

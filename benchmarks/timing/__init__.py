@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 import xailib as xai
-from xailib import params, provenance
+from xailib import params
 from xailib.images import ImageBatch
 from xailib.models import build_network, from_record
 from xailib.models.model import Model
+from xailib.results import provenance
 
 RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")

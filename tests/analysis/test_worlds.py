@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xailib import sources
 from xailib.analysis import findings, worlds
 from xailib.errors import InputError
 from xailib.params import ROOT
+from xailib.workflow import digests as sources
 
 
 def with_verdicts(found: pd.DataFrame, **verdicts: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 import xailib as xai
 from xailib import attribution, engine, registry
-from xailib import options as method_options
+from xailib.params import signatures
 
 PARAMS = Path(__file__).parents[2] / "params" / "methods"
 SLIC = {"segments": 10, "samples": 24}
@@ -193,7 +193,7 @@ def test_parameter_files_hold_known_options_and_the_defaults(name):
     defaults = attribution.defaults(name)
     assert options == {key: defaults[key] for key in options}
     for scale in record.get("method_scales", {}).values():
-        method_options.check("method", name, entry.function, {**options, **scale})
+        signatures.check("method", name, entry.function, {**options, **scale})
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from scipy.ndimage import gaussian_filter
 from torch.testing import assert_close
 
 import xailib as xai
-from xailib import estimator_files, params, registry
+from xailib import params, registry
 from xailib.attribution.estimators import estimate, family, group, pool
-from xailib.facts import registry_facts
+from xailib.params import estimator_files
+from xailib.params.facts import registry_facts
 
 BASES = {"gradient": "GRAD", "guided_backprop": "GB", "integrated_gradients": "IG"}
 FORMS = {
@@ -108,7 +109,9 @@ def test_blur_is_a_gaussian_over_the_finished_map(cnn, pixels, targets):
     found = estimate([squared], cnn, pixels, targets)["mine"]
     assert_close(found, torch.from_numpy(expected), atol=1e-5 * float(found.max()), rtol=1e-4)
     tiny = estimate([record(method="random", blur=9.0)], cnn, pixels[..., :5, :7], targets)["mine"]
-    assert torch.isfinite(tiny).all() and (tiny.std(dim=(-2, -1)) < 0.05).all(), "wider than the map: folded back more than once"
+    assert torch.isfinite(tiny).all() and (tiny.std(dim=(-2, -1)) < 0.05).all(), (
+        "wider than the map: folded back more than once"
+    )
 
 
 def test_groups_are_named_after_what_they_share():

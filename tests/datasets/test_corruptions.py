@@ -32,7 +32,9 @@ def test_an_image_is_corrupted_alike_alone_and_in_any_batch(images: xai.ImageBat
     together = corrupt(images, shift, seed=5).pixels
     alone = corrupt(images.select([2]), shift, seed=5).pixels
     assert torch.allclose(together[2:3], alone, atol=1e-6)
-    assert torch.equal(xai.load_images("pictograms", limit=4, shift=shift, seed=0).pixels, corrupt(images, shift).pixels)
+    assert torch.equal(
+        xai.load_images("pictograms", limit=4, shift=shift, seed=0).pixels, corrupt(images, shift).pixels
+    )
 
 
 def grey(value: float, side: int = 96) -> torch.Tensor:
@@ -43,7 +45,9 @@ def test_noise_has_the_published_moments() -> None:
     noise = corrupt_five(grey(0.5), "gaussian_noise/1") - 0.5
     assert noise.std().item() == pytest.approx(0.08, rel=0.02)
     shot = corrupt_five(grey(0.3), "shot_noise/1")
-    assert shot.mean().item() == pytest.approx(0.3, abs=0.003) and shot.var().item() == pytest.approx(0.3 / 60, rel=0.03)
+    assert shot.mean().item() == pytest.approx(0.3, abs=0.003) and shot.var().item() == pytest.approx(
+        0.3 / 60, rel=0.03
+    )
     assert torch.allclose((shot * 60).round(), shot * 60, atol=1e-4), "counts of photons"
     speckle = corrupt_five(grey(0.5), "speckle_noise/1") - 0.5
     assert speckle.std().item() == pytest.approx(0.5 * 0.15, rel=0.02)
@@ -77,7 +81,9 @@ def test_defocus_spreads_a_point_over_a_disk_of_the_radius() -> None:
     spread = corrupt_five(point, "defocus_blur/5")[0, 0]  # radius 10 at 224 pixels: 5 here
     assert spread.sum().item() == pytest.approx(1, abs=1e-5)
     y, x = np.nonzero(spread.numpy())
-    assert 5 <= np.hypot(y - 56, x - 56).max() < 5.5 and spread[56, 56].item() == pytest.approx(1 / (np.pi * 25), rel=0.05)
+    assert 5 <= np.hypot(y - 56, x - 56).max() < 5.5 and spread[56, 56].item() == pytest.approx(
+        1 / (np.pi * 25), rel=0.05
+    )
 
 
 def test_pixelate_makes_blocks_and_jpeg_is_pillows(images: xai.ImageBatch) -> None:

@@ -29,9 +29,7 @@ def test_labels_count_the_sorted_folders(classes_folder: Path) -> None:
 
 def test_split_and_classes_file(classes_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("dog a dog\nfish\nant\ncat the cat\n")
-    images = xai.load_images(
-        "folder", root=tmp_path, split="images", side=16, classes=tmp_path / "classes.txt"
-    )
+    images = xai.load_images("folder", root=tmp_path, split="images", side=16, classes=tmp_path / "classes.txt")
     assert dict(zip(images.ids, images.labels.tolist(), strict=True))["ant/c.png"] == 2
     assert class_names("folder", root=tmp_path, classes=tmp_path / "classes.txt") == ["dog", "fish", "ant", "cat"]
     (tmp_path / "classes.txt").write_text("dog\nant\n")
@@ -91,7 +89,13 @@ def make(tmp_path: Path) -> Callable[..., Path]:
 
 def test_what_systems_leave_behind_is_no_class_and_no_image(make: Callable[..., Path]) -> None:
     junk = ["__MACOSX/bee/0.png", ".hidden/0.png", ".ipynb_checkpoints/0.png", "@eaDir/0.png", "$RECYCLE.BIN/0.png"]
-    inner = ["bee/.ipynb_checkpoints/0-checkpoint.png", "bee/._0.png", "bee/.0.png", "bee/deep/.git/0.png", "bee/@eaDir/0.png"]
+    inner = [
+        "bee/.ipynb_checkpoints/0-checkpoint.png",
+        "bee/._0.png",
+        "bee/.0.png",
+        "bee/deep/.git/0.png",
+        "bee/@eaDir/0.png",
+    ]
     root = make("ant/0.png", "bee/0.png", *junk, *inner)
     for name in (".DS_Store", "ant/Thumbs.db", "ant/desktop.ini", "bee/notes.txt"):
         (root / name).write_text("x")
@@ -106,7 +110,9 @@ def test_hidden_files_beside_photographs_are_none(make: Callable[..., Path]) -> 
 
 def test_an_empty_class_folder_is_refused_unless_the_classes_are_listed(make: Callable[..., Path]) -> None:
     root = make("ant/0.png", "bee/", "cat/0.png")
-    with pytest.raises(InputError, match=r"bee: a class folder without images; it is empty: take it away, or list `classes`"):
+    with pytest.raises(
+        InputError, match=r"bee: a class folder without images; it is empty: take it away, or list `classes`"
+    ):
         xai.load_images(root)
     assert labels(root, classes=["ant", "bee", "cat"]) == {"ant/0.png": 0, "cat/0.png": 2}
     (root / "bee" / "read.me").write_text("x")
@@ -127,14 +133,18 @@ def test_a_class_that_one_split_lacks_keeps_its_label_there(make: Callable[..., 
     [(["10", "9", "1"], ["1", "9", "10"]), (["010", "9", "1"], ["1", "9", "010"]), (["10", "9", "x"], ["10", "9", "x"]),
      (["2", "0", "1000", "30"], ["0", "2", "30", "1000"])],
 )  # fmt: skip
-def test_folders_that_are_numbers_count_as_numbers(make: Callable[..., Path], names: list[str], order: list[str]) -> None:
+def test_folders_that_are_numbers_count_as_numbers(
+    make: Callable[..., Path], names: list[str], order: list[str]
+) -> None:
     root = make(*(f"{name}/0.png" for name in names))
     assert labels(root) == {f"{name}/0.png": label for label, name in enumerate(order)}
 
 
 def test_splits_are_no_classes(make: Callable[..., Path]) -> None:
     root = make("train/ant/0.png", "val/ant/0.png", "val/bee/0.png")
-    with pytest.raises(InputError, match=r"d: holds splits \(train, val\), not classes; give split='train', or that folder"):
+    with pytest.raises(
+        InputError, match=r"d: holds splits \(train, val\), not classes; give split='train', or that folder"
+    ):
         xai.load_images(root)
     assert labels(root, split="val") == labels(root / "val") == {"ant/0.png": 0, "bee/0.png": 1}
 
@@ -174,7 +184,10 @@ def test_names_with_spaces_and_signs(make: Callable[..., Path], tmp_path: Path) 
 )
 def test_lists_of_any_editor_are_read(make: Callable[..., Path], tmp_path: Path, content: bytes) -> None:
     (tmp_path / "classes.txt").write_bytes(content)
-    assert labels(make("ant/0.png", "cat/0.png"), classes=str(tmp_path / "classes.txt")) == {"cat/0.png": 0, "ant/0.png": 1}
+    assert labels(make("ant/0.png", "cat/0.png"), classes=str(tmp_path / "classes.txt")) == {
+        "cat/0.png": 0,
+        "ant/0.png": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -188,7 +201,9 @@ def test_lists_of_any_editor_are_read(make: Callable[..., Path], tmp_path: Path,
         (b"cat\nbee\n", r"ant: .* lists no class of this name"),
     ],
 )
-def test_faulty_lists_are_refused_by_their_cause(make: Callable[..., Path], tmp_path: Path, content: bytes, sentence) -> None:
+def test_faulty_lists_are_refused_by_their_cause(
+    make: Callable[..., Path], tmp_path: Path, content: bytes, sentence
+) -> None:
     (tmp_path / "classes.txt").write_bytes(content)
     with pytest.raises(InputError, match=sentence):
         xai.load_images(make("ant/0.png", "cat/0.png"), classes=tmp_path / "classes.txt")
@@ -206,9 +221,14 @@ def test_faulty_lists_by_hand(make: Callable[..., Path], given: object, sentence
 def test_imagenets_classes_by_either_name(make: Callable[..., Path]) -> None:
     root = make("n01440764/0.png", "golden retriever/0.png")
     images = xai.load_images(root, side=8, classes="imagenet")
-    assert dict(zip(images.ids, images.labels.tolist(), strict=True)) == {"n01440764/0.png": 0, "golden retriever/0.png": 207}
+    assert dict(zip(images.ids, images.labels.tolist(), strict=True)) == {
+        "n01440764/0.png": 0,
+        "golden retriever/0.png": 207,
+    }
     assert images.class_names == class_names("imagenet") == class_names("folder", root=root, classes="imagenet")
-    with pytest.raises(InputError, match=r"golden retreiver: imagenet lists no class .* did you mean 'golden retriever'"):
+    with pytest.raises(
+        InputError, match=r"golden retreiver: imagenet lists no class .* did you mean 'golden retriever'"
+    ):
         xai.load_images(make("golden retreiver/0.png"), classes="imagenet")
 
 

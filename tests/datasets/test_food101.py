@@ -32,7 +32,9 @@ def test_labels_are_those_of_torchvision(folder: Path, split: str) -> None:
     images = xai.load_images("food101", root=folder, split=split, side=16)
     reference = Food101(folder, split=split)
     files = [str(path.relative_to(folder / "food-101/images").with_suffix("")) for path in reference._image_files]
-    assert dict(zip(images.ids, images.labels.tolist(), strict=True)) == dict(zip(files, reference._labels, strict=True))
+    assert dict(zip(images.ids, images.labels.tolist(), strict=True)) == dict(
+        zip(files, reference._labels, strict=True)
+    )
     assert class_names("food101", root=folder) == ["apple pie", "beef tartare", "waffles"]
     assert [name.replace("_", " ") for name in reference.classes] == class_names("food101", root=folder)
 
@@ -47,7 +49,9 @@ def test_bad_layouts(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown split 'val' of food101; known: test, train"):
         xai.load_images("food101", root=folder, split="val")
     (top / "images/waffles/3.jpg").unlink()
-    with pytest.raises(InputError, match=r"test\.json: names waffles/3, which is not in .*waffles; it holds 1\.jpg, 2\.jpg"):
+    with pytest.raises(
+        InputError, match=r"test\.json: names waffles/3, which is not in .*waffles; it holds 1\.jpg, 2\.jpg"
+    ):
         xai.load_images("food101", root=folder)
     assert len(xai.load_images("food101", root=folder, split="train", side=16)) == 6
     listed = json.loads((top / "meta/test.json").read_text())

@@ -154,7 +154,9 @@ def test_unknown_split(kaggle: Path) -> None:
 
 
 def test_training_images_lie_in_class_folders(kaggle: Path) -> None:
-    for seed, name in enumerate(["n01484850/n01484850_7.JPEG", "n01440764/n01440764_3.JPEG", "n01440764/n01440764_4.JPEG"]):
+    for seed, name in enumerate(
+        ["n01484850/n01484850_7.JPEG", "n01440764/n01440764_3.JPEG", "n01440764/n01440764_4.JPEG"]
+    ):
         save_noise(kaggle / "ILSVRC/Data/CLS-LOC/train" / name, seed)
     images = xai.load_images("imagenet", root=kaggle, split="train", side=16)
     assert dict(zip(images.ids, images.labels.tolist(), strict=True)) == {
@@ -162,7 +164,9 @@ def test_training_images_lie_in_class_folders(kaggle: Path) -> None:
     }  # fmt: skip
     assert all(len(boxes) == 0 for boxes in images.boxes)
     (kaggle / "ILSVRC/Data/CLS-LOC/train/n01443538").mkdir()
-    with pytest.raises(InputError, match=r"n01443538: LOC_synset_mapping\.txt lists no such class; did you mean 'n01443537'"):
+    with pytest.raises(
+        InputError, match=r"n01443538: LOC_synset_mapping\.txt lists no such class; did you mean 'n01443537'"
+    ):
         xai.load_images("imagenet", root=kaggle, split="train")
     (kaggle / "ILSVRC/Data/CLS-LOC/train/n01443538").rename(kaggle / "ILSVRC/Data/CLS-LOC/train/n01443537")
     with pytest.raises(InputError, match=r"train/n01443537: looked for the images of a class .*; it is empty"):
@@ -178,7 +182,9 @@ def test_class_folders_alone_must_be_all_thousand(tmp_path: Path) -> None:
     images = xai.load_images("imagenet", root=tmp_path, side=8, limit=20)
     assert images.labels.tolist() == [int(id[1:9]) for id in images.ids]
     shutil.rmtree(tmp_path / "val/n00000999")
-    with pytest.raises(InputError, match=r"val: 999 class folders, not 1,000, and no list of their labels: .*synset_mapping"):
+    with pytest.raises(
+        InputError, match=r"val: 999 class folders, not 1,000, and no list of their labels: .*synset_mapping"
+    ):
         xai.load_images("imagenet", root=tmp_path, side=8)
 
 

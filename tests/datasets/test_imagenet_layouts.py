@@ -56,7 +56,9 @@ def ground_truth(folder: Path) -> dict[int, str]:
 def write_meta(path: Path, ids: dict[int, str]) -> None:
     """The devkit's meta.mat: 1,000 synsets without children, and some with, which count on."""
     rows = [*ids.items(), *((1000 + i, f"n9999999{i}") for i in range(1, 6))]
-    synsets = np.zeros((len(rows), 1), dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")])
+    synsets = np.zeros(
+        (len(rows), 1), dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")]
+    )
     for i, (number, wnid) in enumerate(rows):
         synsets[i, 0] = (number, wnid, "a thing, another", 0 if number <= 1000 else 7)
     savemat(path, {"synsets": synsets})
@@ -74,7 +76,9 @@ def test_class_folders_with_boxes_are_kaggles_images(kaggle: Path, torchvision_l
     found = xai.load_images("imagenet", root=torchvision_layout, side=16)
     assert same(found, expected) and torch.equal(found.pixels, expected.pixels)
     few = xai.load_images("imagenet", root=torchvision_layout, side=16, one_box=True, max_box_area=0.5)
-    assert same(few, xai.load_images("imagenet", root=kaggle, side=16, one_box=True, max_box_area=0.5)) and len(few) == 3
+    assert (
+        same(few, xai.load_images("imagenet", root=kaggle, side=16, one_box=True, max_box_area=0.5)) and len(few) == 3
+    )
     next((torchvision_layout / place).glob("*2.xml")).unlink()
     with pytest.raises(InputError, match=r"00000002\.xml: no such annotation; .*bad_boxes: drop"):
         xai.load_images("imagenet", root=torchvision_layout, side=16)
@@ -90,7 +94,9 @@ def test_class_folders_inside_kaggles_layout_keep_their_boxes(kaggle: Path) -> N
 
 
 def test_a_filter_by_boxes_needs_boxes(torchvision_layout: Path) -> None:
-    with pytest.raises(InputError, match=r"one_box and max_box_area need the images' boxes; looked for \*\.xml in .*bbox_val_v3"):
+    with pytest.raises(
+        InputError, match=r"one_box and max_box_area need the images' boxes; looked for \*\.xml in .*bbox_val_v3"
+    ):
         xai.load_images("imagenet", root=torchvision_layout, one_box=True)
     with pytest.raises(InputError, match="need the images' boxes"):
         xai.load_images("imagenet", root=torchvision_layout, max_box_area=0.5)
@@ -205,7 +211,10 @@ def test_flat_folder_with_a_list_of_labels(kaggle: Path, flat: Path, form: str) 
         ("n01440764\n" * 3, "has 3 lines, not one for each of the 50000"),
         (f"{NAMES[1]}.JPEG 1000\n", "is not 'FILE CLASS' with a WordNet id or a label 0 to 999"),
         (f"{NAMES[1]}.JPEG 0\n", r"no row for ILSVRC2012_val_00000002\.JPEG"),
-        ("".join(f"{name} n00000001\n" for name in NAMES.values()), "has class 'n00000001', which ImageNet does not list"),
+        (
+            "".join(f"{name} n00000001\n" for name in NAMES.values()),
+            "has class 'n00000001', which ImageNet does not list",
+        ),
         ("", "has 0 lines"),
     ],
 )
@@ -219,7 +228,9 @@ def test_what_was_looked_for_is_told(flat: Path, tmp_path: Path) -> None:
     looked = r"no labels: looked for LOC_val_solution\.csv, val_labels\.txt or .*ground_truth\.txt with meta\.mat .*holds ILSVRC"
     with pytest.raises(InputError, match=looked):
         xai.load_images("imagenet", root=flat)
-    with pytest.raises(InputError, match=r"looked for ILSVRC2012_val_\*\.JPEG there and for val_blurred, ILSVRC2012_img_val, "):
+    with pytest.raises(
+        InputError, match=r"looked for ILSVRC2012_val_\*\.JPEG there and for val_blurred, ILSVRC2012_img_val, "
+    ):
         xai.load_images("imagenet", root=tmp_path / "images")
 
 

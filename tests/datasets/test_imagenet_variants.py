@@ -21,7 +21,7 @@ from xailib.datasets.shifts import choose_shifts, list_shifts, variants
 from xailib.errors import InputError
 from xailib.metrics.accuracy import accuracy_table, predictions
 from xailib.models.model import Model
-from xailib.slices import shift_images
+from xailib.workflow.notebooks import shift_images
 
 LABEL = {wnid: label for label, wnid in enumerate(wordnet_ids())}
 FOLDERS = {
@@ -83,7 +83,9 @@ def test_every_image_gets_its_class(make: Callable[[str], Path], name: str) -> N
     found = open_images(name, root=root, side=16)
     assert isinstance(found, Files) and len(found) == len(FOLDERS[name][1])
     folders = {item.path.parent.name: item.label for item in found.items}
-    assert folders == ({str(n): n for n in range(1000)} if name == "imagenet_v2" else {w: LABEL[w] for w in FOLDERS[name][1]})
+    assert folders == (
+        {str(n): n for n in range(1000)} if name == "imagenet_v2" else {w: LABEL[w] for w in FOLDERS[name][1]}
+    )
     inner = xai.load_images(name, root=root / FOLDERS[name][0], side=16, limit=3)
     outer = xai.load_images(name, root=root, side=16, limit=3)
     assert inner.ids == outer.ids == [item.id for item in found.items[:3]]
@@ -134,7 +136,9 @@ def test_missing_strange_and_empty_class_folders(own: Callable[[str], Path], nam
     with pytest.raises(InputError, match=rf"{FOLDERS[name][1][5]}: looked for the images of a class .*no such folder"):
         xai.load_images(name, root=root)
     (folder / "n99999999").mkdir()
-    with pytest.raises(InputError, match=rf"n99999999: is none of the {len(FOLDERS[name][1])} class folders looked for"):
+    with pytest.raises(
+        InputError, match=rf"n99999999: is none of the {len(FOLDERS[name][1])} class folders looked for"
+    ):
         xai.load_images(name, root=root)
     with pytest.raises(InputError, match=rf"nowhere: looked for {FOLDERS[name][1][0]} there .*there is no such folder"):
         xai.load_images(name, root=tmp_path / "nowhere")
@@ -174,7 +178,9 @@ def imagenet_c(tmp_path: Path) -> Path:
 
 
 def test_imagenet_c(imagenet_c: Path, kaggle: Path) -> None:
-    loaded = {c: xai.load_images("imagenet_c", root=imagenet_c, corruption=c, side=8, limit=9) for c in ("fog/1", "fog/3")}
+    loaded = {
+        c: xai.load_images("imagenet_c", root=imagenet_c, corruption=c, side=8, limit=9) for c in ("fog/1", "fog/3")
+    }
     assert loaded["fog/1"].ids == loaded["fog/3"].ids
     assert loaded["fog/1"].labels.tolist() == [LABEL[id.split("/")[0]] for id in loaded["fog/1"].ids]
     assert loaded["fog/3"].pixels.mean() == pytest.approx(60 / 255)
@@ -187,7 +193,9 @@ def test_imagenet_c(imagenet_c: Path, kaggle: Path) -> None:
     assert choose_shifts("all", "imagenet", roots)[-4:] == parts
     assert choose_shifts(["imagenet_c/*/3"], "imagenet", roots) == [parts[1], parts[3]]
     images = xai.load_images("imagenet", root=kaggle, side=8)
-    moved = shift_images(images, "imagenet", parts[3], {"side": 8, "crop": "centre", "split": "val", "one_box": True}, roots)
+    moved = shift_images(
+        images, "imagenet", parts[3], {"side": 8, "crop": "centre", "split": "val", "one_box": True}, roots
+    )
     assert len(moved) == 5 and moved.pixels.mean() == pytest.approx(120 / 255)
     # Groups, as the archives are often unpacked.
     (imagenet_c / "noise").mkdir()
@@ -202,7 +210,9 @@ def write_real(folder: Path, groups: dict[int, list[int]], count: int = 50_000) 
     return path
 
 
-def test_real_counts_any_of_its_labels_and_leaves_images_without_out(kaggle: Path, tmp_path: Path, network: Model) -> None:
+def test_real_counts_any_of_its_labels_and_leaves_images_without_out(
+    kaggle: Path, tmp_path: Path, network: Model
+) -> None:
     images = xai.load_images("imagenet", root=kaggle, side=16)
     answer = dict(zip(images.ids, network(images.pixels).argmax(1).tolist(), strict=True))
     first, second = f"{1:08d}", f"{3:08d}"
@@ -226,7 +236,9 @@ def test_real_counts_any_of_its_labels_and_leaves_images_without_out(kaggle: Pat
 def test_real_comes_with_timm_and_faulty_files_are_refused(tmp_path: Path) -> None:
     real = read_real(None)
     assert len(real) == 50_000 and sum(not group for group in real) == 3163, "the paper keeps 46,837 images"
-    with pytest.raises(InputError, match=r"real\.json: holds 49999 lists, not one list of labels for each of the 50000"):
+    with pytest.raises(
+        InputError, match=r"real\.json: holds 49999 lists, not one list of labels for each of the 50000"
+    ):
         read_real(write_real(tmp_path, {}, 49_999))
     with pytest.raises(InputError, match=r"real\.json: image 2 has \[1000\], not a list of labels from 0 to 999"):
         read_real(write_real(tmp_path, {2: [1000]}))
@@ -276,9 +288,15 @@ def test_choosing_shifts(make: Callable[[str], Path]) -> None:
     assert len(plain) == 12 and choose_shifts("all", "imagenet") == plain == list_shifts("photos")
     assert choose_shifts("all", "imagenet", roots) == [*plain, "imagenet_v2", "imagenet_real"]
     assert choose_shifts(["*_2"], "imagenet", roots) == [name for name in plain if name.endswith("_2")]
-    assert choose_shifts(["imagenet_*", "shot_noise/*"], "imagenet", roots)[:4] == [*roots, "shot_noise/1", "shot_noise/2"]
+    assert choose_shifts(["imagenet_*", "shot_noise/*"], "imagenet", roots)[:4] == [
+        *roots,
+        "shot_noise/1",
+        "shot_noise/2",
+    ]
     assert len(choose_shifts("*/3", "pictograms")) == 11 and choose_shifts("none", "imagenet", roots) == []
-    with pytest.raises(InputError, match=r"'imagenet_sketch' is read from a folder; .*shift_roots: \{imagenet_sketch: FOLDER\}"):
+    with pytest.raises(
+        InputError, match=r"'imagenet_sketch' is read from a folder; .*shift_roots: \{imagenet_sketch: FOLDER\}"
+    ):
         choose_shifts(["*_2", "imagenet_sketch"], "imagenet", roots)
     with pytest.raises(InputError, match="unknown shift 'jpg_1'; did you mean 'jpeg_1'"):
         choose_shifts(["jpg_1"], "imagenet", roots)
@@ -292,7 +310,11 @@ def test_choosing_shifts(make: Callable[[str], Path]) -> None:
         ("imagenet", {"imagenet_r": "nowhere"}, "shift_roots: imagenet_r: there is no folder nowhere"),
         ("imagenet", {"imagenet_r": None}, "shift_roots: imagenet_r needs the folder that it is read from"),
         ("pictograms", {"imagenet_r": "."}, "imagenet_r is a shift of data set 'imagenet', not of 'pictograms'"),
-        ("pictograms", {"fog": "."}, "unknown shift 'fog'; data set 'pictograms' has no shifts that are read from a folder"),
+        (
+            "pictograms",
+            {"fog": "."},
+            "unknown shift 'fog'; data set 'pictograms' has no shifts that are read from a folder",
+        ),
     ],
 )
 def test_wrong_folders_of_shifts(dataset: str, roots: dict, sentence: str) -> None:

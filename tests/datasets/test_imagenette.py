@@ -19,7 +19,9 @@ def folder(tmp_path: Path) -> Path:
     """Two training images and one of validation for each class."""
     for label, wnid in enumerate(WNIDS):
         for number in range(2):
-            save_noise(tmp_path / "imagenette2-160/train" / wnid / f"{wnid}_{number}.JPEG", 10 * label + number, (24, 16))
+            save_noise(
+                tmp_path / "imagenette2-160/train" / wnid / f"{wnid}_{number}.JPEG", 10 * label + number, (24, 16)
+            )
         save_noise(tmp_path / "imagenette2-160/val" / wnid / f"{wnid}_9.JPEG", label, (24, 16))
     return tmp_path
 
@@ -81,7 +83,9 @@ def test_bad_layouts(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"val/n03028079: looked for the images of a class \(.*\); it is empty"):
         xai.load_images("imagenette", root=folder)
     (top / "val" / WNIDS[4]).rmdir()
-    with pytest.raises(InputError, match=r"val/n03028079: looked for the images of a class .*; there is no such folder"):
+    with pytest.raises(
+        InputError, match=r"val/n03028079: looked for the images of a class .*; there is no such folder"
+    ):
         xai.load_images("imagenette", root=folder)
     (top / "val").rename(top / "validation")
     with pytest.raises(InputError, match=r"imagenette2-160: looked for val there; it holds train/, validation/"):

@@ -14,7 +14,7 @@ from xailib.datasets import class_names
 from xailib.datasets.files import fit
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.pictures import read_image, to_pixels
+from xailib.images.pictures import read_image, to_pixels
 
 TENSOR = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -110,7 +110,12 @@ def test_fewer_classes_larger_objects_and_less_turning() -> None:
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"classes": 1}, "classes"), ({"classes": 13}, "classes"), ({"smallest": 0.8}, "smallest"), ({"turn": -1.0}, "turn")],
+    [
+        ({"classes": 1}, "classes"),
+        ({"classes": 13}, "classes"),
+        ({"smallest": 0.8}, "smallest"),
+        ({"turn": -1.0}, "turn"),
+    ],
 )
 def test_layouts_out_of_range_are_refused(options: dict[str, float], word: str) -> None:
     with pytest.raises(InputError, match=word):

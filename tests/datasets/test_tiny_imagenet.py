@@ -50,9 +50,14 @@ def replace(folder: Path) -> Callable[[str, str, str], None]:
 def test_labels_names_and_boxes(folder: Path) -> None:
     train = xai.load_images("tiny_imagenet", root=folder, split="train")
     assert train.pixels.shape == (6, 3, 64, 64)
-    truth = {id: (label, boxes.tolist()) for id, label, boxes in zip(train.ids, train.labels.tolist(), train.boxes, strict=True)}
+    truth = {
+        id: (label, boxes.tolist())
+        for id, label, boxes in zip(train.ids, train.labels.tolist(), train.boxes, strict=True)
+    }
     # Rows count pixels and include the last one: 0 to 31 is 32 wide.
-    expected = {f"{wnid}_{n}": (label, [[8 * label, 0, 32 + label, 64]]) for label, wnid in enumerate(WNIDS[:3]) for n in (0, 1)}
+    expected = {
+        f"{wnid}_{n}": (label, [[8 * label, 0, 32 + label, 64]]) for label, wnid in enumerate(WNIDS[:3]) for n in (0, 1)
+    }
     assert truth == expected
     val = xai.load_images("tiny_imagenet", root=folder / "tiny-imagenet-200", side=32)
     assert dict(zip(val.ids, val.labels.tolist(), strict=True)) == {"val_0": 0, "val_1": 1, "val_2": 2}
@@ -86,8 +91,20 @@ VAL, BOXES = "val/val_annotations.txt", "train/n07747607/n07747607_boxes.txt"
         (VAL, "\t62", "", "val", "looked for rows of 6 columns; the row 'val_0.JPEG n02124075 0 32 44' has 5"),
         (BOXES, "07_1.", "07_7.", "train", r"boxes\.txt: names n07747607_7\.JPEG, which is not in .*images"),
         (BOXES, "\t16", "\tx", "train", "n07747607_0.JPEG has 'x 0 33 63', not a box"),
-        ("wnids.txt", "n01629819", "n01629818", "val", "n01629819: wnids.txt lists no such class; did you mean 'n01629818'"),
-        ("words.txt", "n01629819", "n01629818", "val", r"words\.txt: no line for n01629819, which has a folder in train"),
+        (
+            "wnids.txt",
+            "n01629819",
+            "n01629818",
+            "val",
+            "n01629819: wnids.txt lists no such class; did you mean 'n01629818'",
+        ),
+        (
+            "words.txt",
+            "n01629819",
+            "n01629818",
+            "val",
+            r"words\.txt: no line for n01629819, which has a folder in train",
+        ),
     ],
 )
 def test_bad_tables(folder: Path, replace: Callable, name: str, old: str, new: str, split: str, sentence: str) -> None:
@@ -97,7 +114,9 @@ def test_bad_tables(folder: Path, replace: Callable, name: str, old: str, new: s
 
 
 def test_missing_and_empty_folders(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none: looked for wnids\.txt there or in tiny-imagenet-200; there is no such folder"):
+    with pytest.raises(
+        InputError, match=r"none: looked for wnids\.txt there or in tiny-imagenet-200; there is no such folder"
+    ):
         xai.load_images("tiny_imagenet", root=tmp_path / "none")
     train = folder / "tiny-imagenet-200/train/n07747607"
     for path in (train / "images").iterdir():

@@ -14,10 +14,11 @@ import yaml
 from torchvision import models
 
 import xailib as xai
-from xailib import params, workflow
+from xailib import params
 from xailib.errors import InputError
 from xailib.models import fetch, sources
 from xailib.models.download import download
+from xailib.workflow import study as workflow
 
 CONTENT = torch.rand(200_000, generator=torch.Generator().manual_seed(0)).numpy().tobytes()
 HASH = hashlib.sha256(CONTENT).hexdigest()

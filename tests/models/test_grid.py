@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.models.test_imagenet_architectures import TWELVE
 from tests.world import World
-from xailib import workflow
+from xailib.workflow import study as workflow
 
 STUDY = {"study": "twelve", "dataset": "imagenet", "root": "/nowhere/imagenet", "split": "val", "metrics": "all"}
 STUDY |= {"models": [*TWELVE, "efficientnet_b0_advprop"], "methods": ["gradient", "cam", "gradcam"]}

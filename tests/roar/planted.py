@@ -11,7 +11,9 @@ from xailib.roar.view import Ranking, View
 
 SIDE, LEVELS, CPU = 16, [10, 50, 90], torch.device("cpu")
 PATCH = (slice(6, 11), slice(5, 10))  # 25 of 256 pixels: just under the first level
-RECIPE = Recipe(epochs=6, batch_size=32, learning_rate=0.4, schedule="one_cycle", label_smoothing=0.0, crop="none", mirror=False)
+RECIPE = Recipe(
+    epochs=6, batch_size=32, learning_rate=0.4, schedule="one_cycle", label_smoothing=0.0, crop="none", mirror=False
+)
 
 
 def part(name: str, n: int, seed: int) -> Part:
@@ -48,6 +50,4 @@ def ranking(part: Part, kind: str) -> Ranking:
 
 
 def views(of: Store, kind: str, level: int, mode: str = "remove", **options: str) -> tuple[View, View]:
-    return tuple(
-        View(part, of.mean, CPU, ranking(part, kind), level, mode, **options) for part in (of.train, of.test)
-    )  # type: ignore[return-value]
+    return tuple(View(part, of.mean, CPU, ranking(part, kind), level, mode, **options) for part in (of.train, of.test))  # type: ignore[return-value]

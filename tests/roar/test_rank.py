@@ -37,7 +37,9 @@ def run(folder: Path, images: Store, model: Model, ids: tuple[str, ...] = IDS, *
     return folder
 
 
-def test_any_chunk_gives_the_same_rankings(images: Store, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_chunk_gives_the_same_rankings(
+    images: Store, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = run(tmp_path / "whole", images, model)
     monkeypatch.setattr(module, "CHUNK", 5)
     parts = run(tmp_path / "parts", images, model)
@@ -78,7 +80,9 @@ def test_the_explained_class_is_the_predicted_one_or_the_label(images: Store, mo
     saved = results.read_maps(run(tmp_path / "p", images, model, ("gradient",)) / "gradient/maps.npz")
     assert torch.equal(saved["targets"], predicted)
     saved = results.read_maps(run(tmp_path / "l", images, model, ("gradient",), target="label") / "gradient/maps.npz")
-    assert torch.equal(saved["targets"], images.test.labels[:12]) and not torch.equal(predicted, images.test.labels[:12])
+    assert torch.equal(saved["targets"], images.test.labels[:12]) and not torch.equal(
+        predicted, images.test.labels[:12]
+    )
 
 
 def test_a_cut_off_ranking_is_not_taken_for_finished(

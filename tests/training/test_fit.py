@@ -53,9 +53,7 @@ def test_killed_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(network(), lambda x: x, pixels, labels, recipe, checkpoint=tmp_path / "state.pt", report=killed_at_100)
     lines: list[str] = []
-    resumed = fit(
-        network(), lambda x: x, pixels, labels, recipe, checkpoint=tmp_path / "state.pt", report=lines.append
-    )
+    resumed = fit(network(), lambda x: x, pixels, labels, recipe, checkpoint=tmp_path / "state.pt", report=lines.append)
     assert lines and lines[0].startswith("step 200/")
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key

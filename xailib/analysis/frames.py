@@ -8,7 +8,7 @@ import pandas as pd
 
 from xailib import registry
 from xailib.errors import InputError
-from xailib.made_from import require
+from xailib.params.made_from import require
 from xailib.results import read_table
 
 RELIABILITY = ("model", "method", "metric", "image", "value", "second", "correlation", "same")

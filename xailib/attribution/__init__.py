@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from xailib import engine, registry
-from xailib import options as _options
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.maps import Maps
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
+from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.seeding import whole
 from xailib.targets import as_images, as_targets
@@ -39,7 +39,7 @@ def list_methods(pattern: str = "*", *, family: str | None = None) -> list[str]:
 
 def defaults(name: str) -> dict[str, Any]:
     """Return the options of a method with their defaults."""
-    return _options.defaults(registry.method.get(name).function)
+    return signatures.defaults(registry.method.get(name).function)
 
 
 def lacking(name: str, model: Model) -> list[str]:
@@ -91,7 +91,7 @@ def attribute(
             lacks what the method needs or that answers NaN, a result that is not finite or of another shape.
     """
     entry, seed = _entry(name), whole(seed)
-    options = _options.check("method", entry.name, entry.function, options)
+    options = signatures.check("method", entry.name, entry.function, options)
     batch = as_images(images, model)
     missing = _missing(entry, model)
     if missing:

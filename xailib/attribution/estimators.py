@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xailib import attribution, engine, estimator_files, facts, params, registry, schema
-from xailib import options as _options
+from xailib import attribution, engine, params, registry
 from xailib.attribution.blur import blur
 from xailib.attribution.ensembles import Moments, moments, noisy_copies
 from xailib.attribution.state import untouched
 from xailib.errors import InputError
-from xailib.estimator_files import Record
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
+from xailib.params import estimator_files, facts, schema, signatures
+from xailib.params.estimator_files import Record
 from xailib.seeding import whole
 from xailib.targets import as_images, as_targets
 
@@ -171,7 +171,7 @@ def _check_options(record: Record) -> None:
     """Refuse option values of the wrong type, naming the file."""
     method = registry.method.get(record["estimator_method"])
     try:
-        _options.check("method", method.name, method.function, record["estimator_options"])
+        signatures.check("method", method.name, method.function, record["estimator_options"])
     except InputError as error:
         raise InputError(f"{_file(record)}: estimator_options: {error}") from None
 
@@ -190,7 +190,7 @@ def _file(record: Record) -> str:
 
 
 def _known() -> estimator_files.Facts:
-    """Facts of the registries as they are now, in the form that `xailib.facts` keeps them."""
+    """Facts of the registries as they are now, in the form that `xailib.params.facts` keeps them."""
     known = {"methods": registry.method, "estimators": registry.estimator}
     return {
         kind: {name: facts.describe(entry) for name, entry in found.entries.items()} for kind, found in known.items()

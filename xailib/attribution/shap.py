@@ -9,8 +9,8 @@ from xailib import engine
 from xailib.attribution.gradients import ImageSums, Pooling, exact_gradients, pool_channels, positive
 from xailib.attribution.seeding import generators, shared_generator
 from xailib.errors import InputError
+from xailib.images.pictures import as_pixels
 from xailib.models.model import Model
-from xailib.pictures import as_pixels
 from xailib.registry import method
 
 Draws = Literal["independent", "stratified", "balanced"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
-from xailib.pictures import Drawn, read_image, to_pixels
+from xailib.images.pictures import Drawn, read_image, to_pixels
 
 Crop = Literal["resize", "centre"]
 Box = tuple[float, float, float, float]

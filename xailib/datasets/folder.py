@@ -8,8 +8,8 @@ from xailib.datasets.imagenet import imagenet_class_names
 from xailib.datasets.imagenet_labels import distinct, read_classes, wordnet_ids
 from xailib.datasets.layouts import choose, subfolders
 from xailib.errors import InputError, nearest
+from xailib.images.truth import NO_LABEL
 from xailib.registry import dataset
-from xailib.truth import NO_LABEL
 
 ClassList = str | Path | Sequence[str] | None
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}

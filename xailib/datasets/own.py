@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from xailib.datasets.files import Crop, check_fit, check_memory, fit, look, path_id, place
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.pictures import as_pixels, one_picture, read_image, to_pixels, upright
+from xailib.images.pictures import as_pixels, one_picture, read_image, to_pixels, upright
 
 SIDE = 224
 
@@ -34,7 +34,7 @@ def own_images(source: Any, side: int | None, crop: Crop, limit: int | None) -> 
     """Return images that were handed over one by one, or as an array, in their order; `limit` takes the first.
 
     Args:
-        source: a path of an image, or what `xailib.pictures.as_pixels` takes, or a list with paths too.
+        source: a path of an image, or what `xailib.images.pictures.as_pixels` takes, or a list with paths too.
         side, crop: as in `load_images`. Photographs (paths and Pillow images) get 224 pixels by default; arrays and
             tensors keep their size unless one of the two is given.
 

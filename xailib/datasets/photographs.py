@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from xailib.errors import InputError
-from xailib.pictures import read_image
+from xailib.images.pictures import read_image
 
 # No photograph serves two splits, so no test background was ever a training background. `unseen` holds kinds of
 # picture that training never showed: the sky, tissue under a microscope, the back of an eye.

@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from xailib import params, registry, shift_roots
+from xailib import params, registry
 from xailib.datasets.corruptions import corrupt_five, jpeg, list_five
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, to_pixels
+from xailib.params import shift_roots
 from xailib.seeding import generators
 
 # Parameter of each corruption at severity 1, 2, 3.

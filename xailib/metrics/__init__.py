@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib import options as _options
 from xailib.errors import InputError, nearest
 from xailib.metrics import localisation, removal
 from xailib.metrics.checks import evaluation_mode, explained
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.registry import metric as metrics
 
@@ -90,10 +90,10 @@ def evaluate(
 
 def _chosen(entry: Entry, options: dict[str, Any], entries: list[Entry]) -> dict[str, Any]:
     """The options of one metric: of those given, the ones that none but other metrics have are left out."""
-    others = {key for other in entries if other is not entry for key in _options.defaults(other.function, settled=())}
-    own = _options.defaults(entry.function, settled=())
+    others = {key for other in entries if other is not entry for key in signatures.defaults(other.function, settled=())}
+    own = signatures.defaults(entry.function, settled=())
     given = {key: value for key, value in options.items() if key in own or key not in others}
-    return _options.check("metric", entry.name, entry.function, given, settled=())
+    return signatures.check("metric", entry.name, entry.function, given, settled=())
 
 
 def curves(
@@ -116,7 +116,7 @@ def curves(
     entry = metrics.get(name)
     if entry.name not in removal.CURVES:
         raise InputError(f"metric '{name}' has no curve{nearest(name, removal.CURVES)}")
-    options = _options.check("metric", entry.name, entry.function, options, settled=())
+    options = signatures.check("metric", entry.name, entry.function, options, settled=())
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
         with evaluation_mode(model):

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
+from xailib.engine.passes import without_tf32
 from xailib.errors import InputError, warn
 from xailib.models.answers import Kind, described, ends_linear, kind_of, unwrapped, within_unit
 from xailib.models.maps import as_maps
-from xailib.passes import without_tf32
 
 if TYPE_CHECKING:
     from xailib.models.model import Model

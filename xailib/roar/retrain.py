@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xailib.engine.passes import precision_on
 from xailib.errors import InputError
-from xailib.passes import precision_on
 from xailib.results import write_json
 from xailib.roar.network import STD, new_network
 from xailib.roar.recipe import Recipe

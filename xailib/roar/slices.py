@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from xailib import params
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.made_from import TRUST_METRICS, require
 from xailib.models.checkpoints import lay_in, read_state
 from xailib.models.model import Model
+from xailib.params.made_from import TRUST_METRICS, require
 from xailib.roar.network import as_model, new_network
 from xailib.roar.rank import open_ranking
 from xailib.roar.recipe import Recipe

@@ -6,10 +6,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from xailib.cost import Cost
+from xailib.engine.cost import Cost
+from xailib.engine.fixed_shape import MODES, Mode
+from xailib.engine.passes import PRECISIONS, Precision, without_tf32
 from xailib.errors import InputError
-from xailib.fixed_shape import MODES, Mode
-from xailib.passes import PRECISIONS, Precision, without_tf32
 
 
 @dataclass(frozen=True)

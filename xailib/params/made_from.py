@@ -12,7 +12,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError
-from xailib.estimator_files import settle
+from xailib.params.estimator_files import settle
 
 Values = dict[str, Any]
 

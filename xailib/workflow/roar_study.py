@@ -1,6 +1,6 @@
 """What the Snakefile asks about ROAR: which slices a study has, what they depend on, its images and its tables.
 
-`python -m xailib.roar_workflow images|collect STUDY FOLDER` are the rules `roar_images` and `roar_collect`.
+`python -m xailib.workflow.roar_study images|collect STUDY FOLDER` are the rules `roar_images` and `roar_collect`.
 """
 
 import argparse
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xailib import estimator_files, made_from, params
+from xailib import params
 from xailib.errors import InputError, nearest
-from xailib.facts import registry_facts
+from xailib.params import estimator_files, made_from
+from xailib.params.facts import registry_facts
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def collect(study: RoarStudy, folder: Path) -> None:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m xailib.roar_workflow", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow.roar_study", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["images", "collect"])
     parser.add_argument("study", type=Path, help="its YAML file")
     parser.add_argument("folder", type=Path, help="where its images or results are")

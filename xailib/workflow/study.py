@@ -1,6 +1,6 @@
 """What the Snakefile asks: which slices a study has, what a slice depends on, and collecting their tables.
 
-`python -m xailib.workflow collect STUDY RESULTS` is the `collect` rule; `report STUDY` says where a study's report is.
+`python -m xailib.workflow.study collect STUDY RESULTS` is the `collect` rule; `report STUDY` says where a study's report is.
 """
 
 import argparse
@@ -14,11 +14,13 @@ from typing import Any
 
 import yaml
 
-from xailib import made_from, params, preflight, shift_roots
+from xailib import params
 from xailib.errors import InputError, nearest
-from xailib.facts import registry_facts
-from xailib.roar_workflow import RoarStudy, open_roar
-from xailib.sources import SHIPPED_FINDINGS, findings_path
+from xailib.params import made_from, shift_roots
+from xailib.params.facts import registry_facts
+from xailib.workflow import preflight
+from xailib.workflow.digests import SHIPPED_FINDINGS, findings_path
+from xailib.workflow.roar_study import RoarStudy, open_roar
 
 # weights.source of models whose weights rule `fetch` gets; the addresses are made in xailib.models.sources.
 REMOTE = ("torchvision", "timm", "huggingface", "url")
@@ -360,7 +362,7 @@ def collect(study: Study, folder: str | Path) -> None:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m xailib.workflow", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow.study", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["collect", "report"])
     parser.add_argument("study", help="its YAML file; for `report` also its id")
     parser.add_argument("results", type=Path, nargs="?", help="its folder of results")

@@ -1,4 +1,4 @@
-"""What a study will cost, before anyone spends a week: `python -m xailib.plan STUDY`, or `make plan STUDY=imagenet`.
+"""What a study will cost, before anyone spends a week: `python -m xailib.workflow.plan STUDY`, or `make plan STUDY=imagenet`.
 
 Times each network for a few batches on the machine at hand, counts the passes of each method, metric and `predict`
 slice exactly, and multiplies. What happens around the passes comes on top: reading images, SLIC, ranks, boxes.
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from xailib import params
 from xailib.errors import InputError
-from xailib.plan_table import Plan, Row, text, write_csv
+from xailib.workflow.plan_table import Plan, Row, text, write_csv
 
 if TYPE_CHECKING:
-    from xailib.plan_passes import Passes
-    from xailib.plan_timing import Pace
-    from xailib.workflow import Study
+    from xailib.workflow.plan_passes import Passes
+    from xailib.workflow.plan_timing import Pace
+    from xailib.workflow.study import Study
 
 
 def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Callable[[str], None] = print) -> Plan:
@@ -37,8 +37,8 @@ def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Cal
     import torch
 
     from xailib import devices
-    from xailib.passes import precision_on
-    from xailib.plan_timing import CPU_BATCH, KINDS, pace
+    from xailib.engine.passes import precision_on
+    from xailib.workflow.plan_timing import CPU_BATCH, KINDS, pace
 
     chosen = devices.pick(device or study.values["device"])
     precision = precision_on(chosen, study.values["precision"])
@@ -68,7 +68,7 @@ def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Cal
 
 def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "Passes"]]:
     """Return how many images get maps, and the passes of each (stage, name) on one network."""
-    from xailib import plan_passes
+    from xailib.workflow import plan_passes
 
     values = study.values
     data = params.load_params("datasets", values["dataset"])
@@ -119,14 +119,14 @@ def _count(values: dict[str, Any], data: dict[str, Any], function: str, other: d
 
 
 def _name(device: Any) -> str:
-    from xailib import provenance
+    from xailib.results import provenance
 
     return provenance.device(device)
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m xailib.plan", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow.plan", description=__doc__.splitlines()[0])
     parser.add_argument("study", help="an id of params/studies/, or a YAML file")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N; the study's by default")
     parser.add_argument("--rounds", type=int, default=3, help="timed passes of each kind")
@@ -136,7 +136,7 @@ def main(words: list[str] | None = None) -> int:
         "--csv", type=Path, metavar="FILE", help="write every row to a file as well; - prints rows only"
     )
     arguments = parser.parse_args(words)
-    from xailib import workflow
+    from xailib.workflow import study as workflow
 
     try:
         if "estimators" in params.load_study(arguments.study):

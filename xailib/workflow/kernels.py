@@ -43,7 +43,7 @@ def execute(notebook: Path, log: Path, values: dict[str, Any], timeout: int) -> 
     # cuBLAS reads this when it starts; without it, GPU results differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # figures belong into the notebook
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     path = os.environ.get("PYTHONPATH", "")
     if root not in path.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, path]))

@@ -5,7 +5,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError, nearest
-from xailib.facts import registry_facts
+from xailib.params.facts import registry_facts
 
 
 def check_study(values: Mapping[str, Any]) -> None:

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xailib import truth
 from xailib.errors import InputError
-from xailib.pictures import as_pixels, read_image, to_pixels, to_rgb
+from xailib.images import truth
+from xailib.images.pictures import as_pixels, read_image, to_pixels, to_rgb
 
 __all__ = ["ImageBatch", "Images", "box_masks", "read_image", "tight_box", "to_pixels", "to_rgb"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xailib.errors import nearest
 
-_FOLDER = Path(__file__).resolve().parent.parent / "params" / "schema"
+_FOLDER = Path(__file__).resolve().parents[2] / "params" / "schema"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NOUNS = {
     "integer": "a whole number",

@@ -1,6 +1,6 @@
 """What only the code can say of a study before it runs: its images, classes, shifts and the values of options.
 
-`python -m xailib.preflight` reads a study's values from standard input and prints its faults. `faults` asks it in a
+`python -m xailib.workflow.preflight` reads a study's values from standard input and prints its faults. `faults` asks it in a
 fresh Python, as the Snakefile's own loads no torch, and keeps the answer while nothing that it depends on changes.
 """
 
@@ -31,7 +31,7 @@ def faults(values: Values) -> list[str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": path}
     run = subprocess.run(
-        [sys.executable, "-m", "xailib.preflight"], input=json.dumps(values), env=environment, capture_output=True,
+        [sys.executable, "-m", "xailib.workflow.preflight"], input=json.dumps(values), env=environment, capture_output=True,
         encoding="utf-8",
     )  # fmt: skip
     if run.returncode:
@@ -139,14 +139,15 @@ def _options(values: Values) -> Iterator[str]:
     """Whether options at the study's scale are of the types and words that their functions take."""
     import xailib.attribution
     import xailib.metrics  # noqa: F401  (fills the registries)
-    from xailib import options, registry
+    from xailib import registry
+    from xailib.params import signatures
 
     for kind, word in (("methods", "method"), ("metrics", "metric")):
         for id in values[kind]:
             record = params.load_params(kind, id)
             function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
             given = params.options(record, kind, values["scale"])
-            yield from _told(f"params/{kind}/{id}.yaml", options.check, word, id, function, given)
+            yield from _told(f"params/{kind}/{id}.yaml", signatures.check, word, id, function, given)
 
 
 def _roar_images(values: Values) -> Iterator[str]:

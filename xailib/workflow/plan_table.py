@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xailib.plan_timing import Pace
+    from xailib.workflow.plan_timing import Pace
 
 KINDS = {
     "forward_bf16": "forward bf16", "forward": "forward fp32", "both_bf16": "and back bf16", "both": "and back fp32",

@@ -1,4 +1,4 @@
-"""What the forks of the warm server do: one becomes the slice, one its kernel. See `xailib.warm`."""
+"""What the forks of the warm server do: one becomes the slice, one its kernel. See `xailib.workflow.warm`."""
 
 import array
 import atexit
@@ -34,10 +34,12 @@ def run_slice(connection: socket.socket) -> int:
     from jupyter_client.provisioning import KernelProvisionerFactory
 
     provisioners = KernelProvisionerFactory.instance()
-    provisioners.provisioners["forked"] = importlib.metadata.EntryPoint("forked", "xailib.forked:provisioner", "")
+    provisioners.provisioners["forked"] = importlib.metadata.EntryPoint(
+        "forked", "xailib.workflow.forked:provisioner", ""
+    )
     provisioners.default_provisioner_name = "forked"
     threading.Thread(target=_end_with_asker, args=(connection,), daemon=True).start()
-    from xailib import slicerun
+    from xailib.workflow import slices as slicerun
 
     status = slicerun.command(request["words"])
     atexit._run_exitfuncs()

@@ -1,6 +1,6 @@
 """What a slice asks of a cluster, and what Slurm's logs say of jobs that it ended.
 
-    python -m xailib.cluster FOLDER [SECONDS]     say it of the logs below a folder, written since a time
+    python -m xailib.workflow.cluster FOLDER [SECONDS]     say it of the logs below a folder, written since a time
 
 The Snakefile does so at the end of a run. Locally, time and memory limit nothing; no result depends on them.
 """

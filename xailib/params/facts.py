@@ -33,7 +33,7 @@ def registry_facts() -> dict[str, dict[str, Any]]:
     kept = ROOT / ".snakemake" / "xailib" / f"facts-{state}.json"
     with contextlib.suppress(OSError, ValueError):
         return json.loads(kept.read_text(encoding="utf-8"))
-    run = subprocess.run([sys.executable, "-m", "xailib.facts"], cwd=ROOT, capture_output=True, encoding="utf-8")
+    run = subprocess.run([sys.executable, "-m", "xailib.params.facts"], cwd=ROOT, capture_output=True, encoding="utf-8")
     if run.returncode:
         raise RuntimeError(f"xailib cannot be imported:\n{run.stderr}")
     facts = json.loads(run.stdout.splitlines()[-1])

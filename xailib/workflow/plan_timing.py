@@ -16,7 +16,7 @@ from xailib import engine
 from xailib.models import build_network, from_record
 from xailib.models.folding import folded
 from xailib.models.model import Model
-from xailib.plan_passes import Passes
+from xailib.workflow.plan_passes import Passes
 
 CPU_BATCH = 2  # images a timed pass: a CPU's rate hardly depends on it
 KINDS = tuple(field.name for field in fields(Passes))

@@ -1,6 +1,6 @@
 """A Python with torch and the Jupyter stack loaded, from which slices fork: 0.2 s to start instead of 5.
 
-`python -m xailib.run --warm` asks a server of its own user, interpreter and checkout, started on first use, to fork one
+`python -m xailib.workflow.run --warm` asks a server of its own user, interpreter and checkout, started on first use, to fork one
 process for papermill and one for the kernel; both import `xailib` afresh, so code edits count at once. The server
 leaves when it has been idle for a minute; XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job (a
 slice must stay in its job's cgroup); everywhere else, and whenever anything is wrong with the server, the slice starts
@@ -35,7 +35,7 @@ IDLE_SECONDS = 60
 
 
 def execute(words: list[str]) -> int | None:
-    """Run `xailib.run` with the command line `words` in a fork of the warm server; None when that is not possible."""
+    """Run `xailib.workflow.run` with the command line `words` in a fork of the warm server; None when that is not possible."""
     if sys.platform != "linux" or "SLURM_JOB_ID" in os.environ or os.environ.get("XAILIB_WARM") == "0":
         return None
     try:
@@ -72,7 +72,7 @@ def execute(words: list[str]) -> int | None:
 def _address() -> Path:
     """The socket of this user, interpreter, set of packages and checkout."""
     packages = Path(sysconfig.get_path("purelib"))
-    identity = f"{sys.executable}\n{packages.stat().st_mtime_ns}\n{Path(__file__).resolve().parent}"
+    identity = f"{sys.executable}\n{packages.stat().st_mtime_ns}\n{Path(__file__).resolve().parents[1]}"
     folder = Path(tempfile.gettempdir()) / f"xailib-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
@@ -97,9 +97,9 @@ def _connect() -> socket.socket | None:
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
         environment.pop("OMP_NUM_THREADS", None)  # each slice sets its own number of threads
-        root = Path(__file__).resolve().parent.parent
+        root = Path(__file__).resolve().parents[2]
         server = subprocess.Popen(
-            [sys.executable, "-m", "xailib.warm", str(address)], cwd=root, env=environment, start_new_session=True,
+            [sys.executable, "-m", "xailib.workflow.warm", str(address)], cwd=root, env=environment, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 120
@@ -158,7 +158,7 @@ def _become_slice(connection: socket.socket) -> None:
     try:
         for name in [name for name in sys.modules if name == "xailib" or name.startswith("xailib.")]:
             del sys.modules[name]
-        from xailib import forked
+        from xailib.workflow import forked
 
         status = forked.run_slice(connection)
     except BaseException:

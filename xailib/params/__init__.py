@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from xailib import schema
 from xailib.errors import InputError, nearest
+from xailib.params import schema
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 """The repository: what relative paths in parameter files start from."""
 
 # Folder of params/ -> its schema. Notebooks merge the files in this order; later ones may not repeat a key.

@@ -1,6 +1,6 @@
 """What an estimator's parameter file means, without loading torch: values at a scale, shared passes, faults.
 
-`facts` are those of `xailib.facts.registry_facts()`: what the registries of methods and forms know.
+`facts` are those of `xailib.params.facts.registry_facts()`: what the registries of methods and forms know.
 """
 
 import hashlib

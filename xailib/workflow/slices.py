@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xailib import kernels
 from xailib.errors import InputError, nearest
-from xailib.kernels import SliceError
+from xailib.workflow import kernels
+from xailib.workflow.kernels import SliceError
 
 
 def command(words: list[str]) -> int:
-    """Run a slice by its command line, in this process, and return its exit status as `xailib.run.main` does."""
+    """Run a slice by its command line, in this process, and return its exit status as `xailib.workflow.run.main` does."""
     arguments = parser().parse_args(words)
     try:
         execute(
@@ -167,7 +167,7 @@ def _value(text: str) -> Any:
     """Read a value of the command line as YAML does: 3 is a number, [a, b] a list; `1e-5` is refused as in files."""
     import yaml
 
-    from xailib import schema
+    from xailib.params import schema
 
     try:
         value = yaml.safe_load(text)
@@ -180,9 +180,10 @@ def _value(text: str) -> Any:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line of `python -m xailib.run`."""
+    """Return the command line of `python -m xailib.workflow.run`."""
     parser = argparse.ArgumentParser(
-        prog="python -m xailib.run", description="Execute one slice: a notebook, its parameter files, its outputs."
+        prog="python -m xailib.workflow.run",
+        description="Execute one slice: a notebook, its parameter files, its outputs.",
     )
     parser.add_argument("notebook", type=Path)
     parser.add_argument(

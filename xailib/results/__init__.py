@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xailib.errors import InputError
-from xailib.made_from import IMAGES_AND_NETWORK, require
+from xailib.params.made_from import IMAGES_AND_NETWORK, require
 
 if TYPE_CHECKING:
     import pandas as pd

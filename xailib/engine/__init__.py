@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from xailib.cost import Cost
+from xailib.engine.cost import Cost
+from xailib.engine.fixed_shape import compiled, replayed
+from xailib.engine.passes import Output, answer, doubt, doubts_kept, network, precision_on, sent, settle
+from xailib.engine.settings import Settings, current, using
 from xailib.errors import InputError
-from xailib.fixed_shape import compiled, replayed
-from xailib.passes import Output, answer, doubt, doubts_kept, network, precision_on, sent, settle
-from xailib.settings import Settings, current, using
 
 if TYPE_CHECKING:
     from xailib.models.model import Model
