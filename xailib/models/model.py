@@ -175,7 +175,7 @@ def _is_head(module: nn.Module, classes: int) -> bool:
 
 
 def _last_head(module: nn.Module, classes: int) -> nn.Module | None:
-    """The last head in the order of `modules()`. Searched from the end: walking all costs a hundredth of a small network's pass."""
+    """The last head in the order of `modules()`. Searched from the end: a walk takes 1 % of a small pass."""
     for child in reversed(module._modules.values()):
         found = None if child is None else _last_head(child, classes)
         if found is not None:
