@@ -32,7 +32,7 @@ METHODS = {
     "kernel_shap": ("samples", 512, 1024),
 }  # fmt: skip
 QUICK = {"rise": ("masks", 16, 32), "lime": ("samples", 16, 32)}
-LEAST = 4
+LEAST = {"kernel_shap": 32}  # samples, else 4: one order of all superpixels
 
 Points = dict[int, tuple[float, float]]  # samples -> reliability, seconds an image
 Maps = Callable[[int, int], Tensor]  # (samples, seed) -> maps (n, h, w)
@@ -76,13 +76,14 @@ def measured(chosen: argparse.Namespace, job: tuple[str, str]) -> list[dict[str,
     for one in present([method])[method]:
         contestants[one.label] = (functools.partial(one.run, seat), first, largest)
     points: dict[str, Points] = {name: {} for name in contestants}
+    least = LEAST.get(method, 4)
     for maps, *_ in contestants.values():
-        maps(LEAST, 0)  # nothing is warmed up on the clock
+        maps(least, 0)  # nothing is warmed up on the clock
     target = chosen.target / 100
     while turns := {
         name: count
         for name, (_, low, high) in contestants.items()
-        if (count := following(points[name], low, high, target))
+        if (count := following(points[name], low, high, target, least))
     }:
         for name, count in turns.items():
             points[name][count] = measure(contestants[name][0], count, chosen)
@@ -100,13 +101,13 @@ def measure(maps: Maps, count: int, chosen: argparse.Namespace) -> tuple[float, 
     return statistics.fmean(spearmanr(a, b).statistic for a, b in pairs), statistics.fmean(taken) / len(made[0])
 
 
-def following(points: Points, first: int, largest: int, target: float) -> int | None:
+def following(points: Points, first: int, largest: int, target: float, least: int = 4) -> int | None:
     """The next count to try, so that two neighbours come to lie about the target; None when there is none."""
     if not points:
         return first
     low, high = min(points), max(points)
     if points[low][0] >= target:
-        return low // 2 if low // 2 >= LEAST else None
+        return low // 2 if low // 2 >= least else None
     if points[high][0] < target:
         return 2 * high if 2 * high <= largest else None
     return None
