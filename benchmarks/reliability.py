@@ -28,8 +28,8 @@ from xailib.workflow.plan_passes import options
 NETWORKS = ["mini_resnet_vanilla", "mini_googlenet_vanilla"]
 # The option that counts samples, each one pass (SHAP: forward and back); the peers' first and largest count.
 METHODS = {
-    "shap": ("samples", 64, 512), "rise": ("masks", 1024, 2048), "lime": ("samples", 1024, 2048),
-    "kernel_shap": ("samples", 512, 1024),
+    "shap": ("samples", 128, 1024), "rise": ("masks", 2048, 8192), "lime": ("samples", 1024, 4096),
+    "kernel_shap": ("samples", 1024, 8192),
 }  # fmt: skip
 QUICK = {"rise": ("masks", 16, 32), "lime": ("samples", 16, 32)}
 LEAST = {"kernel_shap": 32}  # samples, else 4: one order of all superpixels
@@ -39,7 +39,7 @@ Maps = Callable[[int, int], Tensor]  # (samples, seed) -> maps (n, h, w)
 
 
 def main() -> None:
-    chosen = arguments(__doc__, images=8, target=80, quick=False)  # target in per cent
+    chosen = arguments(__doc__, images=6, target=80, quick=False)  # target in per cent
     methods = QUICK if chosen.quick else METHODS
     present(list(methods))
     jobs = [(network, method) for method in methods for network in NETWORKS]
@@ -64,8 +64,11 @@ def measured(chosen: argparse.Namespace, job: tuple[str, str]) -> list[dict[str,
     settle(chosen)
     network, method = job
     unit, first, largest = (QUICK if chosen.quick else METHODS)[method]
-    seat = Seat(*load(argparse.Namespace(**{**vars(chosen), "model": network})))
+    model, images = load(argparse.Namespace(**{**vars(chosen), "model": network}))
+    background = xai.load_images("pictograms", split="train", limit=50).pixels.to(model.device)  # as in the study
+    seat = Seat(model, images, references=background if method == "shap" else None)
     function, given = options("methods", method, "small")
+    given |= {"references": background} if method == "shap" else {}
 
     def ours(count: int, seed: int) -> Tensor:
         pixels, labels = seat.images.pixels, seat.images.labels

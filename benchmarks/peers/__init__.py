@@ -28,15 +28,23 @@ class Seat:
     Attributes:
         model: ours.
         images: a few, of the model's side.
+        layout: of the peers' network: `plain`, as its maker gives it, or `channels_last`, as ours has it.
+        references: the background of SHAP `(k, 3, h, w)`; None: noise that each draws for itself.
     """
 
     model: Model
     images: ImageBatch
+    layout: str = "plain"
+    references: Tensor | None = None
 
     @functools.cached_property
     def whole(self) -> Model:
         """The peers' own network, a plain module that takes pixels in [0, 1]; nothing of ours can reach it."""
-        return copy.deepcopy(self.model)
+        whole = copy.deepcopy(self.model)
+        if self.layout == "plain":
+            whole.to(memory_format=torch.contiguous_format)
+            whole.normalise = lambda pixels: (pixels - whole.mean).div_(whole.std)
+        return whole
 
     @property
     def network(self) -> nn.Module:
@@ -49,7 +57,7 @@ class Seat:
 
     @functools.cached_property
     def inputs(self) -> Tensor:
-        return self.model.normalise(self.pixels)
+        return self.whole.normalise(self.pixels)
 
     @functools.cached_property
     def labels(self) -> Tensor:

@@ -36,7 +36,8 @@ def gradient_shap(seat: Seat, count: int, seed: int) -> Tensor:
 
     torch.manual_seed(seed)
     np.random.seed(seed)  # captum draws its places from numpy's stream
-    references = torch.rand(50, *seat.pixels.shape[1:], device=seat.pixels.device)
+    noise = torch.rand(50, *seat.pixels.shape[1:], device=seat.pixels.device)
+    references = noise if seat.references is None else seat.references
     method, part, total = GradientShap(seat.whole), max(1, BATCH // len(seat.images)), torch.zeros_like(seat.pixels)
     for start in range(0, count, part):  # it has no batch size: all samples of all images are one pass
         samples = min(part, count - start)
