@@ -1,10 +1,13 @@
 """Registries: a plain function becomes a method, metric, data set, architecture or estimator form by one decorator.
 
 What a table, an arrow or the workflow must know about an entry (family, direction, range, needs) is
-data on the entry, so nothing elsewhere branches on names.
+data on the entry, so nothing elsewhere branches on names. A new file in the folder of its kind is found by itself.
 """
 
 import fnmatch
+import functools
+import importlib
+import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,12 +35,35 @@ class Entry:
 class Registry:
     """Entries of one kind, by name.
 
-    `facts` maps every fact an entry may declare to its default; a default of `...` makes it required.
+    Attributes:
+        kind: what they are, for messages.
+        home: the package whose files register them.
+        facts: every fact that an entry may declare, and its default; a default of `...` makes it required.
+        first: the files whose entries come first in tables, by name; those of other files follow, sorted.
     """
 
     kind: str
+    home: str
     facts: dict[str, Any]
-    entries: dict[str, Entry] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    _found: dict[str, Entry] = field(default_factory=dict)
+
+    @functools.cached_property
+    def entries(self) -> dict[str, Entry]:
+        """Entries by name, in the order of tables. The first look imports every file of `home`.
+
+        Whoever looks a function up here, rather than importing it, does not depend on its neighbours: see
+        `xailib.workflow.digests`.
+        """
+        package = importlib.import_module(self.home)
+        names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{self.home}.")]
+        names = list(dict.fromkeys([*(f"{self.home}.{name}" for name in self.first), *names]))
+        for name in names:
+            importlib.import_module(name)
+        places = {name: place for place, name in enumerate(names)}
+        ordered = sorted(self._found.values(), key=lambda entry: places.get(entry.function.__module__, len(names)))
+        self._found = {entry.name: entry for entry in ordered}
+        return self._found
 
     def __call__(self, name: str, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate a function so that it is known as `name`."""
@@ -47,12 +73,14 @@ class Registry:
             raise TypeError(f"{self.kind} {name!r}: unknown facts {sorted(unknown)}, missing facts {sorted(missing)}")
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            known = self.entries.get(self._known(name))
+            ours = f"{function.__module__}.".startswith(f"{self.home}.")  # such files are not to import each other
+            entries = self.__dict__.get("entries", self._found) if ours else self.entries
+            known = entries.get(_known(name, entries))
             if known and (known.name != name or not _same_place(known.function, function)):
                 raise TypeError(
                     f"{self.kind} {name!r} is registered twice, by {_place(known.function)} and {_place(function)}"
                 )
-            self.entries[name] = Entry(name, function, {**self.facts, **facts})
+            entries[name] = Entry(name, function, {**self.facts, **facts})
             return function
 
         return register
@@ -64,19 +92,20 @@ class Registry:
         """
         if not isinstance(name, str):
             raise InputError(f"{self.kind}: a name is needed, not {type(name).__name__}{nearest('', self.entries)}")
-        known = self._known(name)
+        known = _known(name, self.entries)
         if known not in self.entries:
             raise InputError(f"unknown {self.kind} '{name}'{nearest(name.lower(), self.entries)}")
         return self.entries[known]
 
-    def _known(self, name: str) -> str:
-        """The name of the entry that `name` is a spelling of; `name` itself where there is none."""
-        alike = (one for one in self.entries if _plain(one) == _plain(name))
-        return name if name in self.entries else next(alike, name)
-
     def names(self, pattern: str = "*") -> list[str]:
-        """Return the names that match a shell pattern, in the order of registration."""
+        """Return the names that match a shell pattern, in the order of tables."""
         return [name for name in self.entries if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _known(name: str, entries: dict[str, Entry]) -> str:
+    """The name of the entry that `name` is a spelling of; `name` itself where there is none."""
+    alike = (one for one in entries if _plain(one) == _plain(name))
+    return name if name in entries else next(alike, name)
 
 
 def _plain(name: str) -> str:
@@ -93,16 +122,36 @@ def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     return _place(one) == _place(other) or one.__module__ == other.__module__ == "__main__"
 
 
-# One registry a kind. Importing `xailib.attribution`, `.metrics`, `.datasets` or `.models` fills it.
-# A method's `channels` is the same before its colour channels are pooled, options but `pooling` alike: maps (n, 3, h, w).
-method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None})
+# One registry a kind. A method's `channels` is the same before its colour channels are pooled, options but `pooling`
+# alike: maps (n, 3, h, w).
+method = Registry(
+    "method",
+    "xailib.attribution",
+    {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None},
+    (
+        "gradients",
+        "shap",
+        "guided_backprop",
+        "cam",
+        "extremal",
+        "meaningful",
+        "rise",
+        "lime",
+        "kernel_shap",
+        "controls",
+    ),
+)
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps
-# and boxes alone, never at what the network answers.
+# and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,
+# it returns `(n, steps + 1)`.
 _METRIC = {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ..., "together": False}
-metric = Registry("metric", {**_METRIC, "passes": True})
+metric = Registry("metric", "xailib.metrics", {**_METRIC, "passes": True, "curve": None})
 # A data set with `shift_of` is a shift of that one in studies that name its folder (`shift_roots`): its images; or its
 # `parts(root)`, names to options; or what `relabel(images, root)` makes of the study's images, where the root may be null.
-dataset = Registry("data set", {"label": ..., "class_names": None, "shift_of": None, "parts": None, "relabel": None})
-architecture = Registry("architecture", {"cam_layer": None, "offers": (), "label": ...})
+_DATASET = {"label": ..., "class_names": None, "shift_of": None, "parts": None, "relabel": None}
+dataset = Registry("data set", "xailib.datasets", _DATASET)
+architecture = Registry(
+    "architecture", "xailib.models", {"cam_layer": None, "offers": (), "label": ...}, ("architectures",)
+)
 # How an estimator's map is made of a method's maps; `noisy` forms read the moments over noisy copies of the image.
-estimator = Registry("form", {"label": ..., "family": ..., "noisy": ..., "paper": ...})
+estimator = Registry("form", "xailib.attribution", {"label": ..., "family": ..., "noisy": ..., "paper": ...})

@@ -132,18 +132,3 @@ def _entry(name: str | Callable[..., Tensor]) -> Entry:
     known = next((one for one in registry.method.entries.values() if one.function is name), None)
     word = getattr(name, "__name__", type(name).__name__)
     return known or Entry(word, name, {"family": "own", "needs": (), "label": word, "paper": "", "channels": None})
-
-
-def _register() -> None:
-    """Import every file of methods, in the order of the tables."""
-    import importlib
-    import pkgutil
-
-    order = ["gradients", "shap", "guided_backprop", "cam", "extremal", "meaningful", "rise", "lime", "kernel_shap"]
-    order.append("controls")
-    found = [info.name for info in pkgutil.iter_modules(__path__)]
-    for module in [*[name for name in order if name in found], *[name for name in found if name not in order]]:
-        importlib.import_module(f"{__name__}.{module}")
-
-
-_register()

@@ -3,10 +3,8 @@
 Every file of this package registers its data sets with `@dataset`; a new file is found by itself.
 """
 
-import importlib
 import inspect
 import os
-import pkgutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,9 +19,6 @@ from xailib.datasets.own import find_path, own_images
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch, Images
 from xailib.registry import Entry, dataset
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
 
 
 def load_images(

@@ -5,8 +5,6 @@ arrows are made from it. To add one, decorate a function `(maps, model, images, 
 `@metric(...)` in a file of this folder; it is found by itself.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,6 @@ from torch import Tensor
 
 from xailib import engine
 from xailib.errors import InputError, nearest
-from xailib.metrics import localisation, removal
 from xailib.metrics.checks import evaluation_mode, explained
 from xailib.models.folding import folded
 from xailib.models.model import Model
@@ -26,7 +23,7 @@ from xailib.registry import metric as metrics
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["curves", "evaluate", "list_metrics", "localisation", "removal"]
+__all__ = ["curves", "evaluate", "list_metrics"]
 
 
 def list_metrics(pattern: str = "*") -> list[str]:
@@ -114,20 +111,11 @@ def curves(
     first. Arguments and errors as in `evaluate`.
     """
     entry = metrics.get(name)
-    if entry.name not in removal.CURVES:
-        raise InputError(f"metric '{name}' has no curve{nearest(name, removal.CURVES)}")
+    if entry.curve is None:
+        known = [one for one in metrics.names() if metrics.get(one).curve]
+        raise InputError(f"metric '{name}' has no curve{nearest(name, known)}")
     options = signatures.check("metric", entry.name, entry.function, options, settled=())
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
         with evaluation_mode(model):
-            fast = folded(model, images.pixels)
-            return removal.CURVES[entry.name](maps, fast, images, removal.Removal(**options)).to(torch.float64)
-
-
-def _register() -> None:
-    """Import every file of this folder, which registers its metrics."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-
-
-_register()
+            return entry.curve(maps, folded(model, images.pixels), images, **options).to(torch.float64)

@@ -51,7 +51,16 @@ class Removal:
     seed: int = 0
 
 
-@metric("deletion", better="lower", range=(0, 1), label="Deletion", columns=COLUMNS, nan=NAN, paper=PAPER)
+@metric(
+    "deletion",
+    better="lower",
+    range=(0, 1),
+    label="Deletion",
+    columns=COLUMNS,
+    nan=NAN,
+    paper=PAPER,
+    curve=lambda maps, model, images, **how: deletion_curves(maps, model, images, Removal(**how)),
+)
 def deletion(
     maps: Tensor,
     model: Model,
@@ -75,7 +84,16 @@ def deletion(
     return _table(deletion_curves(maps, model, images, how), maps[0].numel(), full=0)
 
 
-@metric("insertion", better="higher", range=(0, 1), label="Insertion", columns=COLUMNS, nan=NAN, paper=PAPER)
+@metric(
+    "insertion",
+    better="higher",
+    range=(0, 1),
+    label="Insertion",
+    columns=COLUMNS,
+    nan=NAN,
+    paper=PAPER,
+    curve=lambda maps, model, images, **how: insertion_curves(maps, model, images, Removal(**how)),
+)
 def insertion(
     maps: Tensor,
     model: Model,
@@ -105,12 +123,6 @@ def deletion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal
 def insertion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
     """Target's probability `(n, steps + 1)`: the substrate first, the full image last."""
     return _curves(maps, model, images, how, lambda ranks, shown: ranks < shown, True, "insertion")
-
-
-CURVES: dict[str, Callable[[Tensor, Model, ImageBatch, Removal], Tensor]] = {
-    "deletion": deletion_curves,
-    "insertion": insertion_curves,
-}
 
 
 def counts(steps: int, pixels: int) -> Tensor:

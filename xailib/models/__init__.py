@@ -57,9 +57,6 @@ def build_network(record: dict[str, Any]) -> nn.Module:
 
 def untrained(name: str, classes: int, /, **options: Any) -> nn.Module:
     """Return a network of a registered architecture with random weights from torch's stream."""
-    import xailib.models.architectures
-    import xailib.models.imagenet_architectures  # noqa: F401  (fills the registry)
-
     return architecture.get(name).function(classes, **options)
 
 

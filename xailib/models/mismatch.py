@@ -125,9 +125,6 @@ def _candidates(numbers: int) -> Iterator[tuple[str, nn.Module]]:
     """Known networks by name, ours and those of torchvision's that have about as many `numbers`; without memory for them."""
     from torchvision import models
 
-    import xailib.models.architectures
-    import xailib.models.imagenet_architectures  # noqa: F401  (fills the registry)
-
     ours = {name: architectures.get(name).function for name in architectures.names()}
     makers = [(name, lambda make=make: make(10)) for name, make in ours.items()]
     sizes = {

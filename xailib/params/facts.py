@@ -5,7 +5,6 @@ The facts are asked of a fresh Python once for each state of the sources, and ke
 
 import contextlib
 import hashlib
-import importlib
 import inspect
 import json
 import os
@@ -15,14 +14,14 @@ from typing import Any
 
 from xailib.params import ROOT
 
-# Kind of parameter file -> the modules that fill its registry, and its name; a model file names an
-# architecture, an estimator file a form (and a method).
-HOMES = {
-    "methods": (("attribution",), "method"),
-    "metrics": (("metrics",), "metric"),
-    "estimators": (("attribution.ensembles",), "estimator"),
-    "datasets": (("datasets",), "dataset"),
-    "models": (("models.architectures", "models.imagenet_architectures"), "architecture"),
+# Kind of parameter file -> the registry of its functions; a model file names an architecture, an estimator file a form
+# (and a method).
+REGISTRIES = {
+    "methods": "method",
+    "metrics": "metric",
+    "estimators": "estimator",
+    "datasets": "dataset",
+    "models": "architecture",
 }
 
 
@@ -46,15 +45,13 @@ def registry_facts() -> dict[str, dict[str, Any]]:
 
 
 def ask() -> dict[str, dict[str, Any]]:
-    """Import every registry and return its facts; what a function needs beside its options is not among them."""
+    """Fill every registry and return its facts; what a function needs beside its options is not among them."""
     from xailib import registry
 
-    facts: dict[str, dict[str, Any]] = {}
-    for kind, (modules, name) in HOMES.items():
-        for module in modules:
-            importlib.import_module(f"xailib.{module}")
-        facts[kind] = {id: describe(entry) for id, entry in getattr(registry, name).entries.items()}
-    return facts
+    return {
+        kind: {id: describe(entry) for id, entry in getattr(registry, name).entries.items()}
+        for kind, name in REGISTRIES.items()
+    }
 
 
 def describe(entry: Any) -> dict[str, Any]:

@@ -53,9 +53,10 @@ def background(
     function: str, dataset: str, split: str | None, source: dict[str, Any], count: int = 50
 ) -> dict[str, Any]:
     """Return `{"references": pixels}`, images of another `split`, for methods that take a background."""
-    from xailib import attribution, datasets
+    from xailib import datasets, registry
+    from xailib.params import signatures
 
-    if split is None or "references" not in attribution.defaults(function):
+    if split is None or "references" not in signatures.defaults(registry.method.get(function).function):
         return {}
     return {"references": datasets.load_images(dataset, limit=count, **{**source, "split": split}).pixels}
 

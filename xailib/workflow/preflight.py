@@ -30,10 +30,9 @@ def faults(values: Values) -> list[str]:
         return []
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": path}
-    run = subprocess.run(
-        [sys.executable, "-m", "xailib.workflow.preflight"], input=json.dumps(values), env=environment, capture_output=True,
-        encoding="utf-8",
-    )  # fmt: skip
+    command = [sys.executable, "-m", "xailib.workflow.preflight"]
+    given = {"input": json.dumps(values), "capture_output": True, "encoding": "utf-8"}
+    run = subprocess.run(command, env=environment, **given)
     if run.returncode:
         raise RuntimeError(f"the study cannot be checked:\n{run.stderr}")
     found = json.loads(run.stdout.splitlines()[-1])
@@ -137,8 +136,6 @@ def _shifts(values: Values) -> Iterator[str]:
 
 def _options(values: Values) -> Iterator[str]:
     """Whether options at the study's scale are of the types and words that their functions take."""
-    import xailib.attribution
-    import xailib.metrics  # noqa: F401  (fills the registries)
     from xailib import registry
     from xailib.params import signatures
 
