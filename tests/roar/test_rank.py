@@ -13,9 +13,10 @@ from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.roar import rank as module
 from xailib.roar.network import as_model, new_network
-from xailib.roar.rank import open_ranking, rank
+from xailib.roar.rank import rank
 from xailib.roar.removal import replaced, unpack
 from xailib.roar.store import Store
+from xailib.roar.view import open_ranking
 
 IDS = ("gradient", "random", "vargrad_gradient")
 

@@ -100,8 +100,7 @@ def at_levels(
     """Return one test image unchanged and at each level of the ranking in a folder: `(3, h, w)` each."""
     import torch
 
-    from xailib.roar.rank import open_ranking
-    from xailib.roar.view import View
+    from xailib.roar.view import View, open_ranking
 
     ranking, rows, device = open_ranking(folder, "test", part), torch.tensor([image]), torch.device("cpu")
     views = [View(part, mean, device), *(View(part, mean, device, ranking, level, mode) for level in levels)]

@@ -1,7 +1,6 @@
 """Rankings of every image of a store by several estimators, made a chunk at a time and stored as removal levels."""
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,6 @@ from xailib.models.model import Model
 from xailib.results import atomic, write_json, write_maps
 from xailib.roar.removal import buckets, check_levels, pack
 from xailib.roar.store import Part, Store
-from xailib.roar.view import Ranking
 
 Unit = Literal["pixel", "channel"]
 CHUNK = 256  # images whose maps are in memory at once
@@ -114,25 +112,3 @@ def _shaped(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
     if len(shape) == 2:
         return pool(maps)
     return maps if maps.ndim == 4 else maps[:, None].expand(-1, 3, -1, -1)
-
-
-def open_ranking(folder: str | Path, name: Literal["train", "test"], part: Part) -> Ranking:
-    """Open what `rank` wrote for one part of a store; the levels stay on disk until they are touched.
-
-    Raises:
-        InputError: no ranking there, or one of other images.
-    """
-    folder = Path(folder)
-    try:
-        record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
-        packed = np.load(folder / f"{name}_levels.npy", mmap_mode="r")
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{folder}: no ranking (no {Path(error.filename).name}); run its roar_rank slice first"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: not a whole ranking ({error}); delete the folder and rank again") from None
-    shape = tuple(record["shape"])
-    if packed.shape != (len(part), (int(np.prod(shape)) + 1) // 2):
-        raise InputError(f"{folder}: the ranking belongs to other images than the store's; rank again")
-    return Ranking(packed, record["levels"], shape)

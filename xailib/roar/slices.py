@@ -16,11 +16,10 @@ from xailib.models.checkpoints import lay_in, read_state
 from xailib.models.model import Model
 from xailib.params.made_from import TRUST_METRICS, require
 from xailib.roar.network import as_model, new_network
-from xailib.roar.rank import open_ranking
 from xailib.roar.recipe import Recipe
 from xailib.roar.retrain import Trainer
 from xailib.roar.store import Part, Store, build, open_store
-from xailib.roar.view import Ranking, View
+from xailib.roar.view import Ranking, View, open_ranking
 
 # What a notebook opened by hand works on where nothing was made before: two large pictograms, 16 pixels, seconds.
 BY_HAND = {"classes": 2, "smallest": 0.7, "largest": 0.85, "turn": 5.0}

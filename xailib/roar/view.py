@@ -1,12 +1,15 @@
 """What a network sees of a store's images: pixels with some values replaced, or the mask of those values alone."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from xailib.errors import InputError
 from xailib.roar.removal import Mode, fill, replaced, unpack
 from xailib.roar.store import Part
 from xailib.seeding import generator
@@ -30,6 +33,28 @@ class Ranking:
     packed: np.ndarray
     levels: list[int]
     shape: tuple[int, ...]
+
+
+def open_ranking(folder: str | Path, name: Literal["train", "test"], part: Part) -> Ranking:
+    """Open what `rank` wrote for one part of a store; the levels stay on disk until they are touched.
+
+    Raises:
+        InputError: no ranking there, or one of other images.
+    """
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
+        packed = np.load(folder / f"{name}_levels.npy", mmap_mode="r")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder}: no ranking (no {Path(error.filename).name}); run its roar_rank slice first"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: not a whole ranking ({error}); delete the folder and rank again") from None
+    shape = tuple(record["shape"])
+    if packed.shape != (len(part), (int(np.prod(shape)) + 1) // 2):
+        raise InputError(f"{folder}: the ranking belongs to other images than the store's; rank again")
+    return Ranking(packed, record["levels"], shape)
 
 
 class View:
