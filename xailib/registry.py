@@ -97,9 +97,10 @@ def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
 # A method's `channels` is the same before its colour channels are pooled, options but `pooling` alike: maps (n, 3, h, w).
 method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None})
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps
-# and boxes alone, never at what the network answers.
+# and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,
+# it returns `(n, steps + 1)`.
 _METRIC = {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ..., "together": False}
-metric = Registry("metric", {**_METRIC, "passes": True})
+metric = Registry("metric", {**_METRIC, "passes": True, "curve": None})
 # A data set with `shift_of` is a shift of that one in studies that name its folder (`shift_roots`): its images; or its
 # `parts(root)`, names to options; or what `relabel(images, root)` makes of the study's images, where the root may be null.
 dataset = Registry("data set", {"label": ..., "class_names": None, "shift_of": None, "parts": None, "relabel": None})

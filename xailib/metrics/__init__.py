@@ -10,15 +10,14 @@ import pkgutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from xailib import engine
 from xailib.errors import InputError, nearest
-from xailib.metrics import localisation, removal
-from xailib.metrics.checks import evaluation_mode, explained
+from xailib.metrics.checks import explained
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.models.state import untouched
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.registry import metric as metrics
@@ -26,7 +25,7 @@ from xailib.registry import metric as metrics
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["curves", "evaluate", "list_metrics", "localisation", "removal"]
+__all__ = ["curves", "evaluate", "list_metrics"]
 
 
 def list_metrics(pattern: str = "*") -> list[str]:
@@ -76,7 +75,7 @@ def evaluate(
         maps, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
-            with evaluation_mode(model):
+            with untouched(model):
                 frame = entry.function(maps, folded(model, images.pixels), images, **own)
             frame.insert(0, "image", images.ids)
             frame.insert(1, "metric", entry.name)
@@ -114,14 +113,14 @@ def curves(
     first. Arguments and errors as in `evaluate`.
     """
     entry = metrics.get(name)
-    if entry.name not in removal.CURVES:
-        raise InputError(f"metric '{name}' has no curve{nearest(name, removal.CURVES)}")
+    if entry.curve is None:
+        known = [one for one in metrics.names() if metrics.get(one).curve]
+        raise InputError(f"metric '{name}' has no curve{nearest(name, known)}")
     options = signatures.check("metric", entry.name, entry.function, options, settled=())
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
-        with evaluation_mode(model):
-            fast = folded(model, images.pixels)
-            return removal.CURVES[entry.name](maps, fast, images, removal.Removal(**options)).to(torch.float64)
+        with untouched(model):
+            return entry.curve(maps, folded(model, images.pixels), images, **options).double()
 
 
 def _register() -> None:

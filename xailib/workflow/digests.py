@@ -35,13 +35,12 @@ ROAR_TRAINING = tuple(
 )
 SOURCES = {
     "probe": _SHARED,
-    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "metrics/probe.py", "training/adversary.py"),
+    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/probe.py", "training/adversary.py"),
     "attribute": (
         *_SHARED,
         "params/signatures.py",
         "attribution/__init__.py",
         "attribution/repeats.py",
-        "attribution/state.py",
     ),
     "evaluate": (
         *_SHARED,

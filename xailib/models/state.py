@@ -1,0 +1,54 @@
+"""Leave a model as it was found."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextlib.contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Run the block with `model` frozen and in eval mode; afterwards every flag, hook and gradient is as before.
+
+    Restores training and inplace flags, hooks, `requires_grad` and `.grad`, also when the block raises. New tensors are
+    float32 within, whatever torch's default type is. Walks by hand and writes only what differs: `modules()`, `eval()`
+    and the like together take a quarter of a small network's pass.
+    """
+    modules = [model]
+    for one in modules:  # grows while it is walked
+        modules += [child for child in one._modules.values() if child is not None]
+    flags = [(one, one.training, vars(one).get("inplace")) for one in modules]
+    hooks = {id(held): set(held) for one in modules for held in _hooks(one) if held}
+    owned = [parameter for one in modules for parameter in one._parameters.values() if parameter is not None]
+    parameters = [(one, one.requires_grad, one.grad) for one in owned]
+    if any(training for _, training, _ in flags):
+        model.eval()
+    for parameter, trainable, _ in parameters:
+        if trainable:
+            parameter.requires_grad_(False)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+        for module, training, inplace in flags:
+            if module.training != training:
+                module.training = training
+            if vars(module).get("inplace") != inplace:
+                module.inplace = inplace
+            for held in _hooks(module):
+                if held:
+                    for key in held.keys() - hooks.get(id(held), ()):
+                        del held[key]
+        for parameter, trainable, gradient in parameters:
+            if parameter.requires_grad != trainable:
+                parameter.requires_grad_(trainable)
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+
+
+def _hooks(module: nn.Module) -> tuple[dict[int, Any], ...]:
+    return module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
