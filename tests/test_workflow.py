@@ -154,7 +154,7 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         # Those of one method: its slices; of a method that the study does not have: nothing; of all methods: all.
         ("xailib/attribution/cam.py", lambda t: t + "# a remark\n", {"attribute": 2, "evaluate": 2}),
         ("xailib/attribution/rise.py", lambda t: t + "# a remark\n", None),
-        ("xailib/attribution/state.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
+        ("xailib/attribution/repeats.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
         ("xailib/params/__init__.py", lambda t: t + "# a remark\n", None),
         # What slices ask of a cluster.
         ("xailib/workflow/cluster.py", lambda t: t.replace('"smoke": 10', '"smoke": 20'), None),

@@ -94,8 +94,7 @@ def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
 
 
 # One registry a kind. Importing `xailib.attribution`, `.metrics`, `.datasets` or `.models` fills it.
-# A method's `channels` is the same before its colour channels are pooled, options but `pooling` alike: maps (n, 3, h, w).
-method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None})
+method = Registry("method", {"family": ..., "needs": (), "label": ..., "paper": ...})
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps
 # and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,
 # it returns `(n, steps + 1)`.
