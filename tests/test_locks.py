@@ -9,7 +9,10 @@ import pytest
 
 from xailib.workflow import locks
 
-HOLD = "import sys, pathlib; from xailib.workflow import locks; print(locks.clear(pathlib.Path(sys.argv[1])), flush=True); input()"
+HOLD = """import pathlib, sys
+from xailib.workflow import locks
+print(locks.clear(pathlib.Path(sys.argv[1])), flush=True)
+input()"""
 
 
 @pytest.fixture

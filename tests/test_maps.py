@@ -13,6 +13,7 @@ from torch import nn
 
 import xailib as xai
 from xailib import results
+from xailib.attribution.pooling import pooled
 from xailib.metrics import curves
 from xailib.metrics.accuracy import accuracy_table, predictions
 from xailib.models.model import Model
@@ -265,13 +266,27 @@ def test_a_function_is_a_method(model, images):
     )  # draws nothing
     with pytest.raises(xai.InputError, match=r"method 'patch' has no option 'powr'; did you mean 'power'"):
         xai.attribute(patch, model, images, powr=2)
-    for wrong, said in ((lambda m, x, t: x, r"the shape \(4, 3, 16, 16\)"), (lambda m, x, t: None, "NoneType")):
+    for wrong, said in (
+        (lambda m, x, t: x, r"the shape \(4, 3, 16, 16\); @pooled"),
+        (lambda m, x, t: None, "NoneType"),
+    ):
         with pytest.raises(xai.InputError, match=rf"must return maps, a tensor of the shape .4, 16, 16., not {said}"):
             xai.attribute(wrong, model, images)
     part = functools.partial(patch, power=3.0)
     assert torch.equal(xai.attribute(part, model, images), xai.attribute(patch, model, images, power=3.0))
     with pytest.raises(xai.InputError, match=r"model: a xailib Model is needed, not str"):
         xai.attribute(model, "gradient", images)
+
+
+def test_a_function_of_channels_is_pooled_by_a_named_option(model, images):
+    mine = pooled("signed_mean")(lambda model, pixels, targets: pixels)
+    pixels = images.pixels
+    maps = xai.attribute(mine, model, images)
+    assert torch.equal(maps, pixels.mean(1)) and maps.options == {"seed": 0, "pooling": "signed_mean"}
+    assert torch.equal(xai.attribute(mine, model, images, pooling="abs_max"), pixels.amax(1))
+    with pytest.raises(xai.InputError, match="option pooling must be one of abs_max, abs_sum, signed_mean, signed_sum"):
+        xai.attribute(mine, model, images, pooling="max")
+    assert torch.equal(mine.channels(model, pixels, images.labels), pixels), "what ROAR ranks"
 
 
 CELL = """

@@ -151,11 +151,11 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         ("notebooks/attribute.ipynb", lambda t: t.replace("Look at the first ones", "Look"), None),
         ("notebooks/attribute.ipynb", lambda t: t.replace("maps[:8]", "maps[:9]"), {"attribute": 6, "evaluate": 6}),
         # Sources of a stage.
-        ("xailib/metrics/boxes.py", lambda t: t + "# a remark\n", {"evaluate": 6}),
+        ("xailib/metrics/localisation.py", lambda t: t + "# a remark\n", {"evaluate": 6}),
         # Those of one method: its slices; of a method that the study does not have: nothing; of all methods: all.
         ("xailib/attribution/cam.py", lambda t: t + "# a remark\n", {"attribute": 2, "evaluate": 2}),
         ("xailib/attribution/rise.py", lambda t: t + "# a remark\n", None),
-        ("xailib/attribution/state.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
+        ("xailib/attribution/repeats.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
         ("xailib/params/__init__.py", lambda t: t + "# a remark\n", None),
         # What every slice runs through.
         ("xailib/engine/settings.py", lambda t: t + "# a remark\n", {"predict": 2, "attribute": 6, "evaluate": 6}),

@@ -123,12 +123,11 @@ def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
 
 
 _ORDER = ("gradients", "shap", "guided_backprop", "cam", "extremal", "meaningful", "rise", "lime", "kernel_shap")
-# One registry a kind. A method's `channels` is the same before its colour channels are pooled, options but `pooling`
-# alike: maps (n, 3, h, w).
+# One registry a kind, filled from the files of its package, methods in the order of the tables.
 method = Registry(
     "method",
     "xailib.attribution",
-    {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None},
+    {"family": ..., "needs": (), "label": ..., "paper": ...},
     (*_ORDER, "controls"),
 )
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps

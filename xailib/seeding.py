@@ -30,6 +30,21 @@ def generator(seed: int, *salts: int | str | bytes) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big") >> 1)
 
 
-def generators(pixels: Tensor, seed: int) -> list[torch.Generator]:
-    """Return one generator for each image `(n, 3, h, w)`, seeded by `seed` and the image's own bytes."""
-    return [generator(seed, image.numpy().tobytes()) for image in pixels.detach().float().cpu().contiguous()]
+def digest(image: Tensor) -> bytes:
+    """Return 16 bytes that identify the content of one image `(3, h, w)`: its shape and float32 values."""
+    values = image.detach().to("cpu", torch.float32).contiguous()
+    return hashlib.blake2b(repr(tuple(values.shape)).encode() + values.numpy().tobytes(), digest_size=16).digest()
+
+
+def generators(pixels: Tensor, seed: int, stream: str | None = None) -> list[torch.Generator]:
+    """Return one CPU generator for each image `(n, 3, h, w)`, seeded by (seed, stream, the image's content).
+
+    The same image gets the same numbers alone, in any batch, in any order and on any device.
+
+    Args:
+        stream: a name that keeps two uses of one image's seed apart, such as a method's; None for what changes images
+            themselves (shifts, attacks), whose streams belong to the bytes alone.
+    """
+    if stream is None:
+        return [generator(seed, image.numpy().tobytes()) for image in pixels.detach().float().cpu()]
+    return [generator(seed, stream, digest(image)) for image in pixels]

@@ -12,7 +12,7 @@ from xailib import engine
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.models.model import Model
-from xailib.models.probes import evaluation_mode
+from xailib.models.state import untouched
 
 WORDS = ("predicted", "label")
 
@@ -66,7 +66,7 @@ def as_targets(targets: Any, model: Model, images: ImageBatch) -> Tensor:
 
 def predicted(model: Model, images: ImageBatch) -> Tensor:
     """Return the class that the model predicts for each image, int64 `(n,)`, in fp32 and among `images.classes`."""
-    with engine.using(precision="fp32"), evaluation_mode(model):
+    with engine.using(precision="fp32"), untouched(model):
         return masked(engine.logits(model, images.pixels), images.classes).argmax(dim=1)
 
 

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from xailib import engine, registry
 from xailib.attribution.ensembles import Moments, moments, noisy_copies
 from xailib.attribution.estimators import estimate
-from xailib.attribution.gradients import gradient_channels
+from xailib.attribution.gradients import gradient
 
 FORMS = registry.estimator.names()
 NOISY = [name for name in FORMS if registry.estimator.get(name).noisy]
@@ -61,7 +61,7 @@ def test_variance_on_a_quadratic_network_is_known(squares, pixels, targets):
 @pytest.mark.parametrize("method", ["gradient", "guided_backprop"])
 def test_forms_equal_a_plain_loop(method, cnn, pixels, targets):
     maps = estimate(all_forms(method, samples=5, noise=0.3), cnn, pixels, targets, seed=4)
-    channels = registry.method.get(method).channels
+    channels = registry.method.get(method).function.channels
     copies = list(noisy_copies(pixels, 5, 0.3, seed=4))
     each = torch.stack([channels(cnn, copy, targets) for copy in copies]).double()
     single = channels(cnn, pixels, targets).double()
@@ -137,7 +137,7 @@ def test_batch_size_order_and_company_change_nothing(method, cnn, pixels, target
 def test_without_noise_smoothgrad_is_the_method(cnn, pixels, targets):
     maps = estimate(all_forms(noise=0, samples=2), cnn, pixels, targets)
     assert_close(maps["smoothgrad"], maps["plain"], **scaled(maps["plain"]))
-    one = moments(lambda copies, images: gradient_channels(cnn, copies, targets[images]), noisy_copies(pixels, 1, 0, 0))
+    one = moments(lambda copies, images: gradient.channels(cnn, copies, targets[images]), noisy_copies(pixels, 1, 0, 0))
     assert_close(one.mean, maps["plain"], **scaled(maps["plain"]))
     assert not one.variance.any()
 

@@ -14,8 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import xailib as xai
 import xailib.models.architectures  # fills the registry
 from xailib import engine, registry
-from xailib.attribution.guided_backprop import guided_backprop_channels
-from xailib.attribution.relus import guide
+from xailib.attribution.guided_backprop import guide, guided_backprop
 from xailib.models.model import Model
 
 RELUS = {"mini_alexnet": 7, "mini_googlenet": 31, "mini_resnet": 13, "mini_densenet": 28, "mini_mobilenet_v2": 13}
@@ -91,7 +90,7 @@ def test_miniatures_equal_an_independent_reference(name, monkeypatch):
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     targets = torch.tensor([3, 7])
     expected = reference(model, pixels, targets, monkeypatch)
-    assert_near(guided_backprop_channels(model, pixels, targets), expected)
+    assert_near(guided_backprop.channels(model, pixels, targets), expected)
     assert_near(xai.attribute("guided_backprop", model, pixels, targets, pooling="abs_sum"), expected.abs().sum(1))
     plain = xai.attribute("gradient", model, pixels, targets, pooling="abs_sum")
     assert not torch.allclose(plain, expected.abs().sum(1), rtol=0.1), "guiding must make a difference"
@@ -114,7 +113,7 @@ def test_agrees_with_captum_where_captum_sees_every_relu():
     """AlexNet: modules only, none reused."""
     model, pixels, targets = miniature("mini_alexnet"), torch.rand(2, 3, 64, 64), torch.tensor([1, 2])
     peer = GuidedBackprop(model).attribute(pixels.clone().requires_grad_(), targets)
-    assert_near(guided_backprop_channels(model, pixels, targets), peer.detach())
+    assert_near(guided_backprop.channels(model, pixels, targets), peer.detach())
 
 
 def test_two_layers_by_hand(make_model, pixels, targets):
@@ -127,7 +126,7 @@ def test_two_layers_by_hand(make_model, pixels, targets):
         speaks = network[3].weight[targets].clamp(min=0) * (hidden > 0)
         expected = (speaks @ network[1].weight).view(4, 3, 24, 20) / model.std
     assert (speaks == 0).any() and (speaks > 0).any()
-    assert_near(guided_backprop_channels(model, pixels, targets), expected)
+    assert_near(guided_backprop.channels(model, pixels, targets), expected)
 
 
 SPELLINGS = {

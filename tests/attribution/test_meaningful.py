@@ -11,7 +11,7 @@ import xailib as xai
 from xailib import engine
 from xailib.attribution.blur import blur
 from xailib.attribution.meaningful import Adam, ShiftedBlend, circles, upsampling, variation_slope
-from xailib.attribution.seeding import generators
+from xailib.seeding import generators
 
 NAME = "meaningful_perturbation"
 SIDE = 32

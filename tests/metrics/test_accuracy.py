@@ -6,8 +6,13 @@ import torch
 from torch import nn
 
 from xailib.errors import InputError
-from xailib.metrics.accuracy import accuracy_table, predictions, wilson_interval
-from xailib.metrics.confidence import confidence_histogram, expected_calibration_error
+from xailib.metrics.accuracy import (
+    accuracy_table,
+    confidence_histogram,
+    expected_calibration_error,
+    predictions,
+    wilson_interval,
+)
 
 
 class Colour(nn.Module):

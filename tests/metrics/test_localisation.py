@@ -9,8 +9,7 @@ from scipy import ndimage
 
 import xailib as xai
 from xailib.errors import InputError
-from xailib.metrics.boxes import BoxRule, boxes_by_threshold, iou, ious_by_threshold
-from xailib.metrics.localisation import halves
+from xailib.metrics.localisation import BoxRule, boxes_by_threshold, halves, iou, ious_by_threshold
 
 SIDE = 32
 BOX = [4.0, 12.0, 14.0, 28.0]  # off the diagonal
@@ -76,6 +75,26 @@ def test_wsolevaluation_multimodal_example():
     assert np.minimum(boxes, [4, 3, 4, 3]).tolist() == expected
     by_pixels, _ = boxes_by_threshold(map_, grid, BoxRule())
     assert by_pixels[1].tolist() == [0, 1, 4, 4]  # five pixels in a bent line beat a triangle of three
+
+
+def test_contours_are_those_of_opencv():
+    """wsolevaluation's own three lines: the largest of `findContours`, within which holes and what lies in them count."""
+    cv2 = pytest.importorskip("cv2")
+    rng = np.random.default_rng(0)
+    ring = np.zeros((SIDE, SIDE))
+    ring[2:16, 2:16], ring[3:15, 3:15], ring[18:28, 18:28] = 1, 0, 1  # more area within the ring, more pixels beside it
+    noise = [ndimage.gaussian_filter(rng.random((SIDE, SIDE)), sigma) for sigma in (0.0, 0.5, 0.5, 1.0, 1.0, 2.0)]
+    grid, rule, holes = np.arange(10) / 10, BoxRule(largest_by="contour"), 0
+    for map_ in [ring, *noise]:
+        scaled = ((map_ - map_.min()) / np.ptp(map_)).astype(np.float32)
+        boxes, _ = boxes_by_threshold(scaled, grid, rule)
+        for box, threshold in zip(boxes, grid.astype(np.float32), strict=True):
+            above = (scaled > threshold).astype(np.uint8)
+            found, tree = cv2.findContours(above, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2:]
+            x, y, width, height = cv2.boundingRect(max(found, key=cv2.contourArea))
+            assert box.tolist() == [x, y, x + width, y + height]
+            holes += (tree[0, :, 3] >= 0).any()
+    assert holes > 30 and boxes_by_threshold(ring.astype(np.float32), grid, rule)[0][0].tolist() == [2, 2, 16, 16]
 
 
 def test_wsolevaluation_unimodal_example():

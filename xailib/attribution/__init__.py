@@ -6,7 +6,8 @@ A method is a plain function under `@method(...)` in a file of this folder:
     def occlusion(model: Model, pixels: Tensor, targets: Tensor, *, seed: int, patch: int = 16) -> Tensor:
         ...  # pixels (n, 3, h, w) and targets (n,) on model.device -> maps (n, h, w)
 
-Its keyword-only arguments are its options; `attribute` checks them, the input and the result.
+Its keyword-only arguments are its options; `attribute` checks them, the input and the result. A method that gives a
+value a colour channel `(n, 3, h, w)` says by `@pooled("abs_max")` under `@method` how they become maps.
 """
 
 import inspect
@@ -18,12 +19,12 @@ import torch
 from torch import Tensor
 
 from xailib import engine, registry
-from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.maps import Maps
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
+from xailib.models.state import untouched
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.seeding import whole
@@ -44,12 +45,23 @@ def defaults(name: str) -> dict[str, Any]:
 
 def lacking(name: str, model: Model) -> list[str]:
     """Return what a method needs that a model does not offer; an empty list means that the pair is possible."""
-    return _missing(registry.method.get(name), model)
-
-
-def _missing(entry: Entry, model: Model) -> list[str]:
-    needs = [need for need in entry.needs if need not in model.offers]
+    needs = [need for need in registry.method.get(name).needs if need not in model.offers]
     return [need for need in needs if need != "cam_layer" or model.cam_layer is None]
+
+
+def check_pair(entry: Entry, model: Model, pixels: Tensor) -> None:
+    """Refuse a method and a model of which the one needs what the other does not offer, or a model that is unsound."""
+    missing = lacking(entry.name, model) if entry.needs else []
+    if missing:
+        needed = " and ".join(missing)
+        raise InputError(f"method '{entry.name}' needs {needed}, which model '{model.id}' does not offer")
+    check(model, *pixels.shape[-2:], entry.needs)
+
+
+def check_values(values: Tensor, name: str, model: Model) -> None:
+    """Refuse NaN or infinity in what a method gave."""
+    if not torch.isfinite(values).all():
+        raise InputError(f"method '{name}' gave NaN or infinity for model '{model.id}'; check weights and options")
 
 
 def attribute(
@@ -93,12 +105,7 @@ def attribute(
     entry, seed = _entry(name), whole(seed)
     options = signatures.check("method", entry.name, entry.function, options)
     batch = as_images(images, model)
-    missing = _missing(entry, model)
-    if missing:
-        raise InputError(
-            f"method '{entry.name}' needs {' and '.join(missing)}, which model '{model.id}' does not offer"
-        )
-    check(model, *batch.pixels.shape[-2:], entry.needs)
+    check_pair(entry, model, batch.pixels)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings):
@@ -118,10 +125,10 @@ def _checked(maps: Any, name: str, model: Model, pixels: Tensor) -> Tensor:
     expected = (len(pixels), *pixels.shape[-2:])
     if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
         found = f"the shape {tuple(maps.shape)}" if isinstance(maps, Tensor) else type(maps).__name__
-        raise InputError(f"method '{name}' must return maps, a tensor of the shape {expected}, not {found}")
+        hint = "; @pooled makes maps of values a channel" if getattr(maps, "shape", ()) == pixels.shape else ""
+        raise InputError(f"method '{name}' must return maps, a tensor of the shape {expected}, not {found}{hint}")
     maps = maps.detach().to("cpu", torch.float32)
-    if not torch.isfinite(maps).all():
-        raise InputError(f"method '{name}' gave NaN or infinity for model '{model.id}'; check weights and options")
+    check_values(maps, name, model)
     return maps
 
 
@@ -131,4 +138,4 @@ def _entry(name: str | Callable[..., Tensor]) -> Entry:
         return registry.method.get(name)
     known = next((one for one in registry.method.entries.values() if one.function is name), None)
     word = getattr(name, "__name__", type(name).__name__)
-    return known or Entry(word, name, {"family": "own", "needs": (), "label": word, "paper": "", "channels": None})
+    return known or Entry(word, name, {"family": "own", "needs": (), "label": word, "paper": ""})

@@ -4,23 +4,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xailib.attribution.seeding import generators
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+from xailib.seeding import generators
 
 
-def random_channels(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
-    """Independent uniform noise in [0, 1) for every channel value, `(n, 3, h, w)`, from (seed, image content)."""
+@method("random", family="control", label="Random", paper="control")
+def random(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
+    """Independent uniform noise in [0, 1), from (seed, image content)."""
+    return torch.stack([torch.rand(pixels.shape[-2:], generator=one) for one in generators(pixels, seed, "random")])
+
+
+def _random_channels(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
+    """As `random`, a draw of its own for every channel value `(n, 3, h, w)`."""
     streams = generators(pixels, seed, "random channels")
     return torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams])
 
 
-@method("random", family="control", label="Random", paper="control", channels=random_channels)
-def random(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
-    """Independent uniform noise in [0, 1), from (seed, image content)."""
-    streams = generators(pixels, seed, "random")
-    return torch.stack([torch.rand(pixels.shape[-2:], generator=stream) for stream in streams])
+random.channels = _random_channels  # what ROAR ranks; not `pooled`, whose means would not be uniform
 
 
 @method("centre_gaussian", family="control", label="Centre", paper="control; after Choe et al. 2020")

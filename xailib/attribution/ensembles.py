@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xailib.attribution.seeding import generators
 from xailib.registry import estimator
+from xailib.seeding import generators
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ An estimator is a file of `params/estimators/`: a method, a form, their options.
 the form share one pass over the image, or one over its noisy copies.
 """
 
-import sys
-from collections.abc import Callable
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,11 +13,11 @@ from torch import Tensor
 from xailib import attribution, engine, params, registry
 from xailib.attribution.blur import blur
 from xailib.attribution.ensembles import Moments, moments, noisy_copies
-from xailib.attribution.state import untouched
 from xailib.errors import InputError
 from xailib.models.folding import folded
 from xailib.models.model import Model
-from xailib.models.probes import check, gradient_asked
+from xailib.models.probes import gradient_asked
+from xailib.models.state import untouched
 from xailib.params import estimator_files, facts, schema, signatures
 from xailib.params.estimator_files import Record
 from xailib.seeding import whole
@@ -28,16 +27,6 @@ from xailib.targets import as_images, as_targets
 def list_estimators(pattern: str = "*") -> list[str]:
     """Return the ids of the estimators (files of `params/estimators/`) that match a shell pattern."""
     return params.ids("estimators", pattern)
-
-
-def group(records: list[Record], scale: str = "full") -> dict[str, list[str]]:
-    """Return {group: estimator ids} of those that one pass serves; see `estimator_files.group`."""
-    return estimator_files.group(records, scale, _known())
-
-
-def family(record: Record) -> str:
-    """Return the family of an estimator in figures: base, smoothgrad, squared, ensemble or control."""
-    return estimator_files.family(record, _known())
 
 
 def pool(maps: Tensor) -> Tensor:
@@ -79,52 +68,49 @@ def estimate(
             network that the method cannot explain, maps that are not finite.
     """
     known = _known()
-    records = _settled(records, scale, known)
+    records = _resolved(records, scale, known)
     images, seed = as_images(pixels, model), whole(seed)
     pixels, targets = images.pixels, as_targets(targets, model, images)
     for record in records:
-        _refuse_impossible(record, model)
-        check(model, *pixels.shape[-2:], registry.method.get(record["estimator_method"]).needs)
+        with _named(record):
+            attribution.check_pair(registry.method.get(record["estimator_method"]), model, pixels)
     passes: dict[str, list[Record]] = {}
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
-    found: dict[str, list[Tensor]] = {record["estimator"]: [] for record in records}
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings) as run:
-        model = folded(model, pixels)
-        for part in _parts(len(pixels), run, f"{model.id} estimators"):
+        fast = folded(model, pixels)
+
+        def work(part: slice) -> dict[str, Tensor]:
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)
+            found = {}
             for sharing in passes.values():
                 with engine.using(progress=False):
-                    summary = _summary(sharing[0], model, block, classes, seed, run.batch_size)
-                for record in sharing:
-                    found[record["estimator"]].append(_finish(record, summary))
-    return {id: torch.cat(parts) for id, parts in found.items()}
+                    summary = _summary(sharing[0], fast, block, classes, seed, run.batch_size)
+                found |= {record["estimator"]: _finish(record, summary) for record in sharing}
+            return found
+
+        parts = engine.chunked(len(pixels), work, description=f"{model.id} estimators")
+    return {record["estimator"]: torch.cat([part[record["estimator"]] for part in parts]) for record in records}
 
 
 def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed: int, batch_size: int) -> Moments:
     """The moments that every estimator of one pass is made of."""
     entry = registry.method.get(record["estimator_method"])
-    function, options = entry.channels or entry.function, record["estimator_options"]
+    function, options = getattr(entry.function, "channels", entry.function), record["estimator_options"]
 
     def explain(copies: Tensor, images: Tensor) -> Tensor:
         with gradient_asked(record["estimator_method"], model, copies):
             return function(model, copies, targets[images], seed=seed, **options).detach().float()
 
-    try:
+    with _named(record):
         if not registry.estimator.get(record["estimator_form"]).noisy:
             maps = explain(pixels, torch.arange(len(pixels), device=pixels.device))
             summary = Moments(maps, torch.zeros_like(maps))
         else:
             copies = noisy_copies(pixels, record["estimator_samples"], record["estimator_noise"], seed)
             summary = moments(explain, copies, together=max(1, batch_size // len(pixels)))
-    except InputError as error:
-        raise InputError(f"{_file(record)}: {error}") from error
-    if not torch.isfinite(summary.mean).all():
-        raise InputError(
-            f"{_file(record)}: method '{entry.name}' gave NaN or infinity for model '{model.id}'; check its weights and "
-            "the options"
-        )
+        attribution.check_values(summary.mean, entry.name, model)
     return summary
 
 
@@ -137,18 +123,7 @@ def _finish(record: Record, summary: Moments) -> Tensor:
     return maps.to("cpu", torch.float32)
 
 
-def _parts(count: int, run: engine.Settings, description: str) -> Any:
-    """Slices of a batch of images each, behind one progress bar."""
-    from tqdm.auto import tqdm
-
-    with tqdm(total=count, desc=description, disable=not run.progress, mininterval=1, file=sys.stderr) as bar:
-        for start in range(0, count, run.batch_size):
-            part = slice(start, min(start + run.batch_size, count))
-            yield part
-            bar.update(part.stop - part.start)
-
-
-def _settled(records: list[Record], scale: str, known: estimator_files.Facts) -> list[Record]:
+def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -> list[Record]:
     """The records' values at a scale, or one `InputError` with every fault of every file."""
     if not records:
         raise InputError("estimators: there is none to compute; list_estimators() names the shipped ones")
@@ -161,28 +136,21 @@ def _settled(records: list[Record], scale: str, known: estimator_files.Facts) ->
     ids = [record.get("estimator") for record in records]
     faults += [f"estimators: '{id}' is asked for twice" for id in dict.fromkeys(ids) if ids.count(id) > 1]
     params.refuse(faults)
-    settled = [estimator_files.settle(record, scale) for record in records]
-    for record in settled:
-        _check_options(record)
-    return settled
+    resolved = [estimator_files.settle(record, scale) for record in records]
+    for record in resolved:
+        method = registry.method.get(record["estimator_method"])
+        with _named(record, "estimator_options: "):
+            signatures.check("method", method.name, method.function, record["estimator_options"])
+    return resolved
 
 
-def _check_options(record: Record) -> None:
-    """Refuse option values of the wrong type, naming the file."""
-    method = registry.method.get(record["estimator_method"])
+@contextlib.contextmanager
+def _named(record: Record, key: str = "") -> Iterator[None]:
+    """Name a record's file, and a key of it, in what the block refuses."""
     try:
-        signatures.check("method", method.name, method.function, record["estimator_options"])
+        yield
     except InputError as error:
-        raise InputError(f"{_file(record)}: estimator_options: {error}") from None
-
-
-def _refuse_impossible(record: Record, model: Model) -> None:
-    missing = attribution.lacking(record["estimator_method"], model)
-    if missing:
-        raise InputError(
-            f"{_file(record)}: estimator_method: '{record['estimator_method']}' needs {' and '.join(missing)}, which "
-            f"model '{model.id}' does not offer"
-        )
+        raise InputError(f"{_file(record)}: {key}{error}") from error
 
 
 def _file(record: Record) -> str:

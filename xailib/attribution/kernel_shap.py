@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.attribution.seeding import generators
 from xailib.attribution.superpixels import Coalitions, Hidden, Spread, counts, hide, paint, stack_padded, superpixels
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+from xailib.seeding import generators
 
 Estimator = Literal["regression", "permutations"]
 

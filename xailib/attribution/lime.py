@@ -5,11 +5,11 @@ from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.designs import Design, halves
-from xailib.attribution.seeding import generators
 from xailib.attribution.superpixels import Coalitions, Hidden, Spread, counts, hide, paint, stack_padded, superpixels
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+from xailib.seeding import generators
 
 
 @method("lime", family="perturbation", label="LIME", paper="Ribeiro et al. 2016, algorithm 1")

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.blur import blur, gaussian_rows
-from xailib.attribution.seeding import generators
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+from xailib.seeding import generators
 
 SUPPRESSED = 0.01  # the first mask leaves this share of the fall from the blurred image's score to the image's
 RADII = 18  # circles tried for the first mask

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.designs import halves
-from xailib.attribution.seeding import shared_generator
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+from xailib.seeding import generator
 
 Fill = Literal["mean", "black"]
 Weighting = Literal["plain", "centred", "regression"]
@@ -44,15 +44,15 @@ class Masks:
         device: torch.device,
         design: Design = "independent",
     ) -> None:
-        generator, group = shared_generator(seed, "rise"), 1 if design == "independent" else 2
+        stream, group = generator(seed, "rise"), 1 if design == "independent" else 2
         if design == "independent":
-            bits = torch.rand(count, cells, cells, generator=generator) < p
+            bits = torch.rand(count, cells, cells, generator=stream) < p
         else:
-            bits = halves(design, count, cells**2, generator).view(count, cells, cells)
+            bits = halves(design, count, cells**2, stream).view(count, cells, cells)
         self.bits = bits.float().to(device)
         sides = [math.ceil(side / cells) for side in (height, width)]
         self.shifts = [
-            torch.randint(cell, (count // group,), generator=generator).repeat_interleave(group).to(device)
+            torch.randint(cell, (count // group,), generator=stream).repeat_interleave(group).to(device)
             for cell in sides
         ]
         # (cell, side, cells): the rows of the stretch for every shift

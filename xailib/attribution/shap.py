@@ -6,17 +6,20 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.attribution.gradients import ImageSums, Pooling, exact_gradients, pool_channels, positive
-from xailib.attribution.seeding import generators, shared_generator
+from xailib.attribution.gradients import positive
+from xailib.attribution.pooling import pooled
 from xailib.errors import InputError
 from xailib.images.pictures import as_pixels
 from xailib.models.model import Model
 from xailib.registry import method
+from xailib.seeding import generator, generators
 
 Draws = Literal["independent", "stratified", "balanced"]
 
 
-def shap_channels(
+@method("shap", family="gradient", label="SHAP", paper="Lundberg & Lee 2017; Erion et al. 2021, eq. 2")
+@pooled("signed_sum")
+def shap(
     model: Model,
     pixels: Tensor,
     targets: Tensor,
@@ -28,11 +31,27 @@ def shap_channels(
     draws: Draws = "stratified",
     output: engine.Output = "logit",
 ) -> Tensor:
-    """`shap` before its pooling: `(n, 3, h, w)`, signed."""
+    """GradientSHAP: the mean over samples of (x - r) times the gradient at a random point between x and r.
+
+    An estimate of the Shapley values of the pixels for a model that is linear between x and a reference r drawn from
+    a background distribution; equals Integrated Gradients averaged over references as the samples grow. No noise is
+    added to x (as in captum's default). Values `(n, 3, h, w)` sum to output(x) - mean output(r) in expectation.
+
+    Options:
+        samples: random points (reference and place on the line) an image, one pass forward and back each.
+        references: background images float32 `(k, 3, h, w)` in [0, 1]; a seeded sample of
+            training images is the natural choice. None: images of uniform noise from the seed, shared by all images
+            (Sturmfels et al. 2020, "uniform" and "expectation" baselines): a background that knows no data set.
+        noise_references: how many noise images stand in for `references`.
+        draws: `independent`, references with replacement and free places on the line, as captum draws; `stratified`,
+            one place in each of `samples` equal parts of the line; `balanced`, stratified and with each reference
+            equally often. All have the same expectation.
+        output, pooling: as in `gradient`; the default keeps the sign.
+    """
     positive("shap", samples=samples, noise_references=noise_references)
     if references is None:
         shape = (noise_references, *pixels.shape[1:])
-        references = torch.rand(shape, generator=shared_generator(seed, "shap references"))
+        references = torch.rand(shape, generator=generator(seed, "shap references"))
     if references.ndim != 4 or references.shape[1:] != pixels.shape[1:] or len(references) == 0:
         raise InputError(
             f"method 'shap': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
@@ -58,48 +77,6 @@ def _draw(draws: Draws, samples: int, references: int, stream: torch.Generator) 
     return chosen, places if draws == "independent" else (torch.arange(samples) + places) / samples
 
 
-@method(
-    "shap",
-    family="gradient",
-    label="SHAP",
-    paper="Lundberg & Lee 2017; Erion et al. 2021, eq. 2",
-    channels=shap_channels,
-)
-def shap(
-    model: Model,
-    pixels: Tensor,
-    targets: Tensor,
-    *,
-    seed: int = 0,
-    samples: int = 50,
-    references: Tensor | None = None,
-    noise_references: int = 50,
-    draws: Draws = "stratified",
-    pooling: Pooling = "signed_sum",
-    output: engine.Output = "logit",
-) -> Tensor:
-    """GradientSHAP: the mean over samples of (x - r) times the gradient at a random point between x and r.
-
-    An estimate of the Shapley values of the pixels for a model that is linear between x and a reference r drawn from
-    a background distribution; equals Integrated Gradients averaged over references as the samples grow. No noise is
-    added to x (as in captum's default). With signed pooling the map sums to output(x) - mean output(r) in expectation.
-
-    Options:
-        samples: random points (reference and place on the line) an image, one pass forward and back each.
-        references: background images float32 `(k, 3, h, w)` in [0, 1]; a seeded sample of
-            training images is the natural choice. None: images of uniform noise from the seed, shared by all images
-            (Sturmfels et al. 2020, "uniform" and "expectation" baselines): a background that knows no data set.
-        noise_references: how many noise images stand in for `references`.
-        draws: `independent`, references with replacement and free places on the line, as captum draws; `stratified`,
-            one place in each of `samples` equal parts of the line; `balanced`, stratified and with each reference
-            equally often. All have the same expectation.
-        pooling, output: as in `gradient`; the default keeps the sign.
-    """
-    options = {"samples": samples, "references": references, "noise_references": noise_references}
-    values = shap_channels(model, pixels, targets, seed=seed, draws=draws, output=output, **options)
-    return pool_channels(values, pooling)
-
-
 def expected_gradients(
     model: Model,
     pixels: Tensor,
@@ -116,13 +93,19 @@ def expected_gradients(
         chosen, alphas: the draws `(n, samples)`: which reference, and the place on the line in [0, 1].
     """
     chosen, alphas = chosen.to(pixels.device), alphas.to(pixels)[:, :, None, None, None]
-    sums = ImageSums(pixels)
+    total = torch.zeros_like(pixels)
 
     def perturbed(images: Tensor, samples: Tensor) -> Tensor:
         return torch.lerp(references[chosen[images, samples]], pixels[images], alphas[images, samples])
 
-    def accumulate(rows: slice, images: Tensor, samples: Tensor, _inputs: Tensor, gradients: Tensor) -> None:
-        sums.add(rows, images, gradients * (pixels[images] - references[chosen[images, samples]]))
+    def accumulate(rows: slice, images: Tensor, samples: Tensor, gradients: Tensor) -> None:
+        values = gradients * (pixels[images] - references[chosen[images, samples]])
+        if len(images) > rows.stop - rows.start:  # several samples an image
+            # Summed by a 0/1 matrix: `index_add_` adds in a random order on a GPU.
+            belongs = (images == torch.arange(rows.start, rows.stop, device=images.device)[:, None]).to(values.dtype)
+            values = (belongs @ values.flatten(1)).view(-1, *values.shape[1:])
+        total[rows] += values
 
-    exact_gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
-    return sums.total / chosen.shape[1]
+    with engine.using(precision="fp32"):
+        engine.gradients(model, targets, chosen.shape[1], perturbed, accumulate, output, "shap")
+    return total / chosen.shape[1]

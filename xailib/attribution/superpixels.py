@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.attribution.seeding import digest
 from xailib.errors import InputError
 from xailib.models.model import Model
+from xailib.seeding import digest
 
 Hidden = Literal["mean", "segment_mean", "black"]
 Spread = Literal["whole", "shared"]

@@ -14,24 +14,30 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from xailib.engine.cost import Cost
-from xailib.engine.fixed_shape import compiled, replayed
-from xailib.engine.passes import Output, answer, doubt, doubts_kept, network, precision_on, sent, settle
-from xailib.engine.settings import Settings, current, using
+from xailib.engine.cost import Cost as Cost
+from xailib.engine.fixed_shape import Function, compiled, replayed
+from xailib.engine.passes import (
+    Output,
+    answer,
+    check_finite,
+    finite_checks_deferred,
+    network,
+    precision_on,
+    raise_deferred,
+    sent,
+)
+from xailib.engine.settings import Settings as Settings
+from xailib.engine.settings import current
+from xailib.engine.settings import using as using
 from xailib.errors import InputError
 
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
-__all__ = [
-    "Cost", "Output", "Settings", "all_logits", "backward", "chunked", "gradient_of", "gradients", "logits", "precision_on",
-    "scores", "target_output", "using",
-]  # fmt: skip
-
 # (image indices (b,), sample indices (b,)) -> pixels (b, 3, h, w) in [0, 1]
 Perturbed = Callable[[Tensor, Tensor], Tensor]
-# (rows: the chunk's first to last image, image indices (b,), sample indices (b,), inputs, gradients (b, 3, h, w))
-Accumulate = Callable[[slice, Tensor, Tensor, Tensor, Tensor], None]
+# (rows: the chunk's first to last image, image indices (b,), sample indices (b,), gradients (b, 3, h, w))
+Accumulate = Callable[[slice, Tensor, Tensor, Tensor], None]
 
 
 def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, description: str = "") -> list[Any]:
@@ -45,7 +51,10 @@ def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, descri
     key = (description, weight, settings.batch_size, settings.precision)
     size = settings.fitting.get(key, max(1, settings.batch_size // weight))
     results, start = [], 0
-    with _progress(total, description) if settings.progress else contextlib.nullcontext() as bar, doubts_kept():
+    with (
+        _progress(total, description) if settings.progress else contextlib.nullcontext() as bar,
+        finite_checks_deferred(),
+    ):
         while start < total:
             part = slice(start, min(start + size, total))
             if not _fits(work, part, results):
@@ -57,11 +66,11 @@ def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, descri
                 torch.cuda.empty_cache()
                 continue
             if start == 0:
-                settle()  # hours of passes are not to be lost for a model that never answers
+                raise_deferred()  # hours of passes are not to be lost for a model that never answers
             if bar is not None:
                 bar.update(part.stop - start)
             start = part.stop
-        settle()
+        raise_deferred()
     return results
 
 
@@ -117,8 +126,7 @@ def gradient_of(model: "Model", output: Output = "logit") -> Callable[[Tensor, T
 
     The same as `target_output` and `backward`, and faster by the setting `compile` when shapes stay.
     """
-    settings, precision = current(), _precision(model)
-    forward = compiled(model, lambda model: functools.partial(answer, model, output, precision), settings.compile)
+    settings, precision, forward = current(), _precision(model), _answering(model, output)
 
     def slope(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -159,12 +167,9 @@ def scores(
 
     `perturbed(images, samples)` gets two index tensors `(b,)` on the model's device and returns pixels `(b, 3, h, w)`.
     """
-    settings, targets, precision = current(), targets.to(model.device), _precision(model)
-    forward = compiled(
-        model, lambda model: functools.partial(answer, model, output, precision), settings.compile,
-        passes=len(targets) * samples,
-    )  # fmt: skip
-    forward = replayed(forward, settings.compile, model.device)
+    targets = targets.to(model.device)
+    forward = _answering(model, output, passes=len(targets) * samples)
+    forward = replayed(forward, current().compile, model.device)
 
     @torch.inference_mode()
     def work(part: slice) -> Tensor:
@@ -192,7 +197,7 @@ def gradients(
             inputs = perturbed(images, sample).detach().requires_grad_()
             (gradient,) = backward(target_output(model, inputs, targets[images], output), inputs)
         rows = slice(part.start // samples, (part.stop - 1) // samples + 1)
-        accumulate(rows, images, sample, inputs.detach(), gradient.float())
+        accumulate(rows, images, sample, gradient.float())
 
     chunked(len(targets) * samples, work, description=description)
 
@@ -203,13 +208,19 @@ def _indices(part: slice, samples: int, device: torch.device) -> tuple[Tensor, T
     return flat // samples, flat % samples
 
 
+def _answering(model: "Model", output: Output, passes: int | None = None) -> Function:
+    """`answer` of a model for a loop of passes, compiled where the settings say so."""
+    precision = _precision(model)
+    return compiled(model, lambda model: functools.partial(answer, model, output, precision), current().compile, passes)
+
+
 def _pass(model: "Model", function: Callable[..., tuple[Tensor, Tensor]], *inputs: Tensor) -> Tensor:
-    """Return the first result of `function(*inputs)`, a counted and timed pass; the second says whether to doubt it."""
+    """Return the first result of `function(*inputs)`, a counted and timed pass; the second says whether it is not finite."""
     settings = current()
     with settings.cost.timed(model.device):
         result, bad = function(*inputs)
     settings.cost.count(forward=len(inputs[0]), bf16=_precision(model) == "bf16")
-    doubt(model, bad)
+    check_finite(model, bad)
     return result
 
 

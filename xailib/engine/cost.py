@@ -3,10 +3,8 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 FOLDED = 512  # pairs of CUDA events kept before those that have passed are added up
 
@@ -26,7 +24,7 @@ class Cost:
         self.forward, self.backward = forward, backward
         self.forward_bf16 = self.backward_bf16 = 0
         self._seconds = seconds
-        self._events: list[tuple[Any, Any]] = []
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     @property
     def seconds(self) -> float:
@@ -54,14 +52,12 @@ class Cost:
         self._fold_many()
 
     @contextlib.contextmanager
-    def timed(self, device: "torch.device") -> Iterator[None]:
+    def timed(self, device: torch.device) -> Iterator[None]:
         """Add the seconds of the block: the program's on a CPU, the device's on a GPU."""
         if device.type == "cuda":
-            start, end = _event(device), _event(device)
-            start.record()
+            start = _recorded(device)
             yield
-            end.record()
-            self._events.append((start, end))
+            self._events.append((start, _recorded(device)))
             self._fold_many()
             return
         began = time.perf_counter()
@@ -83,28 +79,8 @@ class Cost:
         del self._events[:passed]
 
 
-class _StreamEvent:
+def _recorded(device: torch.device) -> torch.cuda.Event:
     """A CUDA event on the stream that a device works on now."""
-
-    def __init__(self, device: "torch.device") -> None:
-        import torch
-
-        self.stream = torch.cuda.current_stream(device)
-        self.event = torch.cuda.Event(enable_timing=True)
-
-    def record(self) -> None:
-        self.event.record(self.stream)
-
-    def query(self) -> bool:
-        return self.event.query()
-
-    def synchronize(self) -> None:
-        self.event.synchronize()
-
-    def elapsed_time(self, end: "_StreamEvent") -> float:
-        """Milliseconds from this event to `end`."""
-        return self.event.elapsed_time(end.event)
-
-
-def _event(device: "torch.device") -> _StreamEvent:
-    return _StreamEvent(device)
+    event = torch.cuda.Event(enable_timing=True)
+    event.record(torch.cuda.current_stream(device))
+    return event

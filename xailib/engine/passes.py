@@ -21,8 +21,8 @@ Output = Literal["logit", "probability"]
 Precision = Literal["auto", "fp32", "bf16"]
 PRECISIONS = ("auto", "fp32", "bf16")
 
-# Model id -> whether it has answered NaN or infinity, on the device; None outside `doubts_kept`.
-_doubts: ContextVar[dict[str, Tensor] | None] = ContextVar("xailib_doubts", default=None)
+# Model id -> whether it has answered NaN or infinity, on the device; None outside `finite_checks_deferred`.
+_deferred: ContextVar[dict[str, Tensor] | None] = ContextVar("xailib_deferred_checks", default=None)
 
 
 def precision_on(device: torch.device, precision: Precision) -> Literal["fp32", "bf16"]:
@@ -88,27 +88,27 @@ def answer(
 
 
 @contextlib.contextmanager
-def doubts_kept() -> Iterator[None]:
-    """Within the block `doubt` only notes; `settle` looks. To look means to wait for the device."""
-    token = _doubts.set({})
+def finite_checks_deferred() -> Iterator[None]:
+    """Within the block `check_finite` only notes; `raise_deferred` looks. To look means to wait for the device."""
+    token = _deferred.set({})
     try:
         yield
     finally:
-        _doubts.reset(token)
+        _deferred.reset(token)
 
 
-def doubt(model: "Model", bad: Tensor) -> None:
-    """Note whether a model answered NaN or infinity, or refuse it at once outside `doubts_kept`."""
-    noted = _doubts.get()
+def check_finite(model: "Model", bad: Tensor) -> None:
+    """Refuse a model that answered NaN or infinity, or note it within `finite_checks_deferred`."""
+    noted = _deferred.get()
     if noted is None:
         _refuse(model.id, bad)
     else:
         noted[model.id] = noted[model.id] | bad if model.id in noted else bad
 
 
-def settle() -> None:
-    """Refuse, as an `InputError` naming it, a model that has answered NaN or infinity since `doubts_kept`."""
-    for id, bad in (_doubts.get() or {}).items():
+def raise_deferred() -> None:
+    """Refuse, as an `InputError` naming it, a model that has answered NaN or infinity within `finite_checks_deferred`."""
+    for id, bad in (_deferred.get() or {}).items():
         _refuse(id, bad)
 
 

@@ -8,14 +8,14 @@ arrows are made from it. To add one, decorate a function `(maps, model, images, 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from xailib import engine
 from xailib.errors import InputError, nearest
-from xailib.metrics.checks import evaluation_mode, explained
+from xailib.metrics.checks import explained
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.models.state import untouched
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.registry import metric as metrics
@@ -73,7 +73,7 @@ def evaluate(
         maps, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
-            with evaluation_mode(model):
+            with untouched(model):
                 frame = entry.function(maps, folded(model, images.pixels), images, **own)
             frame.insert(0, "image", images.ids)
             frame.insert(1, "metric", entry.name)
@@ -117,5 +117,5 @@ def curves(
     options = signatures.check("metric", entry.name, entry.function, options, settled=())
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
-        with evaluation_mode(model):
-            return entry.curve(maps, folded(model, images.pixels), images, **options).to(torch.float64)
+        with untouched(model):
+            return entry.curve(maps, folded(model, images.pixels), images, **options).double()

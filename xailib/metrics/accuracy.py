@@ -1,18 +1,20 @@
-"""What a network predicts, how often it is right, on clean and on shifted images."""
+"""What a network predicts, how often it is right, and whether that is as often as it is sure, on clean and shifted images."""
 
 from collections.abc import Mapping
 from math import nan, sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from xailib import engine
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.metrics.checks import evaluation_mode
-from xailib.metrics.confidence import expected_calibration_error
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check
+from xailib.models.state import untouched
 from xailib.targets import as_images, masked
 from xailib.targets import labels as labels_of
 
@@ -44,7 +46,7 @@ def predictions(
     check(model, *images.pixels.shape[-2:])
     if images.has_labels:
         images = images.with_labels(labels_of(model, images))
-    with engine.using(batch_size=batch_size, precision=precision, progress=progress), evaluation_mode(model):
+    with engine.using(batch_size=batch_size, precision=precision, progress=progress), untouched(model):
         logits = engine.logits(folded(model, images.pixels), images.pixels)
     probabilities = masked(logits.double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)
@@ -62,20 +64,13 @@ def predictions(
     )
 
 
-def accuracy_table(
-    model: Model,
-    images_by_shift: Mapping[str, ImageBatch],
-    *,
-    batch_size: int | None = None,
-    precision: str | None = None,
-    progress: bool | None = None,
-) -> "pd.DataFrame":
+def accuracy_table(model: Model, images_by_shift: Mapping[str, ImageBatch], **settings: Any) -> "pd.DataFrame":
     """Accuracy and confidence on each set of images.
 
     Args:
         model: the network.
         images_by_shift: images by the name of their shift; `clean` for none.
-        batch_size, precision, progress: see `engine.using`.
+        settings: `batch_size`, `precision` and `progress` of `predictions`.
 
     Returns:
         One row a shift: `model`, `shift`, `n`, `accuracy` (top-1), `mean_confidence`, `ece`, and the 95 % Wilson
@@ -87,7 +82,7 @@ def accuracy_table(
         raise InputError("images_by_shift: nothing to measure; give at least {'clean': images}")
     rows = []
     for shift, images in images_by_shift.items():
-        table = predictions(model, images, batch_size=batch_size, precision=precision, progress=progress)
+        table = predictions(model, images, **settings)
         rows.append({"model": model.id, "shift": shift, **summary(table)})
     return pd.DataFrame(rows)
 
@@ -115,3 +110,52 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float,
     middle = (share + pull / 2) / (1 + pull)
     half = z * sqrt(share * (1 - share) / n + pull / (4 * n)) / (1 + pull)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def confidence_histogram(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> "pd.DataFrame":
+    """Images by confidence in `bins` equally wide bins `(low, high]` of [0, 1]; 0 falls into the first.
+
+    Args:
+        confidence: `(n,)` largest softmax probabilities in [0, 1].
+        correct: `(n,)` whether the prediction is the label.
+        bins: number of bins.
+
+    Returns:
+        One row a bin: `low`, `high`, `count`, `share` (of all images), `mean_confidence`, `accuracy`
+        (NaN in an empty bin). `share` drawn is the confidence distribution, `accuracy` the reliability diagram.
+    """
+    import pandas as pd
+
+    confidence, correct = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+    if bins < 1:
+        raise InputError(f"bins: {bins} is not a positive number of bins")
+    if confidence.shape != correct.shape or confidence.ndim != 1:
+        raise InputError(f"confidence {confidence.shape} and correct {correct.shape} must be two lists of one length")
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise InputError("confidence: values outside [0, 1]; give softmax probabilities")
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "low": edges[:-1],
+                "high": edges[1:],
+                "count": count,
+                "share": count / max(len(confidence), 1),
+                "mean_confidence": np.bincount(place, confidence, bins) / count,
+                "accuracy": np.bincount(place, correct, bins) / count,
+            }
+        )
+
+
+def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy over equally wide bins, weighted by their images, in [0, 1].
+
+    Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv 1706.04599, equation 3. NaN for no images.
+    """
+    histogram = confidence_histogram(confidence, correct, bins)
+    if not histogram["count"].any():
+        return float("nan")
+    gap = (histogram["accuracy"] - histogram["mean_confidence"]).abs()
+    return float((histogram["share"] * gap).sum())  # an empty bin's NaN is skipped

@@ -11,10 +11,8 @@ from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
-from xailib.models.probes import check, evaluation_mode
+from xailib.models.probes import check
 from xailib.targets import as_images, as_targets
-
-__all__ = ["checked_maps", "evaluation_mode", "explained"]
 
 
 def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:

@@ -1,86 +1,22 @@
-"""Does the map lie on the object? The pointing game (one pixel) and weakly supervised localisation (one box)."""
+"""Weakly supervised localisation: does the box around a map's bright part fit the object?
+
+Choe et al. 2020, Evaluating Weakly Supervised Object Localization Methods Right, arXiv 2001.07437.
+"""
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from torch import Tensor
 
 from xailib.errors import InputError
-from xailib.images import ImageBatch, box_masks
-from xailib.metrics.boxes import BoxRule, ious_by_threshold
+from xailib.images import ImageBatch
 from xailib.models.model import Model
 from xailib.registry import metric
 
 if TYPE_CHECKING:
     import pandas as pd
-
-REFERENCE_SIDE = 224
-FEW = 4  # equal maxima up to which single distances cost less than those of the whole image
-NAN = "the map is constant, or the image has no true box"
-
-
-@metric(
-    "pointing_game",
-    better="higher",
-    passes=False,
-    range=(0, 1),
-    label="Pointing game",
-    columns=("distance",),
-    nan=NAN,
-    paper="Zhang et al. 2018, Excitation Backprop, arXiv 1608.00507, section 4.1; margin as in TorchRay",
-)
-def pointing_game(
-    maps: Tensor,
-    model: Model,
-    images: ImageBatch,
-    *,
-    truth: Literal["boxes", "mask"] = "boxes",
-    tolerance: float = 15.0,
-    strict: bool = True,
-) -> "pd.DataFrame":
-    """Whether the map's maximum lies on the object or within a margin of it: 1 or 0.
-
-    Several equal maxima give the share of them that hit: what a random choice among them would expect. So saturated
-    maps are neither favoured nor punished, and where an image keeps its object cannot matter.
-
-    Args:
-        truth: the `boxes` of the class, or the object's `mask`.
-        tolerance: margin in pixels at a side of 224; scaled by the image's shorter side.
-        strict: the distance must be less than the margin (TorchRay), not just at most it. Distances run between
-            pixel centres.
-
-    Returns:
-        `value`, and `distance`: pixels from the maximum to the nearest pixel of the object (mean over equal maxima).
-        Averages over images are micro-averages; TorchRay's are means over classes.
-    """
-    import pandas as pd
-
-    if tolerance < 0:
-        raise InputError(f"tolerance: {tolerance} is no distance; use 0 or more pixels at a side of {REFERENCE_SIDE}")
-    height, width = maps.shape[1:]
-    margin = tolerance * min(height, width) / REFERENCE_SIDE
-    objects = images.masks.cpu() if truth == "mask" else box_masks(images.boxes, height, width)
-    peaks = (maps == maps.amax(dim=(1, 2), keepdim=True)).numpy()
-    rows = []
-    for peak, there in zip(peaks, objects.numpy(), strict=True):
-        if peak.all() or not there.any():
-            rows.append((np.nan, np.nan))
-            continue
-        distance = _distances(peak, there)
-        hit = (distance == 0) | (distance < margin if strict else distance <= margin)
-        rows.append((hit.mean(), distance.mean()))
-    return pd.DataFrame(rows, columns=["value", "distance"], dtype=float)
-
-
-def _distances(peak: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Distance `(k,)` of each of the k pixels of a bool map `(h, w)` to the nearest pixel of another."""
-    from scipy.ndimage import distance_transform_edt
-
-    (y, x), (rows, columns) = np.nonzero(peak), np.nonzero(there)
-    if len(y) > FEW:
-        return distance_transform_edt(~there)[peak]
-    return np.sqrt(((y[:, None] - rows) ** 2 + (x[:, None] - columns) ** 2).min(axis=1))
 
 
 @metric(
@@ -90,7 +26,8 @@ def _distances(peak: np.ndarray, there: np.ndarray) -> np.ndarray:
     range=(0, 1),
     label="WSL localisation",
     columns=("iou", "threshold", "max_box_acc"),
-    nan=f"{NAN}; value, iou and threshold also where the other half holds nothing to tune on",
+    nan="the map is constant, or the image has no true box; value, iou and threshold also where the other half holds "
+    "nothing to tune on",
     together=True,
     paper="Choe et al. 2020, Evaluating WSOL Methods Right, arXiv 2001.07437, equation 3 (MaxBoxAcc)",
 )
@@ -117,7 +54,7 @@ def localisation(
         thresholds: size of the grid 0, 1/thresholds, ... below 1, in units of the map's maximum.
         threshold: a fixed one instead of cross-fitting, in [0, 1).
         min_iou: IoU that counts as a hit. Choe's MaxBoxAccV2 is the mean over 0.3, 0.5 and 0.7 with `box="any"`.
-        box, largest_by, connectivity: see `boxes.BoxRule`.
+        box, largest_by, connectivity: see `BoxRule`.
 
     Returns:
         `value`; `iou` at that `threshold` (its mean is the mean IoU); `max_box_acc`, the hit at the one threshold that
@@ -171,3 +108,128 @@ def _check(thresholds: int, threshold: float | None, min_iou: float) -> None:
         raise InputError(f"threshold: {threshold} is not a share of the map's maximum; use 0 or more and less than 1")
     if not 0 < min_iou <= 1:
         raise InputError(f"min_iou: {min_iou} is no intersection over union to reach; use a number above 0, up to 1")
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """How the pixels above a threshold become a box.
+
+    Attributes:
+        box: the box of the `largest` component (MaxBoxAcc), the `extent` of all pixels, or of `any` component,
+            the one that fits best (MaxBoxAccV2).
+        largest_by: `pixels`, or the area within the `contour` through its outermost pixel centres, its holes and what
+            lies in them included, which a line does not have (wsolevaluation: OpenCV's contours). Of equal components
+            the one that starts last in reading order is taken, as there.
+        connectivity: 8 or 4 neighbours.
+    """
+
+    box: Literal["largest", "extent", "any"] = "largest"
+    largest_by: Literal["pixels", "contour"] = "pixels"
+    connectivity: int = 8
+
+    def __post_init__(self) -> None:
+        if self.connectivity not in (4, 8):
+            raise InputError(f"connectivity: {self.connectivity} is not a number of neighbours; use 8 or 4")
+
+
+def ious_by_threshold(maps: np.ndarray, truth: list[np.ndarray], grid: np.ndarray, rule: BoxRule) -> np.ndarray:
+    """IoU `(n, thresholds)` of each map's box with the true box it fits best; NaN for a constant map or no true box.
+
+    Args:
+        maps: float32 `(n, h, w)`; each is scaled to [0, 1] by its own minimum and maximum.
+        truth: `n` arrays `(k, 4)`: x1, y1, x2, y2 in pixels, x2 and y2 exclusive.
+        grid: thresholds in [0, 1); pixels strictly above one belong to components.
+        rule: which component, and what the largest is.
+    """
+    result = np.full((len(maps), len(grid)), np.nan)
+    for row, (values, boxes) in enumerate(zip(maps, truth, strict=True)):
+        low, high = values.min(), values.max()
+        if low == high or not len(boxes):
+            continue
+        # Double precision keeps the range of very large and very small maps.
+        scaled = ((values - np.float64(low)) / (np.float64(high) - low)).astype(np.float32)
+        found, owner = boxes_by_threshold(scaled, grid, rule)
+        best = iou(found, boxes).max(axis=1)
+        result[row] = 0
+        np.maximum.at(result[row], owner, best)
+    return result
+
+
+def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes `(k, 4)` of a map `(h, w)` in [0, 1] at every threshold, and the index of the threshold `(k,)` each is of.
+
+    One labelling serves all thresholds: the thresholded maps are stacked and neighbours stay within their layer.
+    """
+    from scipy import ndimage
+
+    # In the map's own precision, so that a value of 0.2 is not above a threshold of 0.2.
+    above = scaled[None] > grid.astype(scaled.dtype)[:, None, None]
+    if rule.box == "extent":
+        return _extents(above), np.arange(len(grid))
+    if rule.box == "largest" and rule.largest_by == "contour":
+        above = _filled(above, 12 - rule.connectivity)  # a line of 8 neighbours parts a background of 4, and so round
+    labels, number = ndimage.label(above, _neighbours(rule.connectivity))
+    if rule.box == "any":
+        slices = ndimage.find_objects(labels)
+        boxes = np.array([(x.start, y.start, x.stop, y.stop) for _, y, x in slices])
+        return boxes, np.array([layer.start for layer, _, _ in slices])
+    # Labels are dealt layer by layer, and no layer is empty: the map's maximum is above every threshold.
+    last = labels.reshape(len(grid), -1).max(axis=1)
+    counts = np.diff(last, prepend=0)
+    rivals = labels[counts > 1]
+    size = _contour_areas(rivals, number) if rule.largest_by == "contour" else _counts(rivals.ravel(), number)
+    # Sorted by layer, then size, then label: the last of each layer is its largest.
+    order = 1 + np.lexsort((size[1:], np.repeat(np.arange(len(grid)), counts)))
+    return _extents(labels == order[last - 1][:, None, None]), np.arange(len(grid))
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union `(k, m)` of boxes `(k, 4)` and `(m, 4)`, x2 and y2 exclusive."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.clip(high - low, 0, None).prod(axis=2)
+    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b))
+    return common / (area_a[:, None] + area_b[None] - common)
+
+
+def _extents(regions: np.ndarray) -> np.ndarray:
+    """Bounding boxes `(t, 4)` of regions `(t, h, w)`, none of them empty."""
+    rows, columns = regions.any(axis=2), regions.any(axis=1)
+    x1, x2 = columns.argmax(axis=1), columns.shape[1] - columns[:, ::-1].argmax(axis=1)
+    y1, y2 = rows.argmax(axis=1), rows.shape[1] - rows[:, ::-1].argmax(axis=1)
+    return np.stack([x1, y1, x2, y2], axis=1)
+
+
+def _neighbours(connectivity: int) -> np.ndarray:
+    """Which of 3 x 3 x 3 pixels are neighbours of the middle one: 4 or 8 of its own layer."""
+    from scipy import ndimage
+
+    found = np.zeros((3, 3, 3), dtype=bool)
+    found[1] = ndimage.generate_binary_structure(2, connectivity // 4)
+    return found
+
+
+def _filled(above: np.ndarray, connectivity: int) -> np.ndarray:
+    """Regions `(t, h, w)` with their holes: all but the background that reaches the border, of 4 or 8 neighbours."""
+    from scipy import ndimage
+
+    background = np.pad(~above, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    labels, _ = ndimage.label(background, _neighbours(connectivity))
+    return (labels != labels[:, :1, :1])[:, 1:-1, 1:-1]
+
+
+def _counts(labels: np.ndarray, number: int) -> np.ndarray:
+    """How often each label 0 to `number` occurs in labels `(p,)`."""
+    return np.bincount(labels, minlength=number + 1)
+
+
+def _contour_areas(labels: np.ndarray, number: int) -> np.ndarray:
+    """Twice the area `(number + 1,)` in the contour through the outermost pixel centres of each component without holes.
+
+    Between four neighbouring centres lies a whole cell when all four belong, half a cell when three do.
+    """
+    above = (labels > 0).view(np.uint8)
+    pairs = above[:, :-1] + above[:, 1:]
+    belong = pairs[..., :-1] + pairs[..., 1:]
+    corner = np.maximum(labels[:, :-1, :-1], labels[:, 1:, 1:])  # of three, one lies on this diagonal
+    return _counts(corner[belong >= 3], number) + _counts(corner[belong == 4], number)

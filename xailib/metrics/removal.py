@@ -1,8 +1,8 @@
 """Deletion and insertion (Petsiuk et al. 2018, RISE, section 4.1): how fast the target's probability falls or rises."""
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -24,105 +24,91 @@ Substrate = Literal["mean", "blur"]
 Border = Literal["mean", "reflect"]
 Ties = Literal["random", "stable"]
 COLUMNS = ("value_normalised", "value_peak_normalised", "full_score")
-NAN = "the normalised values where the score they divide by is 0"
-PAPER = "Petsiuk et al. 2018, RISE, arXiv 1806.07421, section 4.1"
+FACTS = {
+    "range": (0, 1),
+    "columns": COLUMNS,
+    "nan": "the normalised values where the score they divide by is 0",
+    "paper": "Petsiuk et al. 2018, RISE, arXiv 1806.07421, section 4.1",
+}
 
 
-@dataclass(frozen=True)
-class Removal:
-    """The named conventions of deletion and insertion.
+def _curves(inserting: bool, usual: Substrate) -> Callable[..., Tensor]:
+    """The curves of insertion or of deletion, two games of the same options; `usual` is the default substrate."""
 
-    Attributes:
-        steps: intervals; a curve has `steps + 1` points. The reference changes 1,792 pixels at a time: 28 at 224 px.
-        substrate: what stands for an absent pixel: the `mean` colour, which the network normalises to zero, or `blur`.
-        kernel, sigma: side (odd) and standard deviation of the blur in pixels, whatever the image's side.
-        border: what the blur sees outside the image: `mean` colour (the reference pads normalised pixels with zeros,
-            so borders drift to the mean colour) or the image `reflect`ed.
-        ties: equal values go at `random`, so that a constant map scores at chance, or in reading order (`stable`).
-        seed: of the random order, a stream that belongs to (seed, image).
-    """
+    def curves(
+        maps: Tensor,
+        model: Model,
+        images: ImageBatch,
+        *,
+        steps: int = 28,
+        substrate: Substrate = usual,
+        kernel: int = 11,
+        sigma: float = 5.0,
+        border: Border = "mean",
+        ties: Ties = "random",
+        seed: int = 0,
+    ) -> Tensor:
+        """The target's probability `(n, steps + 1)`, float32 on the CPU; the target is the image's label.
 
-    steps: int = 28
-    substrate: Substrate = "mean"
-    kernel: int = 11
-    sigma: float = 5.0
-    border: Border = "mean"
-    ties: Ties = "random"
-    seed: int = 0
+        Options:
+            steps: intervals; a curve has `steps + 1` points. The reference changes 1,792 pixels at a time: 28 at 224 px.
+            substrate: what stands for an absent pixel: the `mean` colour, which the network normalises to zero, or `blur`.
+            kernel, sigma: side (odd) and standard deviation of the blur in pixels, whatever the image's side.
+            border: what the blur sees outside the image: `mean` colour (the reference pads normalised pixels with zeros,
+                so borders drift to the mean colour) or the image `reflect`ed.
+            ties: equal values go at `random`, so that a constant map scores at chance, or in reading order (`stable`).
+            seed: of the random order, a stream that belongs to (seed, image).
+        """
+        n, _, height, width = images.pixels.shape
+        pixels = images.pixels.to(model.device)
+        order = ranked(maps, images, ties, seed).to(model.device)
+        mean = model.mean_colour.to(pixels.dtype).expand(1, 3, height, width)
+        absent = mean if substrate == "mean" else blurred(pixels, model, kernel, sigma, border)
+        points = counts(steps, height * width).to(model.device)
+        # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
+        shared = len(absent) < n
+        if shared:
+            points = points[1:] if inserting else points[:-1]
+
+        def perturbed(image: Tensor, sample: Tensor) -> Tensor:
+            first = order[image] < points[sample, None]  # the most important pixels, which have changed
+            own = (first if inserting else ~first).view(-1, 1, height, width)
+            return torch.where(own, pixels[image], absent if len(absent) == 1 else absent[image])
+
+        name = f"{model.id} {'insertion' if inserting else 'deletion'}"
+        found = engine.scores(model, images.labels, len(points), perturbed, description=name).cpu()
+        if not shared:
+            return found
+        blank = engine.logits(model, absent).softmax(dim=1)[:, images.labels.cpu()].T
+        return torch.cat([blank, found] if inserting else [found, blank], dim=1)
+
+    return curves
 
 
-@metric(
-    "deletion",
-    better="lower",
-    range=(0, 1),
-    label="Deletion",
-    columns=COLUMNS,
-    nan=NAN,
-    paper=PAPER,
-    curve=lambda maps, model, images, **how: deletion_curves(maps, model, images, Removal(**how)),
-)
-def deletion(
-    maps: Tensor,
-    model: Model,
-    images: ImageBatch,
-    *,
-    steps: int = 28,
-    substrate: Substrate = "mean",
-    kernel: int = 11,
-    sigma: float = 5.0,
-    border: Border = "mean",
-    ties: Ties = "random",
-    seed: int = 0,
-) -> "pd.DataFrame":
+# The two metrics take the options of their curves (`wraps` says so) and score the area under them.
+_deletion, _insertion = _curves(inserting=False, usual="mean"), _curves(inserting=True, usual="blur")
+
+
+@metric("deletion", better="lower", label="Deletion", curve=_deletion, **FACTS)
+@functools.wraps(_deletion, assigned=["__annotations__"])
+def deletion(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
     """Area under the target's softmax probability while pixels are replaced, the most important first; lower is better.
 
-    Options: see `Removal`. Columns: `value`, the area by trapezoids over `steps + 1` points in [0, 1];
+    Options are those of the curve. Columns: `value`, the area by trapezoids over `steps + 1` points in [0, 1];
     `value_normalised`, divided by the full image's probability (`full_score`); `value_peak_normalised`, divided by the
-    curve's maximum. The target is the image's label.
+    curve's maximum.
     """
-    how = Removal(steps, substrate, kernel, sigma, border, ties, seed)
-    return _table(deletion_curves(maps, model, images, how), maps[0].numel(), full=0)
+    return _table(_deletion(maps, *inputs, **options), maps[0].numel(), full=0)
 
 
-@metric(
-    "insertion",
-    better="higher",
-    range=(0, 1),
-    label="Insertion",
-    columns=COLUMNS,
-    nan=NAN,
-    paper=PAPER,
-    curve=lambda maps, model, images, **how: insertion_curves(maps, model, images, Removal(**how)),
-)
-def insertion(
-    maps: Tensor,
-    model: Model,
-    images: ImageBatch,
-    *,
-    steps: int = 28,
-    substrate: Substrate = "blur",
-    kernel: int = 11,
-    sigma: float = 5.0,
-    border: Border = "mean",
-    ties: Ties = "random",
-    seed: int = 0,
-) -> "pd.DataFrame":
+@metric("insertion", better="higher", label="Insertion", curve=_insertion, **FACTS)
+@functools.wraps(_insertion, assigned=["__annotations__"])
+def insertion(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
     """Area under the target's probability while pixels are put back, the most important first; higher is better.
 
     Options and columns as in `deletion`.
     """
-    how = Removal(steps, substrate, kernel, sigma, border, ties, seed)
-    return _table(insertion_curves(maps, model, images, how), maps[0].numel(), full=-1)
-
-
-def deletion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
-    """Target's probability `(n, steps + 1)`: the full image first, the substrate last."""
-    return _curves(maps, model, images, how, lambda ranks, removed: ranks >= removed, False, "deletion")
-
-
-def insertion_curves(maps: Tensor, model: Model, images: ImageBatch, how: Removal) -> Tensor:
-    """Target's probability `(n, steps + 1)`: the substrate first, the full image last."""
-    return _curves(maps, model, images, how, lambda ranks, shown: ranks < shown, True, "insertion")
+    return _table(_insertion(maps, *inputs, **options), maps[0].numel(), full=-1)
 
 
 def counts(steps: int, pixels: int) -> Tensor:
@@ -159,42 +145,6 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
     padded = F.pad(centred, padding, mode="reflect" if border == "reflect" else "constant")
     rows = F.conv2d(padded, weights.view(1, 1, -1, 1).repeat(3, 1, 1, 1), groups=3)
     return F.conv2d(rows, weights.view(1, 1, 1, -1).repeat(3, 1, 1, 1), groups=3) + model.mean_colour
-
-
-def _curves(
-    maps: Tensor,
-    model: Model,
-    images: ImageBatch,
-    how: Removal,
-    keep: Callable[[Tensor, Tensor], Tensor],
-    blank_first: bool,
-    name: str,
-) -> Tensor:
-    """Target's probability `(n, steps + 1)`, float32 on the CPU.
-
-    `keep(ranks (b, h * w), count (b, 1))` says which pixels are the image's own at the point where `count` pixels are
-    changed: none at the first point, or else at the last.
-    """
-    n, _, height, width = images.pixels.shape
-    pixels = images.pixels.to(model.device)
-    order = ranked(maps, images, how.ties, how.seed).to(model.device)
-    mean = model.mean_colour.to(pixels.dtype).expand(1, 3, height, width)
-    substrate = mean if how.substrate == "mean" else blurred(pixels, model, how.kernel, how.sigma, how.border)
-    points = counts(how.steps, height * width).to(model.device)
-    # The mean-coloured image is one image, whatever it replaces: one pass serves the whole batch.
-    shared = len(substrate) < n
-    if shared:
-        points = points[1:] if blank_first else points[:-1]
-
-    def perturbed(image: Tensor, sample: Tensor) -> Tensor:
-        own = keep(order[image], points[sample, None]).view(-1, 1, height, width)
-        return torch.where(own, pixels[image], substrate if len(substrate) == 1 else substrate[image])
-
-    curves = engine.scores(model, images.labels, len(points), perturbed, description=f"{model.id} {name}").cpu()
-    if not shared:
-        return curves
-    blank = engine.logits(model, substrate).softmax(dim=1)[:, images.labels.cpu()].T
-    return torch.cat([blank, curves] if blank_first else [curves, blank], dim=1)
 
 
 def _table(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":

@@ -17,6 +17,7 @@ from xailib.engine.passes import without_tf32
 from xailib.errors import InputError, warn
 from xailib.models.answers import Kind, described, ends_linear, kind_of, unwrapped, within_unit
 from xailib.models.maps import as_maps
+from xailib.models.state import untouched
 
 if TYPE_CHECKING:
     from xailib.models.model import Model
@@ -42,20 +43,6 @@ class Findings:
 
 
 @contextlib.contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Run the block with every module in eval mode and new tensors in float32; give all their own back."""
-    training, default = [module for module in model.modules() if module.training], torch.get_default_dtype()
-    model.eval()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(default)
-        for module in training:
-            module.training = True
-
-
-@contextlib.contextmanager
 def quiet(model: "Model") -> Iterator[None]:
     """Run passes of which no trace stays: in modes, buffers, random streams, or in what a caller counts of operators."""
     buffers = [(buffer, buffer.clone()) for buffer in model.network.buffers()]
@@ -64,7 +51,7 @@ def quiet(model: "Model") -> Iterator[None]:
         for context in (_disable_current_modes(), torch.inference_mode(False), torch.no_grad(), without_tf32()):
             stack.enter_context(context)
         stack.enter_context(torch.random.fork_rng(devices))
-        stack.enter_context(evaluation_mode(model))
+        stack.enter_context(untouched(model))
         try:
             yield
         finally:

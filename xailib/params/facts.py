@@ -66,7 +66,7 @@ def describe(entry: Any) -> dict[str, Any]:
         "needs": list(entry.facts.get("needs", ())),
         "offers": sorted(offers),
         "family": entry.facts.get("family"),
-        "channels": entry.facts.get("channels") is not None,
+        "channels": hasattr(entry.function, "channels"),
         "noisy": bool(entry.facts.get("noisy")),
         "shift_of": entry.facts.get("shift_of"),
         "relabels": entry.facts.get("relabel") is not None,

@@ -13,8 +13,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     """Run the block with `model` frozen and in eval mode; afterwards every flag, hook and gradient is as before.
 
     Restores training and inplace flags, hooks, `requires_grad` and `.grad`, also when the block raises. New tensors are
-    float32 within, whatever torch's default type is. Walks by hand
-    and writes only what differs: `modules()`, `eval()` and the like together take a quarter of a small network's pass.
+    float32 within, whatever torch's default type is. Walks by hand and writes only what differs: `modules()`, `eval()`
+    and the like together take a quarter of a small network's pass.
     """
     modules = [model]
     for one in modules:  # grows while it is walked
