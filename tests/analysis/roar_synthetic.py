@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from xailib.analysis import roar_rules
+from xailib.analysis import roar_claims
 from xailib.analysis.roar_frames import COLUMNS, TRUST_COLUMNS, RoarFrames, estimator_facts
 from xailib.results import write_table
 
@@ -31,7 +31,7 @@ def study(
     slopes: dict[str, Any] | None = None,
     keep_slopes: dict[str, Any] | None = None,
     no_retraining: float = 0.9,
-    estimators: tuple[str, ...] = (*roar_rules.RANKINGS, "random_redrawn", "blurred_gradient"),
+    estimators: tuple[str, ...] = (*roar_claims.RANKINGS, "random_redrawn", "blurred_gradient"),
 ) -> RoarFrames:
     """Return a study whose accuracies are CLEAN - slope t, t the share removed, plus image and training noise.
 

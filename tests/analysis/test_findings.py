@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import synthetic
 
-from xailib.analysis import findings, rankings, scores, verdicts
-from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
-from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
-from xailib.analysis.statistics import Estimate
+from xailib.analysis import claims, draws, findings, rankings, roar_claims, rules, scores
+from xailib.analysis.claims import (
+    f1_robust_gradients,
+    f2_advprop,
+    f3_best_methods,
+    f4_confidence,
+    f5_no_best_network,
+    f6_resnet,
+)
+from xailib.analysis.draws import Estimate
 
 PLANTED = [
     (f1_robust_gradients, {"gradient_gain": 0.3}, "supported"),
@@ -44,6 +50,16 @@ def test_planted_verdict(test, effects: dict[str, float], verdict: str) -> None:
     assert found.sentence and "nan" not in found.sentence
 
 
+def test_a_claims_words_are_its_tests_docstring() -> None:
+    every = {**claims.CLAIMS, **roar_claims.CLAIMS}
+    assert list(every) == ["F1", "F2", "F3", "F4", "F5", "F6", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8"]
+    for id, claim in every.items():
+        assert claim.test.__name__.startswith(id.lower()) and claim.test.__doc__.startswith(f"{id}: {claim.text[:20]}")
+        assert claim.text.endswith(".") and "Supported: " in claim.rule and "{" not in claim.rule + claim.text
+    assert "not more than 0.02 below" in every["F2"].rule and "not more than 0.05 above" in every["F2"].rule
+    assert "below 2 points" in every["R3"].rule and "above 10 points" in every["R5"].rule
+
+
 def test_planted_sizes_are_recovered(study) -> None:
     parts = {part.name: part.estimate for part in f1_robust_gradients(study, 600, 0).parts}
     gain = parts["gradient methods"]
@@ -67,7 +83,7 @@ def test_a_null_study_supports_nothing_directional() -> None:
             architectures=synthetic.ARCHITECTURES,
         )
         for test in (f1_robust_gradients, f3_best_methods, f4_confidence, f6_resnet):
-            wrong += test(null, 200, seed).verdict == verdicts.SUPPORTED
+            wrong += test(null, 200, seed).verdict == rules.SUPPORTED
     assert wrong <= 1
 
 
@@ -99,19 +115,19 @@ def test_no_images_left(study) -> None:
 def test_same_seed_same_table(study) -> None:
     first = findings.examine(study, 200, 5)
     scores.means.cache_clear()
-    rankings.rank_samples.cache_clear()
+    rankings.rank_draws.cache_clear()
     assert first.equals(findings.examine(study, 200, 5))
 
 
 def test_ranks_share_ties_and_stretch_missing() -> None:
     values = np.array([[0.9], [0.5], [0.5], [0.1], [np.nan]])
-    np.testing.assert_allclose(rankings.ranks(values)[:, 0], [1, 1 + 1.5 * 4 / 3, 1 + 1.5 * 4 / 3, 5, np.nan])
+    np.testing.assert_allclose(draws.ranks(values, axis=0)[:, 0], [1, 1 + 1.5 * 4 / 3, 1 + 1.5 * 4 / 3, 5, np.nan])
 
 
 def test_goodness_turns_lower_is_better_round(study) -> None:
     metrics = list(study.metrics.index)
-    good = scores.goodness(np.full((len(metrics), 1), 0.2), study, metrics)
-    np.testing.assert_allclose(good[:, 0], [0.2, 0.2, 0.8, 0.2])
+    good = scores.goodness(scores.Named(np.full((len(metrics), 1), 0.2), {"metric": metrics, "image": ["a"]}), study)
+    np.testing.assert_allclose(good.values[:, 0], [0.2, 0.2, 0.8, 0.2])
 
 
 @pytest.mark.parametrize(
@@ -125,12 +141,12 @@ def test_goodness_turns_lower_is_better_round(study) -> None:
     ],
 )
 def test_verdict_rules(estimate: Estimate, above: str, not_above: str) -> None:
-    assert verdicts.above(estimate) == above
-    assert verdicts.not_above(estimate, 0.05) == not_above
+    assert rules.above(estimate) == above
+    assert rules.not_above(estimate, 0.05) == not_above
 
 
 def test_correlation_verdict_asks_for_the_critical_rho() -> None:
-    assert verdicts.correlated(Estimate(0.58, 0.1, 0.9, 12)) == "undecided"
-    assert verdicts.correlated(Estimate(0.60, 0.1, 0.9, 12)) == "supported"
-    assert verdicts.correlated(Estimate(-0.60, -0.9, -0.1, 12)) == "contradicted"
-    assert verdicts.correlated(Estimate(0.9, 0.1, 1.0, 4)) == "undecided"
+    assert rules.correlated(Estimate(0.58, 0.1, 0.9, 12)) == "undecided"
+    assert rules.correlated(Estimate(0.60, 0.1, 0.9, 12)) == "supported"
+    assert rules.correlated(Estimate(-0.60, -0.9, -0.1, 12)) == "contradicted"
+    assert rules.correlated(Estimate(0.9, 0.1, 1.0, 4)) == "undecided"

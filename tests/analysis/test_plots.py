@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from xailib import plots
-from xailib.analysis import correlation, frames, gallery, rankings, statistics, tables
+from xailib.analysis import correlation, draws, frames, gallery, rankings, tables
 from xailib.errors import InputError
 
 
@@ -52,7 +52,7 @@ def test_a_few_networks_are_said_to_be_too_few_for_significance(study) -> None:
     pairs = correlation.correlate(criteria)
     assert "n = 12 networks; bold: |ρ| ≥ 0.59 (p < 0.05)" in texts(plots.correlation_matrix(pairs, criteria.facts))
     assert "n = 12 networks; bold: |rho| of at least 0.59" in tables.correlations(pairs, criteria.facts)._repr_html_()
-    few = pairs.assign(n=4, critical=statistics.critical_rho(4))
+    few = pairs.assign(n=4, critical=draws.critical_rho(4))
     shown = texts(plots.correlation_matrix(few, criteria.facts))
     assert "n = 4 networks; too few for p < 0.05" in shown and "inf" not in shown
     told = tables.correlations(few, criteria.facts)._repr_html_()
@@ -137,6 +137,7 @@ def test_no_images_are_no_crash(study) -> None:
     [
         ("xailib", ["matplotlib", "pandas", "scipy", "captum", "torch"]),
         ("xailib.plots, xailib.analysis.findings", ["scipy.stats", "seaborn", "captum", "timm"]),
+        ("xailib.analysis.findings, xailib.analysis.tables, xailib.analysis.reliability", ["torch", "scipy.stats"]),
     ],
 )
 def test_imports_stay_light(imported: str, heavy: list[str]) -> None:

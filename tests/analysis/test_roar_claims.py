@@ -6,12 +6,20 @@ import pytest
 import roar_synthetic
 from roar_synthetic import study
 
-from xailib.analysis import roar_findings, roar_rules
-from xailib.analysis.roar_claims import r1_base_below_random, r2_widest_at_top, r3_sobel, r4_smoothgrad
-from xailib.analysis.roar_claims_more import r5_ensembles, r6_best_base, r7_keep, r8_retraining
+from xailib.analysis import findings, roar_claims
+from xailib.analysis.roar_claims import (
+    r1_base_below_random,
+    r2_widest_at_top,
+    r3_sobel,
+    r4_smoothgrad,
+    r5_ensembles,
+    r6_best_base,
+    r7_keep,
+    r8_retraining,
+)
 from xailib.analysis.roar_curves import curves
 
-BASES = list(roar_rules.BASES)
+BASES = list(roar_claims.BASES)
 LIKE_RANDOM = {name: 0.3 for name in ("", "smoothgrad_", "squared_", "smoothgrad_squared_", "vargrad_")}
 LIKE_RANDOM |= {"smoothgrad_squared_integrated": 0.3, "vargrad_integrated": 0.3, "sobel": 0.3}
 NO_IG = {"smoothgrad_squared_integrated": 0.85, "vargrad_integrated": 0.85, "smoothgrad_squared_": 0.5, "vargrad_": 0.5}
@@ -38,7 +46,7 @@ PLANTED = [
     (r5_ensembles, {"slopes": {"vargrad_": 0.1}}, "contradicted"),
     (r5_ensembles, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
     # better than all others, but not by far
-    (r5_ensembles, {"images": 2000, "slopes": {**LIKE_RANDOM, **dict.fromkeys(roar_rules.ENSEMBLES, 0.38)}}, "undecided"),
+    (r5_ensembles, {"images": 2000, "slopes": {**LIKE_RANDOM, **dict.fromkeys(roar_claims.ENSEMBLES, 0.38)}}, "undecided"),
     (r6_best_base, {}, "supported"),
     (r6_best_base, {"slopes": NO_IG}, "contradicted"),
     (r6_best_base, {"images": FEW, "slopes": LIKE_RANDOM}, "undecided"),
@@ -70,7 +78,7 @@ def test_planted_sizes_are_recovered() -> None:
 
 
 def test_the_papers_own_numbers_stand_beside_ours() -> None:
-    table = roar_findings.examine(curves(study(), 100, 0))
+    table = findings.examine_roar(curves(study(), 100, 0))
     rows = table.set_index(["finding", "part"])
     assert rows.loc[("R1", "GB at its best level"), "paper_Birdsnap"] == pytest.approx((58.47 - 60.11) / 100)
     assert rows.loc[("R4", "SG-GRAD minus Random"), "paper_ImageNet"] == pytest.approx((70.10 - 63.53) / 100)
@@ -79,29 +87,29 @@ def test_the_papers_own_numbers_stand_beside_ours() -> None:
     assert rows.loc[("R7", "keep 90 %"), "paper_ImageNet"] == pytest.approx((73.96 - 71.56) / 100)
     assert rows.loc[("R8", "Random"), "paper_ImageNet"] == pytest.approx((63.53 - 0.5) / 100)
     assert np.isnan(rows.loc[("R8", "Random"), "paper_Birdsnap"])
-    shown = roar_findings.headlines(table)._repr_html_() + roar_findings.parts(table)._repr_html_()
+    shown = findings.headlines(table)._repr_html_() + findings.parts(table)._repr_html_()
     assert "Birdsnap\u00a0+8.1" in shown and "supported" in shown and "-1.6" in shown
 
 
 def test_the_papers_numbers_are_at_the_levels_and_of_the_rankings_that_we_have() -> None:
     few = ("random", "sobel", "gradient", "smoothgrad_squared_gradient")
-    table = roar_findings.examine(curves(study(estimators=few, levels=(50, 70)), 50, 0))
+    table = findings.examine_roar(curves(study(estimators=few, levels=(50, 70)), 50, 0))
     rows = table.set_index(["finding", "part"])
     # at 70 %, of these four: Random 46.45, Sobel 53.82, GRAD 58.91 against SG-SQ-GRAD 25.34
     assert rows.loc[("R5", "headline"), "paper_Birdsnap"] == pytest.approx((46.45 - 25.34) / 100)
     assert (
         rows.loc[("R4", "headline"), "verdict"] == "undecided" and "needs" in rows.loc[("R4", "headline"), "sentence"]
     )
-    other = roar_findings.examine(curves(study(estimators=few, levels=(25,)), 50, 0))
+    other = findings.examine_roar(curves(study(estimators=few, levels=(25,)), 50, 0))
     assert not [name for name in other if name.startswith("paper_")]  # no level in common
 
 
 def test_the_paper_agrees_with_itself_where_its_own_table_does() -> None:
     """Section by section: the paper's claims, put to its own numbers, hold or fail where arithmetic says so."""
-    table = roar_findings.examine(curves(study(levels=(10, 30, 50, 70, 90)), 20, 0)).set_index(["finding", "part"])
+    table = findings.examine_roar(curves(study(levels=(10, 30, 50, 70, 90)), 20, 0)).set_index(["finding", "part"])
     papers = [name for name in table if name.startswith("paper_")]
     assert (table.loc[("R1", "headline"), papers] > 0).all()
-    assert (table.loc[("R5", "headline"), papers] > roar_rules.FAR).all()
+    assert (table.loc[("R5", "headline"), papers] > roar_claims.FAR).all()
     assert (table.loc[("R4", "headline"), papers] > 0).all()
     assert table.loc[("R2", "GRAD"), "paper_ImageNet"] == pytest.approx((66.75 - 63.53 - 70.72 + 67.06) / 100)
 
@@ -109,10 +117,10 @@ def test_the_paper_agrees_with_itself_where_its_own_table_does() -> None:
 def test_a_study_without_trainings_is_undecided() -> None:
     frames = study(estimators=("random",))
     frames = roar_synthetic.without(frames, frames.roar["level"] > 0)
-    table = roar_findings.examine(curves(frames, 20, 0))
+    table = findings.examine_roar(curves(frames, 20, 0))
     headlines = table[table["part"] == "headline"]
-    assert list(headlines["finding"]) == list(roar_rules.CLAIMS) and set(headlines["verdict"]) == {"undecided"}
-    roar_findings.headlines(table)._repr_html_()
+    assert list(headlines["finding"]) == list(roar_claims.CLAIMS) and set(headlines["verdict"]) == {"undecided"}
+    findings.headlines(table)._repr_html_()
 
 
 def test_one_failed_cell_takes_only_its_ranking_out() -> None:
@@ -139,5 +147,5 @@ def test_null_study_supports_nothing() -> None:
 
 
 def test_same_seed_same_table() -> None:
-    first, again = (roar_findings.examine(curves(study(), 100, 3)) for _ in range(2))
+    first, again = (findings.examine_roar(curves(study(), 100, 3)) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)

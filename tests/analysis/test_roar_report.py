@@ -12,7 +12,7 @@ import torch
 from cells import run_cells
 
 from xailib import plots
-from xailib.analysis import report, roar_examples, roar_findings, roar_tables
+from xailib.analysis import findings, report, roar_examples, roar_tables
 from xailib.analysis.roar_curves import curves
 from xailib.errors import InputError
 from xailib.results import write_json
@@ -157,7 +157,7 @@ def reported(made_up, tmp_path):
     notebook = json.loads((place / "roar_results.ipynb").read_text())
     notebook["metadata"]["papermill"] = {"parameters": {"dataset": "pictograms", "description": "Made-up rankings."}}
     (place / "roar_results.ipynb").write_text(json.dumps(notebook))
-    roar_findings.save(roar_findings.examine(curves(frames, 50, 0)), place)
+    findings.save(findings.examine_roar(curves(frames, 50, 0)), place, "roar_findings")
     write_json(place / "gradient" / "remove_50" / "retrain.json", {"seconds": 12.0, "git": {"commit": "abc123" * 6}})
     return place
 

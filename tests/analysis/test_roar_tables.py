@@ -9,7 +9,7 @@ import pytest
 import roar_synthetic
 from scipy import stats
 
-from xailib.analysis import roar_agreement, roar_frames, roar_paper, roar_tables
+from xailib.analysis import correlation, roar_frames, roar_paper, roar_tables
 from xailib.analysis.roar_curves import Curves, curves, racu
 from xailib.errors import InputError
 from xailib.results import write_json, write_table
@@ -189,24 +189,30 @@ def test_tables_show_the_best_and_the_paper(made_up) -> None:
 
 
 def test_agreement_is_oriented_and_scipys(made_up) -> None:
-    values, facts = roar_agreement.criteria(made_up, curves(made_up, 50, 0))
+    criteria = correlation.ranking_criteria(made_up, curves(made_up, 200, 0))
+    values, facts = criteria.table, criteria.facts
     assert "blurred_gradient" not in values.index and set(facts["better"]) == {""}
-    pairs = roar_agreement.agreement(values, 200).set_index(["first", "second"])
+    pairs = correlation.correlate(criteria).set_index(["first", "second"])
+    assert "within" not in pairs
     for other in ("ROAD, most relevant first", "Pointing game", "Deletion", "Mask alone tells less"):
         assert pairs.loc[("ROAR", other), "rho"] > 0.7  # all follow the planted loss, each in its own direction
     row = pairs.loc[("ROAR", "Insertion")]
     assert row["rho"] == pytest.approx(stats.spearmanr(values["ROAR"], values["Insertion"]).statistic)
     assert row["n"] == 20 and row["low"] < row["rho"] <= row["high"]
-    assert "closest to" in roar_agreement.told(pairs.reset_index())
+    assert "closest to" in correlation.closest_to_roar(pairs.reset_index())
 
 
 def test_agreement_needs_four_shared_estimators() -> None:
     values = pd.DataFrame(
-        {"a": [1, 2, 3, 4, np.nan], "b": [1, 2, 4, 3, 5], "c": [np.nan, np.nan, 1, 2, 3]}, dtype=float
+        {"a": [1, 2, 3, 4, np.nan], "b": [1, 2, 4, 3, 5], "c": [np.nan, 2, 1, 2, 3], "d": [1, 2, 3, np.nan, np.nan]},
+        dtype=float,
     )
-    pairs = roar_agreement.agreement(values, 50)
-    assert pairs[["first", "second", "n"]].values.tolist() == [["a", "b", 4]]
-    assert roar_agreement.told(pairs) == ""
+    found = {name: (np.tile(column, (51, 1)), name, "", 9) for name, column in values.items()}
+    criteria = correlation.gathered(found, pd.DataFrame(index=values.index), correlation.FEWEST)
+    assert list(criteria.table) == ["a", "b", "c"]
+    pairs = correlation.correlate(criteria)
+    assert pairs[["first", "second", "n"]].values.tolist() == [["a", "b", 4], ["b", "c", 4]]
+    assert correlation.closest_to_roar(pairs) == ""
 
 
 def test_the_papers_table_is_complete_and_says_what_the_paper_says() -> None:

@@ -56,13 +56,24 @@ def test_a_model_without_predictions_gets_nothing_right(study) -> None:
 def test_cube_holds_every_score_in_its_place(study) -> None:
     data = scores.cube(study, controls=True)
     for row in study.scores.sample(50, random_state=0).itertuples():
-        place = tuple(
-            axis.index(name)
-            for axis, name in zip((data.models, data.methods, data.metrics, data.images), row[1:5], strict=True)
-        )
-        assert data.values[place] == row.value
-    assert np.isnan(data.values[data.models.index("mini_alexnet_vanilla"), data.methods.index("cam")]).all()
-    assert "cam" not in scores.shared_methods(data) and "gradcam" in scores.shared_methods(data)
+        place = {axis: [name] for axis, name in zip(scores.AXES, row[1:5], strict=True)}
+        assert data.at(**place).values.item() == row.value
+    assert np.isnan(data.at(model=["mini_alexnet_vanilla"], method=["cam"]).values).all()
+    shared = scores.shared_methods(scores.means(study, 20, 0))
+    assert "cam" not in shared and "gradcam" in shared
+
+
+def test_axes_are_found_by_name_with_and_without_draws(study) -> None:
+    data, drawn = scores.cube(study), scores.means(study, 20, 0, oriented=False)
+    pick = {"method": ["rise", "lime"], "metric": ["deletion"]}
+    one, means = data.at(**pick).mean("method", "image"), drawn.at(**pick).mean("method")
+    assert list(one.axes) == list(means.axes) == ["model", "metric"]
+    assert one.values.shape == (12, 1) and means.values.shape == (21, 12, 1)
+    np.testing.assert_allclose(one.values, means.values[0])
+    gain = scores.gain(drawn, study)
+    assert gain.axes["model"] == list(synthetic.ARCHITECTURES)
+    ours, theirs = (drawn.at(model=[f"mini_resnet_{kind}"]).values[:, 0] for kind in ("robust", "vanilla"))
+    np.testing.assert_array_equal(gain.at(model=["mini_resnet"]).values[:, 0], ours - theirs)
 
 
 def test_table_of_methods_is_the_groupby_mean(study) -> None:
@@ -126,8 +137,8 @@ def test_tables_are_saved_as_plain_numbers(study, tmp_path) -> None:
 
 def test_criteria_are_what_was_planted(study) -> None:
     criteria = correlation.model_criteria(study, 300, 0)
-    assert criteria.samples.shape == (300, 12, len(criteria.table.columns))
     table = criteria.table
+    assert criteria.draws.values.shape == (301, 12, len(table.columns))
     assert table.loc["mini_alexnet_vanilla", "test_accuracy"] == pytest.approx(0.93, abs=0.04)
     clean = study.predictions.query("subset == 'accuracy' and model == 'mini_resnet_robust'")
     assert table.loc["mini_resnet_robust", "test_accuracy"] == pytest.approx(clean["correct"].mean())
@@ -143,7 +154,7 @@ def test_criteria_are_what_was_planted(study) -> None:
     noise = study.accuracy.query("model == 'mini_alexnet_vanilla'").set_index("shift")["accuracy"]
     expected = (noise["silhouette"] + (noise["gaussian_noise_1"] + noise["gaussian_noise_3"]) / 2) / 2
     assert table.loc["mini_alexnet_vanilla", "shift_accuracy"] == pytest.approx(expected)
-    assert np.abs(np.nanmean(criteria.samples, axis=0) - table.to_numpy()).max() < 0.02
+    assert np.abs(np.nanmean(criteria.draws.values[1:], axis=0) - table.to_numpy()).max() < 0.02
 
 
 def test_variants_are_kinds_by_their_name_and_relabelled_images_are_none(study) -> None:

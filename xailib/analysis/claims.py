@@ -1,36 +1,217 @@
-"""The claims of "How explainable are adversarially-robust CNNs?" (arXiv 2205.13042), and how each gets its verdict."""
+"""The claims F1 to F6 of "How explainable are adversarially-robust CNNs?" (arXiv 2205.13042): words, rule and test of each.
+
+The paper's own numbers are not public, so nothing is compared with them: each claim is tested as a direction.
+"""
+
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from xailib.analysis import rules, scores
+from xailib.analysis.correlation import model_criteria
+from xailib.analysis.draws import Array, Estimate, estimate, over_units, ranks, spearman
+from xailib.analysis.frames import Frames
+from xailib.analysis.rankings import FAMILIES, families, rank_draws
+from xailib.analysis.verdicts import Claim, Finding, claim, needs, part, together
 
 MARGIN = 0.05  # a gain in explainability (hit rate or area, 0 to 1) below this is none
 LOSS = 0.02  # an accuracy lower by less than this still counts as "as high"
-FEWEST_UNITS = 5  # fewer architectures than this, and chance would make all of them agree more than once in twenty
+LOCALISING = ["pointing_game", "localisation"]
+BEST = ["gradcam", "rise"]
+CRITERIA = ["test_accuracy", "shift_accuracy", "explainability"]
+CLAIMS: dict[str, Claim] = {}
 
-CLAIMS = {
-    "F1": "Robust networks explain better than vanilla ones by gradient methods, but not by CAM or perturbation "
-    "methods.",
-    "F2": "AdvProp networks are as accurate as vanilla ones or more, but explain no better.",
-    "F3": "GradCAM and RISE are consistently the best methods.",
-    "F4": "Insertion favours vanilla and Deletion favours robust networks, because both follow confidence.",
-    "F5": "No network is best on test accuracy, accuracy under shift and explainability at once.",
-    "F6": "ResNet is on average the best architecture.",
-}
 
-RULES = {
-    "F1": "Supported: the gain by gradient methods is above zero and above the gain by each other family. "
-    "Contradicted: any of these is below zero, or another family's gain is above zero. Intervals over "
-    "architectures and images.",
-    "F2": f"Supported: accuracies not more than {LOSS} below and explainability not more than {MARGIN} above the "
-    "vanilla twin's, by the end of the interval. Contradicted: an accuracy's interval below zero, or "
-    "explainability's above. Intervals over images (over shifts' images drawn apart): about these "
-    "networks only.",
-    "F3": "Supported: both rank before every rival. Contradicted: the best rival ranks before one of them. "
-    "Interval over networks and images. CAM is no rival, since on a network with a pooled linear head "
-    "GradCAM is CAM after ReLU; it is reported as a part.",
-    "F4": "Supported: robust networks score lower on both (worse Insertion, better Deletion), and both scores "
-    "correlate with mean confidence beyond the critical rho. Contradicted: any of these is reversed. "
-    "Normalised scores only inform. Intervals over architectures, or networks, and images.",
-    "F5": "Supported: even the network closest to it trails another one on some criterion, by an interval below "
-    "zero. Contradicted: one network leads on all three, by an interval above zero. Interval over images.",
-    "F6": "Each architecture is ranked on test accuracy, shift accuracy and explainability within each training "
-    "algorithm that all of them have. Supported: ResNet's mean rank is before every other. Contradicted: "
-    "another one's is before it. Interval over images: about these networks only.",
-}
+@claim(CLAIMS)
+def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F1: Robust networks explain better than vanilla ones by gradient methods, but not by CAM or perturbation methods.
+
+    Supported: the gain by gradient methods is above zero and above the gain by each other family. Contradicted: any of
+    these is below zero, or another family's gain is above zero. Intervals over architectures and images.
+    """
+    metrics = [name for name in LOCALISING if name in frames.metrics.index]
+    methods = families(frames)
+    if not scores.twins(frames) or not metrics or "gradient" not in methods or len(methods) < 2:
+        return needs("robust twins, gradient methods, others beside them, and object boxes")
+    gain = scores.gain(scores.means(frames, bootstrap, seed), frames).at(metric=metrics)
+    gains = {name: gain.at(method=own).mean("method", "metric").values for name, own in methods.items()}
+    statistic, units = "robust minus vanilla hit rate (pointing game and localisation)", "architectures"
+    parts = []
+    for name, draws in gains.items():
+        rule = rules.above if name == "gradient" else partial(rules.not_above, margin=MARGIN)
+        parts.append(part(f"{FAMILIES[name]} methods", statistic, over_units(draws, seed), units, rule))
+    for name in list(gains)[1:]:
+        found = over_units(gains["gradient"] - gains[name], seed)
+        parts.append(
+            part(f"gradient beyond {FAMILIES[name]}", f"{statistic}, difference of gains", found, units, rules.above)
+        )
+    own, beyond = parts[: len(gains)], parts[len(gains) :]
+    vetoes = [one for one in own if one.verdict == rules.CONTRADICTED]
+    told = ", ".join(f"{one.estimate.value:+.2f} by {one.name}" for one in own)
+    return Finding(
+        together([own[0], *beyond, *vetoes]),
+        f"Robust networks gain {told}, as hit rates over {_count(own[0].estimate.n, 'pair')} of networks.",
+        parts,
+    )
+
+
+@claim(CLAIMS, loss=LOSS, margin=MARGIN)
+def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F2: AdvProp networks are as accurate as vanilla ones or more, but explain no better.
+
+    Supported: accuracies not more than {loss} below and explainability not more than {margin} above the vanilla twin's,
+    by the end of the interval. Contradicted: an accuracy's interval below zero, or explainability's above. Intervals
+    over images (over shifts' images drawn apart): about these networks only.
+    """
+    pairs = len(scores.twins(frames, "advprop"))
+    if not pairs:
+        return needs("AdvProp networks with vanilla twins")
+    criteria = model_criteria(frames, bootstrap, seed)
+    gain = scores.gain(criteria.draws, frames, "advprop")
+    asked = {name: partial(rules.not_below, margin=LOSS) for name in CRITERIA}
+    asked["explainability"] = partial(rules.not_above, margin=MARGIN)
+    parts = []
+    for name, rule in asked.items():
+        if name in criteria.facts.index:
+            label, n = criteria.facts.loc[name, "label"], int(criteria.facts.loc[name, "n"])
+            found = estimate(gain.at(criterion=[name]).values.mean(axis=(1, 2)), n)
+            parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
+    told = ", ".join(f"{one.name.lower()} {one.estimate.value:+.3f}" for one in parts)
+    return Finding(together(parts), f"AdvProp minus vanilla, mean of {_count(pairs, 'network')}: {told}.", parts)
+
+
+@claim(CLAIMS)
+def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F3: GradCAM and RISE are consistently the best methods.
+
+    Supported: both rank before every rival. Contradicted: the best rival ranks before one of them. Interval over
+    networks and images. CAM is no rival, since on a network with a pooled linear head GradCAM is CAM after ReLU; it is
+    reported as a part.
+    """
+    methods = list(frames.methods.index[frames.methods["family"] != "control"])
+    rivals = [name for name in methods if name not in (*BEST, "cam")]
+    if not set(BEST) <= set(methods) or len(rivals) < 2:
+        return needs("GradCAM, RISE and at least two other methods")
+    mean, networks = rank_draws(frames, bootstrap, seed).mean("model", "metric"), len(frames.models)
+    label = frames.methods["label"]
+
+    def gap(others: list[str], champions: list[str]) -> Estimate:
+        draws = mean.at(method=others).values.min(axis=1) - mean.at(method=champions).values.max(axis=1)
+        return estimate(draws, networks, networks)
+
+    statistic, short = "mean rank of the best rival minus the worse of GradCAM's and RISE's", "gap in mean rank"
+    parts = [part("GradCAM and RISE before all rivals", statistic, gap(rivals, BEST), "networks", rules.above)]
+    parts += [
+        part(f"{label[name]} before all rivals", short, gap(rivals, [name]), "networks", rules.above) for name in BEST
+    ]
+    parts += [part("CAM as a rival", short, gap(["cam"], BEST), "networks")] if "cam" in methods else []
+    statistic, own = "mean rank over networks and metrics (1 is best)", {}
+    for name, draws in zip(methods, mean.values.T, strict=True):
+        own[name] = estimate(draws, networks, networks)
+        parts.append(part(f"mean rank of {label[name]}", statistic, own[name], "networks"))
+    order = sorted(methods, key=lambda name: own[name].value)[:4]
+    told = ", ".join(f"{label[name]} {own[name].value:.1f}" for name in order)
+    return Finding(parts[0].verdict, f"Best mean ranks of {len(methods)} methods: {told}.", parts)
+
+
+@claim(CLAIMS)
+def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F4: Insertion favours vanilla and Deletion favours robust networks, because both follow confidence.
+
+    Supported: robust networks score lower on both (worse Insertion, better Deletion), and both scores correlate with
+    mean confidence beyond the critical rho. Contradicted: any of these is reversed. Normalised scores only inform.
+    Intervals over architectures, or networks, and images.
+    """
+    names, label = ["insertion", "deletion"], frames.metrics["label"]
+    if not set(names) <= set(label.index) or not scores.twins(frames):
+        return needs("robust twins, Insertion and Deletion")
+    parts = []
+    for column, word, rule in (
+        ("value", "raw score", rules.below),
+        ("value_normalised", "score over full-image score", None),
+    ):
+        raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(metric=names)
+        gain = scores.gain(raw, frames).mean("method").values
+        for i, name in enumerate(names):
+            found, title = over_units(gain[..., i], seed), f"{label[name]}, robust minus vanilla ({word})"
+            if np.isfinite(found.value):
+                parts.append(part(title, f"difference of {word}s", found, "architectures", rule))
+    criteria = model_criteria(frames, bootstrap, seed)
+    if len(parts) < 2 or not set(names) <= set(criteria.facts.index):
+        return needs("scores of Insertion and Deletion that are numbers")
+    gains = [f"{one.estimate.value:+.2f} on {label[name]}" for name, one in zip(names, parts, strict=False)]
+    for name in (*names, *(f"{name}_normalised" for name in names)):
+        if name in criteria.facts.index:
+            found = spearman(criteria.get("confidence"), criteria.get(name), seed)
+            title = f"{criteria.facts.loc[name, 'label']} with mean confidence"
+            parts.append(part(title, "Spearman's rho", found, "networks", rules.correlated if name in names else None))
+    told = {one.name: one.estimate.value for one in parts}
+    rho = [told[f"{label[name]} with mean confidence"] for name in names]
+    rho = ["unknown (too few networks)" if np.isnan(value) else f"{value:.2f}" for value in rho]
+    return Finding(
+        together(parts),
+        f"Robust minus vanilla is {' and '.join(gains)}; rho with mean confidence is {' and '.join(rho)}.",
+        parts,
+    )
+
+
+@claim(CLAIMS)
+def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F5: No network is best on test accuracy, accuracy under shift and explainability at once.
+
+    Supported: even the network closest to it trails another one on some criterion, by an interval below zero.
+    Contradicted: one network leads on all three, by an interval above zero. Interval over images.
+    """
+    criteria, networks = model_criteria(frames, bootstrap, seed), len(frames.models)
+    names = [name for name in CRITERIA if name in criteria.facts.index]
+    if len(names) < 3 or networks < 2:
+        return needs("at least two networks, measured on all three criteria")
+    values, label = criteria.draws.at(criterion=names).values, criteria.facts["label"]
+    found = estimate(_lead(values).min(axis=-1).max(axis=-1), networks)
+    statistic = "smallest lead over the best other network on the three criteria, of the network where it is largest"
+    parts = [part("Closest to best on all", statistic, found, "networks", rules.below)]
+    for first, second in combinations(names, 2):
+        found = spearman(criteria.get(first), criteria.get(second), seed)
+        parts.append(part(f"{label[first]} with {label[second]}", "Spearman's rho", found, "networks"))
+    winners = frames.models["label"].iloc[np.nanargmax(values[0], axis=0)]
+    best = "; ".join(f"{label[name].lower()}: {winner}" for name, winner in zip(names, winners, strict=True))
+    return Finding(parts[0].verdict, f"Best of {networks} networks on {best}.", parts)
+
+
+@claim(CLAIMS)
+def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F6: ResNet is on average the best architecture.
+
+    Each architecture is ranked on test accuracy, shift accuracy and explainability within each training algorithm that
+    all of them have. Supported: ResNet's mean rank is before every other. Contradicted: another one's is before it.
+    Interval over images: about these networks only.
+    """
+    criteria, models = model_criteria(frames, bootstrap, seed), frames.models.assign(place=range(len(frames.models)))
+    names = [name for name in CRITERIA if name in criteria.facts.index]
+    cells = models.pivot_table("place", "architecture", "training_algorithm", "first").dropna(axis=1).astype(int)
+    ours = np.array(["resnet" in name for name in cells.index], bool)
+    if not ours.any() or len(cells) < 3 or not len(cells.columns) or "explainability" not in names:
+        return needs("a ResNet beside at least two other architectures trained alike")
+    # (draws, architectures, algorithms, criteria), ranked among the architectures
+    rank = ranks(criteria.draws.at(criterion=names).values[:, cells.to_numpy()], axis=1).mean(axis=(2, 3))
+    n, statistic = len(frames.images), "mean rank of the best other architecture minus ResNet's"
+    statistic += " (ranks over criteria and training algorithms)"
+    lead = estimate(rank[:, ~ours].min(axis=1) - rank[:, ours].min(axis=1), n)
+    parts = [part("ResNet before all others", statistic, lead, "images", rules.above)]
+    labels = [frames.architecture_label(name) for name in cells.index]
+    for label, draws in zip(labels, rank.T, strict=True):
+        parts.append(part(f"mean rank of {label}", "mean rank (1 is best)", estimate(draws, n), "images"))
+    told = ", ".join(f"{labels[i]} {rank[0, i]:.1f}" for i in np.argsort(rank[0]))
+    return Finding(parts[0].verdict, f"Mean ranks of {len(cells)} architectures: {told}.", parts)
+
+
+def _lead(values: Array) -> Array:
+    """Return how far each network is ahead of the best other one `(..., networks, criteria)`."""
+    ordered = np.sort(np.where(np.isfinite(values), values, -np.inf), axis=-2)
+    best, second = ordered[..., -1:, :], ordered[..., -2:-1, :]
+    return values - np.where(values >= best, second, best)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"

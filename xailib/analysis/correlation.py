@@ -1,46 +1,78 @@
-"""Accuracy, confidence and explainability of networks, and how they go together."""
+"""What networks, and rankings of inputs, are judged by, and how the criteria go together."""
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, combinations
 
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import scores, statistics
-from xailib.analysis.frames import Frames
-from xailib.analysis.scores import Array
+from xailib.analysis import scores
+from xailib.analysis.draws import Array, critical_rho, interval, mean_draws, nanmean, spearman
+from xailib.analysis.frames import Frames, metric_facts
+from xailib.analysis.roar_curves import Curves, racu
+from xailib.analysis.roar_frames import RoarFrames
+from xailib.analysis.scores import Named
 
 ATTACK = "l2_pgd"
 RELABELLED = "imagenet_real"  # the same images under other labels: no shift of the images
-LABELS = {
-    "test_accuracy": "Test accuracy",
-    "shift_accuracy": "Shift accuracy",
-    "adversarial_accuracy": "Adversarial accuracy",
-    "confidence": "Mean confidence",
-    "explainability": "Explainability",
+FEWEST = 4  # rankings of inputs that a pair of criteria must share
+# Ways to judge a ranking of inputs by accuracy: label, and the sign that makes higher better. Lower accuracy after
+# removal is a better ranking; a mask that tells less of the class, which keeps retrained accuracy up, is a better one.
+MEANS = {
+    "remove": ("ROAR", -1),
+    "keep": ("KAR", 1),
+    "no_retraining_remove": ("Remove, not retrained", -1),
+    "no_retraining_keep": ("Keep, not retrained", 1),
+    "road_remove": ("ROAD, most relevant first", -1),
+    "road_keep": ("ROAD, least relevant first", 1),
+    "mask_only_remove": ("Mask alone tells less", -1),
 }
+AREA = "ROAR area score (RACU)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Criteria:
-    """What each network is judged by.
+    """What networks (or rankings of inputs) are judged by.
 
     Attributes:
-        table: one row a model: criteria as columns, in their own units; NaN where not measured.
-        samples: `(resamples, models, criteria)`: the same over bootstrap copies of the images.
+        draws: by `model` (or `estimator`) and `criterion`, in the criteria's own units; NaN where not measured. The
+            copies are over bootstrap copies of the images.
         facts: indexed by criterion: label, better (higher, lower or empty), n (images).
-        models: indexed by model: label, architecture, training_algorithm.
+        units: facts of the units: for networks label, architecture, training_algorithm.
+        fewest: units that a pair of criteria must share to be correlated.
     """
 
-    table: pd.DataFrame
-    samples: Array
+    draws: Named
     facts: pd.DataFrame
-    models: pd.DataFrame
+    units: pd.DataFrame
+    fewest: int = 0
 
-    def get(self, name: str) -> tuple[Array, Array]:
-        """Return one criterion's values `(models,)` and samples `(resamples, models)`."""
-        return self.table[name].to_numpy(float), self.samples[:, :, self.table.columns.get_loc(name)]
+    @property
+    def table(self) -> pd.DataFrame:
+        """The observed values: one row a unit, criteria as columns."""
+        return pd.DataFrame(self.draws.values[0], index=self.units.index, columns=self.draws.axes["criterion"])
+
+    def get(self, name: str) -> Array:
+        """Return draws of one criterion: `(1 + copies, units)`."""
+        return self.draws.values[..., self.draws.axes["criterion"].index(name)]
+
+
+def gathered(found: dict[str, tuple[Array, str, str, int]], units: pd.DataFrame, fewest: int = 0) -> Criteria:
+    """Put those criteria together that at least one unit, and at least `fewest`, has.
+
+    Args:
+        found: criterion -> draws `(1 + copies, units)`, label, better, n images.
+        units: facts of the units.
+        fewest: see `Criteria`.
+    """
+    known = {name: row for name, row in found.items() if np.isfinite(row[0][0]).sum() >= max(fewest, 1)}
+    facts = pd.DataFrame([row[1:] for row in known.values()], columns=["label", "better", "n"])
+    facts.index = pd.Index(list(known), name="criterion")
+    values = np.stack([row[0] for row in known.values()], axis=-1) if known else np.empty((1, len(units), 0))
+    axes = {str(units.index.name): list(units.index), "criterion": list(known)}
+    return Criteria(Named(values, axes), facts, units, fewest)
 
 
 @lru_cache(maxsize=4)
@@ -50,38 +82,28 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
     Explainability is the mean goodness (0 worst, 1 best) over all metrics and the methods that apply to all networks.
     Shift accuracy is the mean over kinds of shift (their severities averaged), the attack apart.
     """
-    columns: dict[str, tuple[Array, Array]] = {}
-    facts = []
-
-    def add(name: str, label: str, better: str, n: int, found: tuple[Array, Array]) -> None:
-        columns[name] = found
-        facts.append({"criterion": name, "label": label, "better": better, "n": n})
-
-    for name, column, better in (("test_accuracy", "correct", "higher"), ("confidence", "confidence", "")):
+    found = {}
+    for name, label, column, better in (
+        ("test_accuracy", "Test accuracy", "correct", "higher"),
+        ("confidence", "Mean confidence", "confidence", ""),
+    ):
         values = per_image(frames, column)
-        add(name, LABELS[name], better, values.shape[1], averaged(values, bootstrap, seed))
-    for name, shifts in (("shift_accuracy", shift_kinds(frames)), ("adversarial_accuracy", {ATTACK: [ATTACK]})):
-        n = frames.accuracy.loc[
-            frames.accuracy["shift"].isin([shift for kind in shifts.values() for shift in kind]), "n"
-        ]
-        add(name, LABELS[name], "higher", int(n.min()) if len(n) else 0, shifted(frames, shifts, bootstrap, seed))
-
-    good = scores.means(frames, bootstrap, seed)
-    shared = scores.shared_methods(good.cube)
-    add("explainability", LABELS["explainability"], "higher", good.images, good.pick(methods=shared))
-    for suffix, column in (("", "value"), ("_normalised", "value_normalised")):
-        raw = scores.means(frames, bootstrap, seed, column, oriented=False)
-        for metric, row in frames.metrics.iterrows():
-            found = raw.pick(methods=shared, metrics=[metric])
-            if np.isfinite(found[0]).any():
-                label = f"{row['label']}{' (normalised)' if suffix else ''}"
-                add(metric + suffix, label, row["better"], raw.images, found)
-    table = pd.DataFrame({name: found[0] for name, found in columns.items()}, index=frames.models.index)
-    samples = np.stack([found[1] for found in columns.values()], axis=-1)
-    known = [i for i, name in enumerate(table) if table[name].notna().any()]
-    return Criteria(
-        table.iloc[:, known], samples[..., known], pd.DataFrame(facts).set_index("criterion").iloc[known], frames.models
-    )
+        found[name] = (mean_draws(values, bootstrap, seed), label, better, values.shape[1])
+    for name, label, kinds in (
+        ("shift_accuracy", "Shift accuracy", shift_kinds(frames)),
+        ("adversarial_accuracy", "Adversarial accuracy", {ATTACK: [ATTACK]}),
+    ):
+        n = frames.accuracy.loc[frames.accuracy["shift"].isin(list(chain(*kinds.values()))), "n"]
+        found[name] = (shift_draws(frames, kinds, bootstrap, seed), label, "higher", int(n.min()) if len(n) else 0)
+    good, images = scores.means(frames, bootstrap, seed), len(frames.images)
+    shared = scores.shared_methods(good)
+    explained = good.at(method=shared).mean("method", "metric").values
+    found["explainability"] = (explained, "Explainability", "higher", images)
+    for suffix, column, word in (("", "value", ""), ("_normalised", "value_normalised", " (normalised)")):
+        raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(method=shared).mean("method")
+        for i, (metric, row) in enumerate(frames.metrics.iterrows()):
+            found[metric + suffix] = (raw.values[..., i], row["label"] + word, row["better"], images)
+    return gathered(found, frames.models)
 
 
 def per_image(frames: Frames, column: str) -> Array:
@@ -93,11 +115,6 @@ def per_image(frames: Frames, column: str) -> Array:
     return table.reindex(frames.models.index).to_numpy(float)
 
 
-def averaged(values: Array, bootstrap: int, seed: int) -> tuple[Array, Array]:
-    """Return means over images `(models,)` and their bootstrap copies `(resamples, models)`."""
-    return scores.nanmean(values, axis=-1), statistics.resampled_means(values, bootstrap, seed)
-
-
 def shift_kinds(frames: Frames) -> dict[str, list[str]]:
     """Return the shifts of the study by kind, severities together: {"gaussian_noise": ["gaussian_noise_1", ...]}."""
     kinds: dict[str, list[str]] = {}
@@ -107,52 +124,67 @@ def shift_kinds(frames: Frames) -> dict[str, list[str]]:
     return kinds
 
 
-def shifted(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: int) -> tuple[Array, Array]:
-    """Return mean accuracies over kinds of shift `(models,)` and copies `(resamples, models)`.
+def shift_draws(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: int) -> Array:
+    """Return draws of mean accuracies over kinds of shift `(1 + bootstrap, models)`.
 
     Only counts are stored for shifts, so the copies draw them from a binomial distribution, each shift on its own.
     """
-    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"], dropna=False).reindex(
-        frames.models.index
-    )
-    random = np.random.default_rng(seed)
-    values, samples = [], []
+    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"], dropna=False)
+    table = table.reindex(frames.models.index)
+    random, means = np.random.default_rng(seed), []
     for shifts in kinds.values():
-        missing = [shift for shift in shifts if shift not in table["accuracy"]]
-        if missing:
+        if not set(shifts) <= set(table["accuracy"]):
             continue
         accuracy, n = table["accuracy"][shifts].to_numpy(float), table["n"][shifts].to_numpy(float)
         trials = np.nan_to_num(n).astype(int)
         hits = random.binomial(trials, np.clip(np.nan_to_num(accuracy), 0, 1), size=(bootstrap, *accuracy.shape))
-        values.append(scores.nanmean(accuracy, axis=1))
-        samples.append(np.where(np.isfinite(accuracy), hits / np.maximum(trials, 1), np.nan).mean(axis=2))
-    if not values:
-        models = len(frames.models)
-        return np.full(models, np.nan), np.full((bootstrap, models), np.nan)
-    return np.mean(values, axis=0), np.mean(samples, axis=0)
+        copies = np.where(np.isfinite(accuracy), hits / np.maximum(trials, 1), np.nan).mean(axis=2)
+        means.append(np.concatenate([nanmean(accuracy, axis=1)[None], copies]))
+    return np.mean(means, axis=0) if means else np.full((1 + bootstrap, len(frames.models)), np.nan)
 
 
-def correlate(criteria: Criteria, seed: int = 0, pairs: list[tuple[str, str]] | None = None) -> pd.DataFrame:
-    """Return Spearman's rho of pairs of criteria (all of them by default) over the networks, one row a pair.
+def ranking_criteria(frames: RoarFrames, found: Curves) -> Criteria:
+    """Return what each ranking of inputs is judged by, turned round so that higher is better, without an interval.
 
-    Columns: first, second, rho, low, high (95 %, over networks and images), p (permutation), n (networks), critical
-    (the |rho| that n networks must pass for p < 0.05), within (rho of ranks after each training algorithm's mean rank
-    is taken away: what is left when vanilla, robust and AdvProp clusters are taken out).
+    Accuracies are means over the levels that a ranking's mode was run at. The blurred and redrawn rankings are left
+    out: they are near copies of others.
     """
-    names = list(criteria.table)
-    pairs = pairs or [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    rows = []
-    for first, second in pairs:
-        (x, x_samples), (y, y_samples) = criteria.get(first), criteria.get(second)
-        found = statistics.spearman(np.vstack([x, x_samples]), np.vstack([y, y_samples]), len(x_samples), seed)
-        rows.append(
-            {
-                **{"first": first, "second": second, "rho": found.value, "low": found.low, "high": found.high},
-                **{"p": found.p, "n": found.n, "critical": statistics.critical_rho(found.n)},
-                "within": within_clusters(x, y, criteria.models["training_algorithm"]),
-            }
-        )
-    columns = ["first", "second", "rho", "low", "high", "p", "n", "critical", "within"]
+    units = frames.estimators[frames.estimators["family"] != "check"]
+    columns: dict[str, pd.Series] = {}
+    for mode, (label, sign) in MEANS.items():
+        known = found.known(mode, list(units.index))
+        levels = found.shared_levels(mode, known) if known else []
+        if levels:
+            columns[label] = pd.Series(sign * found.of(mode, known, levels)[0].mean(axis=1), known)
+        if mode == "remove":
+            columns[AREA] = pd.Series({name: draws[0] for name, draws in racu(found).items()}, dtype=float)
+    scored = frames.trust[~frames.trust["check"].isin(["no_retraining", "road", "mask_only"])]
+    for metric, facts in metric_facts(list(dict.fromkeys(scored["check"]))).iterrows():
+        values = scored[scored["check"] == metric].groupby("estimator")["value"].mean()
+        columns[facts["label"]] = values if facts["better"] == "higher" else -values
+    table = pd.DataFrame(columns, index=units.index)
+    draws = np.broadcast_to(table.to_numpy(float), (len(found.clean), *table.shape))
+    judged = {label: (draws[..., i], label, "", found.n) for i, label in enumerate(table)}
+    return gathered(judged, units, FEWEST)
+
+
+def correlate(criteria: Criteria, seed: int = 0) -> pd.DataFrame:
+    """Return Spearman's rho of every pair of criteria over the units, one row a pair.
+
+    Columns: first, second, rho (+1: the same order), low, high (95 %, over units and images), p (permutation), n
+    (units), critical (the |rho| that n units must pass for p < 0.05), and for networks within (rho of ranks after each
+    training algorithm's mean rank is taken away: what is left when vanilla, robust and AdvProp clusters are taken out).
+    """
+    columns = ["first", "second", "rho", "low", "high", "p", "n", "critical"]
+    clusters, rows = criteria.units.get("training_algorithm"), []
+    for first, second in combinations(criteria.facts.index, 2):
+        x, y = criteria.get(first), criteria.get(second)
+        own = spearman(x, y, seed)
+        if own.n >= criteria.fewest:
+            values = (first, second, own.value, own.low, own.high, own.p, own.n, critical_rho(own.n))
+            rows.append(dict(zip(columns, values, strict=True)))
+            rows[-1] |= {} if clusters is None else {"within": within_clusters(x[0], y[0], clusters)}
+    columns += [] if clusters is None else ["within"]
     return pd.DataFrame(rows, columns=columns)  # none where there is one criterion
 
 
@@ -167,43 +199,44 @@ def within_clusters(x: Array, y: Array, clusters: pd.Series) -> float:
     return float((left["x"] * left["y"]).sum() / spread) if spread > 1e-9 else float("nan")
 
 
+def closest_to_roar(pairs: pd.DataFrame) -> str:
+    """Return one sentence on what agrees with ROAR best and least; empty when nothing was compared."""
+    ours = pairs[(pairs["first"] == "ROAR") | (pairs["second"] == "ROAR")].dropna(subset=["rho"])
+    ours = ours[~ours[["first", "second"]].isin([AREA]).any(axis=1)]
+    if ours.empty:
+        return ""
+    best, worst = ours.loc[ours["rho"].idxmax()], ours.loc[ours["rho"].idxmin()]
+    other = [row["second"] if row["first"] == "ROAR" else row["first"] for row in (best, worst)]
+    return (
+        f"Of {len(ours)} other ways to judge, ROAR's order of the rankings is closest to *{other[0]}* "
+        f"(rho {best['rho']:+.2f}) and furthest from *{other[1]}* (rho {worst['rho']:+.2f}), "
+        f"over {np.min(ours['n'])} rankings or more."
+    )
+
+
 def points(criteria: Criteria, horizontal: list[str], vertical: list[str]) -> pd.DataFrame:
     """Return one row a network and panel: x, y, their 95 % intervals over images, labels and directions."""
-    known = list(criteria.table)
+    known = criteria.facts.index
     rows = []
     for first, second in [(x, y) for y in vertical for x in horizontal if x in known and y in known]:
-        ends = {}
+        panel = pd.DataFrame(index=criteria.units.index)
         for axis, name in (("x", first), ("y", second)):
-            values, samples = criteria.get(name)
-            bounds = np.array([statistics.interval(samples[:, i]) for i in range(len(values))])
-            ends |= {axis: values, f"{axis}_low": bounds[:, 0], f"{axis}_high": bounds[:, 1]}
-            ends |= {
-                f"{axis}_label": criteria.facts.loc[name, "label"],
-                f"{axis}_better": criteria.facts.loc[name, "better"],
-            }
-        panel = pd.DataFrame(ends, index=criteria.table.index).assign(first=first, second=second)
-        rows.append(panel.join(criteria.models).reset_index())
+            draws, facts = criteria.get(name), criteria.facts.loc[name]
+            ends = np.array([interval(copies) for copies in draws[1:].T])
+            panel = panel.assign(**{axis: draws[0], f"{axis}_low": ends[:, 0], f"{axis}_high": ends[:, 1]})
+            panel = panel.assign(**{f"{axis}_label": facts["label"], f"{axis}_better": facts["better"]})
+        panel = panel.assign(first=first, second=second)
+        rows.append(panel.join(criteria.units).reset_index())
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def confidence_histogram(frames: Frames, bins: int = 20) -> pd.DataFrame:
     """Return the share of test images in each bin of confidence, one row a network and bin."""
-    values = per_image(frames, "confidence")
     edges = np.linspace(0, 1, bins + 1)
     rows = []
-    for model, row in zip(frames.models.index, values, strict=True):
+    for model, row in zip(frames.models.index, per_image(frames, "confidence"), strict=True):
         row = row[np.isfinite(row)]
         shares = np.histogram(row, edges)[0] / max(len(row), 1)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "model": model,
-                    "low": edges[:-1],
-                    "high": edges[1:],
-                    "share": shares,
-                    "mean": row.mean(),
-                    "n": len(row),
-                }
-            )
-        )
+        facts = {"model": model, "low": edges[:-1], "high": edges[1:], "share": shares}
+        rows.append(pd.DataFrame({**facts, "mean": row.mean(), "n": len(row)}))
     return pd.concat(rows, ignore_index=True).merge(frames.models.reset_index(), on="model")

@@ -1,28 +1,28 @@
-"""The findings F1 to F6 of "How explainable are adversarially-robust CNNs?" (arXiv 2205.13042), tested as directions.
+"""What a study says about the claims of its paper: tested, saved, and as two tables for readers.
 
-The paper's own numbers are not public, so nothing is compared with them: each claim is a function of a study's frames
-that returns what was measured, how sure it is, and the verdict.
+Each claim is a function of a study's frames (F1 to F6, `claims`) or of its accuracies (R1 to R8, `roar_claims`) that
+returns what was measured, how sure it is, and the verdict.
 """
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from xailib.analysis import verdicts
-from xailib.analysis.claims import CLAIMS
-from xailib.analysis.claims_methods import f1_robust_gradients, f3_best_methods, f4_confidence
-from xailib.analysis.claims_networks import f2_advprop, f5_no_best_network, f6_resnet
+from xailib.analysis import claims, roar_claims, rules, verdicts
 from xailib.analysis.frames import Frames
+from xailib.analysis.roar_curves import Curves
+from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
 from xailib.params import ROOT
 from xailib.results import write_table
 
-TESTS = (f1_robust_gradients, f2_advprop, f3_best_methods, f4_confidence, f5_no_best_network, f6_resnet)
+PAPER = "paper_"  # columns with the same statistic of a data set of the paper's own table
 
 
 def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Test all findings on a study: a headline row a finding, followed by a row for each part (`verdicts.table`).
+    """Test F1 to F6 on a study: a headline row a claim, followed by its parts (`verdicts.table`); n images as `images`.
 
     Claims speak of methods and metrics, so one setting of each is tested (`Frames.one_setting`).
 
@@ -32,74 +32,111 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
         seed: of the copies.
     """
     if not frames.images:
-        lacking = "at least one image that every network classifies correctly"
-        return verdicts.table([verdicts.needs(id, lacking) for id in CLAIMS]).assign(images=0)
-    if (frames.methods["family"] == "control").all():
-        lacking = "at least one method beside the controls"
-        return verdicts.table([verdicts.needs(id, lacking) for id in CLAIMS]).assign(images=len(frames.images))
-    frames = frames.one_setting()
-    found = verdicts.table([test(frames, bootstrap, seed) for test in TESTS])
+        found = verdicts.undecided(claims.CLAIMS, "at least one image that every network classifies correctly")
+    elif (frames.methods["family"] == "control").all():
+        found = verdicts.undecided(claims.CLAIMS, "at least one method beside the controls")
+    else:
+        found = verdicts.examine(claims.CLAIMS, frames.one_setting(), bootstrap, seed)
     return found.assign(images=len(frames.images))
 
 
-def save(found: pd.DataFrame, results_dir: str | Path) -> Path:
-    """Write the findings as `findings.csv` into a folder; a relative one starts from the repository."""
-    return write_table(ROOT / results_dir / "findings.csv", found)
+def examine_roar(found: Curves) -> pd.DataFrame:
+    """Test R1 to R8 on accuracies: a headline row a claim, followed by its parts (`verdicts.table`); n images as `images`.
+
+    The columns paper_<data set> hold the same statistic of the paper's own table; NaN where it does not say.
+    """
+    if not found.levels:
+        return verdicts.undecided(roar_claims.CLAIMS, "trainings with inputs removed").assign(images=0)
+    table = verdicts.examine(roar_claims.CLAIMS, found).assign(images=found.n)
+    for dataset in DATASETS:
+        theirs = alike(paper_curves(dataset), found)
+        if not theirs.levels:
+            continue
+        rows = verdicts.examine(roar_claims.CLAIMS, theirs).drop_duplicates(["finding", "part"])
+        known = rows.set_index(["finding", "part"])["value"]
+        table[PAPER + dataset] = known.reindex(pd.MultiIndex.from_frame(table[["finding", "part"]])).to_numpy(float)
+    return table
+
+
+def alike(paper: Curves, ours: Curves) -> Curves:
+    """Keep of the paper's accuracies those whose ranking, mode and level we have too."""
+    names, levels = ours.estimators, tuple(level for level in ours.levels if level in paper.levels)
+    modes = {}
+    for mode in paper.modes:
+        known = np.isfinite(ours.of(mode, names, levels)[:1])
+        modes[mode] = np.where(known, paper.of(mode, names, levels), np.nan)
+    return Curves(modes, paper.clean, names, levels, paper.chance, paper.n, paper.unit)
+
+
+def save(found: pd.DataFrame, out_dir: str | Path, name: str = "findings") -> Path:
+    """Write the findings as `{name}.csv` into a folder; a relative one starts from the repository."""
+    return write_table(ROOT / out_dir / f"{name}.csv", found)
 
 
 def headlines(found: pd.DataFrame) -> Table:
-    """Return one row a finding: claim, verdict, number with interval, n, and how the verdict was reached."""
-    rows = found[found["part"] == "headline"]
-    table = pd.DataFrame(
-        {
-            "Claim": rows["claim"],
-            "Verdict": rows["verdict"],
-            "What was found": rows["sentence"],
-            "Statistic": [_with_interval(row) for row in rows.itertuples()],
-            "n": [_count(row) for row in rows.itertuples()],
-            "Rule": rows["rule"],
-        }
-    ).set_index(rows["finding"])
-    return Table(
-        table,
-        f"The paper's findings, tested on this study (n = {found['images'].max()} images; 95 % bootstrap intervals)",
-        best=table.isin([verdicts.SUPPORTED, verdicts.CONTRADICTED]),
-    )
+    """Return one row a claim: claim, verdict, number with interval, n or the paper's own number, and the rule."""
+    rows, roar = found[found["part"] == "headline"], _is_roar(found)
+    records = rows.to_dict("records")
+    table = {"Claim": rows["claim"], "Verdict": rows["verdict"], "What was found": rows["sentence"]}
+    told = [f"{number(row)}: {row['statistic']}" if pd.notna(row["value"]) else "-" for row in records]
+    if roar:
+        table |= {"Points": told, "Paper": [papers(row) for row in records]}
+        of, intervals = "claims", "test images; 95 % intervals over images and trainings"
+    else:
+        table |= {"Statistic": told, "n": [_count(row) for row in records]}
+        of, intervals = "findings", "images; 95 % bootstrap intervals"
+    frame = pd.DataFrame(table | {"Rule": rows["rule"]}).set_index(rows["finding"])
+    caption = f"The paper's {of}, tested on this study (n = {found['images'].max()} {intervals})"
+    return Table(frame, caption, best=frame.isin([rules.SUPPORTED, rules.CONTRADICTED]))
 
 
 def parts(found: pd.DataFrame) -> Table:
-    """Return the numbers behind the verdicts, one row each."""
-    rows = found[found["part"] != "headline"]
-    table = pd.DataFrame(
-        {
-            "Part": rows["part"],
-            "Value": [_value(row.value, row) for row in rows.itertuples()],
-            "95 % interval": [_interval(row) or "-" for row in rows.itertuples()],
-            "p": ["-" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p"]],
-            "n": [_count(row) for row in rows.itertuples()],
-            "Verdict": rows["verdict"],
-            "Statistic": rows["statistic"],
-        }
-    ).set_index(rows["finding"])
-    return Table(table, "The numbers behind the verdicts")
+    """Return the numbers behind the verdicts, one row each; of a ROAR study in points, with the paper's own."""
+    rows, roar = found[found["part"] != "headline"], _is_roar(found)
+    records = rows.to_dict("records")
+    table = {"Part": rows["part"], "Points" if roar else "Value": [_value(row["value"], row) for row in records]}
+    table |= {"95 % interval": [_interval(row) or "-" for row in records]}
+    caption = "The numbers behind the verdicts"
+    if roar:
+        names = [name for name in rows if name.startswith(PAPER)]
+        table |= {name.removeprefix(PAPER): [_value(row[name], row) for row in records] for name in names}
+        n, unit = (int(rows["n"].max()), rows["unit"].iloc[0]) if len(rows) else (0, "")
+        caption += f" (n = {n} {unit}), and the same numbers of the paper's table"
+    else:
+        table |= {"p": ["-" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p"]]}
+        table |= {"n": [_count(row) for row in records]}
+    frame = pd.DataFrame(table | {"Verdict": rows["verdict"], "Statistic": rows["statistic"]})
+    return Table(frame.set_index(rows["finding"]), caption)
 
 
-def _with_interval(row: Any) -> str:
-    if pd.isna(row.value):
-        return "-"
-    interval = f" ({_interval(row)})" if _interval(row) else ""
-    return f"{_value(row.value, row)}{interval}: {row.statistic}"
+def number(row: dict[str, Any]) -> str:
+    """A row's own number with its interval: '+0.063 (+0.037 to +0.090)', of ROAR in points: '+6.3 (+3.7 to +9.0)'."""
+    return _value(row["value"], row) + (f" ({_interval(row)})" if _interval(row) else "")
 
 
-def _interval(row: Any) -> str:
-    return f"{_value(row.low, row)} to {_value(row.high, row)}" if pd.notna(row.low) else ""
+def papers(row: dict[str, Any]) -> str:
+    """The paper's own numbers of a row, such as 'Birdsnap +17.7, Food-101 +7.1', each kept on one line."""
+    known = {name.removeprefix(PAPER): row[name] for name in map(str, row) if name.startswith(PAPER)}
+    told = [f"{name} {_value(value, row)}" for name, value in known.items() if pd.notna(value)]
+    return ", ".join(word.replace("-101", "\u2011101").replace(" ", "\u00a0") for word in told) or "-"
 
 
-def _value(value: float, row: Any) -> str:
+def _is_roar(found: pd.DataFrame) -> bool:
+    return bool(found["finding"].isin(roar_claims.CLAIMS.keys()).all())
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{_value(row['low'], row)} to {_value(row['high'], row)}" if pd.notna(row["low"]) else ""
+
+
+def _value(value: float, row: dict[str, Any]) -> str:
+    """A number of a row: accuracies of ROAR in points, mean ranks without a sign."""
     if pd.isna(value):
         return "-"
-    return f"{value:.2f}" if "(1 is best)" in row.statistic else f"{value:+.3f}"
+    if row["finding"] in roar_claims.CLAIMS:
+        return f"{100 * value:+.1f}".replace("-0.0", "+0.0")
+    return f"{value:.2f}" if "(1 is best)" in row["statistic"] else f"{value:+.3f}"
 
 
-def _count(row: Any) -> str:
-    return f"{int(row.n)} {row.unit}" if row.n else "-"
+def _count(row: dict[str, Any]) -> str:
+    return f"{int(row['n'])} {row['unit']}" if row["n"] else "-"

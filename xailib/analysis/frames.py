@@ -1,13 +1,15 @@
 """The tidy frames of one study, with the facts of its models, methods and metrics beside them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from xailib import registry
-from xailib.errors import InputError
+from xailib import params
+from xailib.errors import InputError, nearest
+from xailib.params.facts import registry_facts
 from xailib.params.made_from import require
 from xailib.results import read_table
 
@@ -120,9 +122,7 @@ def read_frames(results_dir: str | Path, **made_from: Any) -> Frames:
 
 def find_folder(results_dir: str | Path) -> Path:
     """Return the study's results folder, looked up here first and then in the repository's root."""
-    from xailib.params import ROOT
-
-    for folder in (Path(results_dir), ROOT / results_dir):
+    for folder in (Path(results_dir), params.ROOT / results_dir):
         if folder.is_dir():
             return folder
     raise InputError(f"{results_dir}: no such results folder; run the study first (snakemake)")
@@ -134,60 +134,48 @@ def distinct(facts: pd.DataFrame) -> pd.DataFrame:
     return facts.assign(label=facts["label"].where(~shared, facts["label"] + " (" + facts.index + ")"))
 
 
-def model_facts(models: list[str]) -> pd.DataFrame:
+def by_kind(facts: pd.DataFrame, column: str, order: Sequence[str]) -> pd.DataFrame:
+    """Sort facts by a column whose values have an order; others come last, and rows of one value stay as they are."""
+    places = facts[column].map({value: i for i, value in enumerate(order)}).fillna(len(order))
+    return facts.loc[places.sort_values(kind="stable").index]
+
+
+def model_facts(models: Sequence[str]) -> pd.DataFrame:
     """Return label, architecture and training algorithm of models, from their parameter files."""
-    from xailib.params import load_params
-
-    rows = [{"model": model, **load_params("models", model)} for model in models]
+    rows = [{"model": model, **params.load_params("models", model)} for model in models]
     table = pd.DataFrame(rows, columns=["model", "label", "architecture", "training_algorithm"]).set_index("model")
-    order = {"vanilla": 0, "advprop": 1, "robust": 2}
-    ranks = table.assign(_kind=table["training_algorithm"].map(order).fillna(3))
-    return ranks.sort_values(["architecture", "_kind"], kind="stable").drop(columns="_kind")
+    trained = by_kind(table, "training_algorithm", ("vanilla", "advprop", "robust"))
+    return trained.sort_values("architecture", kind="stable")
 
 
-def method_facts(methods: list[str]) -> pd.DataFrame:
+def method_facts(methods: Sequence[str]) -> pd.DataFrame:
     """Return label, family and function of methods by family: gradient, CAM, perturbation, control."""
-    import xailib.attribution  # noqa: F401  (fills the registry)
-
-    facts = [
-        {"method": name, "label": label, "family": entry.family, "function": entry.name}
-        for name, label, entry in _entries("method", methods)
-    ]
-    table = pd.DataFrame(facts, columns=["method", "label", "family", "function"]).set_index("method")
-    order = {"gradient": 0, "cam": 1, "perturbation": 2, "control": 3}
-    return table.loc[table["family"].map(order).fillna(4).sort_values(kind="stable").index]
+    table = _facts("method", methods)[["label", "family", "function"]]
+    return by_kind(table, "family", ("gradient", "cam", "perturbation", "control"))
 
 
-def metric_facts(metrics: list[str]) -> pd.DataFrame:
+def metric_facts(metrics: Sequence[str]) -> pd.DataFrame:
     """Return label, direction, range and function of metrics, in registry order."""
-    import xailib.metrics  # noqa: F401  (fills the registry)
-
-    facts = [
-        {
-            "metric": name,
-            "label": label,
-            "better": entry.better,
-            "low": entry.range[0],
-            "high": entry.range[1],
-            "function": entry.name,
-        }
-        for name, label, entry in _entries("metric", metrics)
-    ]
-    return pd.DataFrame(facts, columns=["metric", "label", "better", "low", "high", "function"]).set_index("metric")
+    table = _facts("metric", metrics)
+    for i, side in enumerate(("low", "high")):
+        table[side] = [ends[i] for ends in table["range"]]
+    return table[["label", "better", "low", "high", "function"]]
 
 
-def _entries(kind: str, names: list[str]) -> list[tuple[str, str, registry.Entry]]:
-    """Return (id, label, entry) in registry order; a parameter file may give a function another id and label."""
-    from xailib.params import ids, load_params
-
-    book, known = getattr(registry, kind), ids(f"{kind}s")
-    files = {name: load_params(f"{kind}s", name) if name in known else {} for name in names}
-    entries = {name: book.get(values.get(f"{kind}_function", name)) for name, values in files.items()}
-    order = {name: i for i, name in enumerate(book.names())}
-    return [
-        (name, files[name].get(f"{kind}_label", entries[name].label), entries[name])
-        for name in sorted(names, key=lambda name: order[entries[name].name])
-    ]
+def _facts(kind: str, names: Sequence[str]) -> pd.DataFrame:
+    """Return what the registry knows, in its order; a parameter file may give a function another id and label."""
+    known, files = registry_facts()[f"{kind}s"], params.ids(f"{kind}s")
+    rows = []
+    for name in names:
+        values = params.load_params(f"{kind}s", name) if name in files else {}
+        function = values.get(f"{kind}_function", name)
+        if function not in known:
+            raise InputError(f"unknown {kind} '{function}'{nearest(function, known)}")
+        label = values.get(f"{kind}_label", known[function]["label"])
+        rows.append({**known[function], "label": label, "function": function})
+    columns = ["label", "family", "better", "range", "function"]
+    table = pd.DataFrame(rows, index=pd.Index(list(names), name=kind, dtype=object), columns=columns)
+    return by_kind(table, "function", list(known))
 
 
 def _plain(path: Path) -> pd.DataFrame:

@@ -5,44 +5,25 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import scores, verdicts
+from xailib.analysis import scores
+from xailib.analysis.draws import estimate, nanmean, over_units, ranks, redrawn
 from xailib.analysis.frames import Frames
-from xailib.analysis.scores import Array
-from xailib.analysis.statistics import draws, interval
+from xailib.analysis.scores import Named
 
-FAMILIES = ("gradient", "cam", "perturbation")
-
-
-def ranks(values: Array) -> Array:
-    """Rank methods along the second-last axis of goodness `(..., methods, metrics)`: 1 is the best, ties share.
-
-    Where a method has no score, the others' ranks are stretched to the full range, so that the first and the last mean
-    the same everywhere.
-    """
-    known = np.isfinite(values)
-    a, b = values[..., :, None, :], values[..., None, :, :]
-    with np.errstate(invalid="ignore"):
-        # Rounding noise of 1e-9 is no difference: GradCAM and CAM can be the same map.
-        rank = 1 + (b > a + 1e-9).sum(axis=-2) + 0.5 * ((np.abs(b - a) <= 1e-9).sum(axis=-2) - 1)
-    count, methods = known.sum(axis=-2, keepdims=True), values.shape[-2]
-    stretched = 1 + (rank - 1) * (methods - 1) / np.maximum(count - 1, 1)
-    return np.where(known, stretched, np.nan)
+FAMILIES = {"gradient": "gradient", "cam": "CAM", "perturbation": "perturbation"}  # of methods, and as words
 
 
 @lru_cache(maxsize=4)
-def rank_samples(frames: Frames, bootstrap: int, seed: int, column: str = "value") -> tuple[Array, Array, scores.Means]:
-    """Return ranks `(models, methods, metrics)`, bootstrap mean ranks `(resamples, methods)`, the means."""
-    found = scores.means(frames, bootstrap, seed, column)
-    observed = ranks(found.values)
-    chosen = draws(len(found.cube.models), bootstrap, seed)
-    parts = [  # in chunks: the pairwise comparison holds resamples x models x methods^2 x metrics numbers
-        scores.nanmean(
-            np.take_along_axis(ranks(found.samples[i : i + 100]), chosen[i : i + 100, :, None, None], axis=1),
-            axis=(1, 3),
-        )
-        for i in range(0, bootstrap, 100)
-    ]
-    return observed, np.concatenate(parts), found
+def rank_draws(frames: Frames, bootstrap: int, seed: int) -> Named:
+    """Return draws of the methods' ranks by network and metric (1 is the best); the copies draw networks anew too."""
+    found = scores.means(frames, bootstrap, seed)
+    return Named(redrawn(ranks(found.values, found.place("method")), seed), found.axes)
+
+
+def families(frames: Frames) -> dict[str, list[str]]:
+    """Return the methods of each family that the study has, controls apart."""
+    found = {name: list(frames.methods.index[frames.methods["family"] == name]) for name in FAMILIES}
+    return {name: methods for name, methods in found.items() if methods}
 
 
 def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -50,41 +31,19 @@ def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.Dat
 
     Columns: method, label, family, metric ("all" or one), metric_label, rank, low, high, models, images.
     """
-    observed, samples, found = rank_samples(frames, bootstrap, seed)
+    found = rank_draws(frames, bootstrap, seed)
+    means, networks = found.mean("model", "metric").values, len(found.axes["model"])
     rows = []
-    for i, method in enumerate(found.cube.methods):
+    for i, method in enumerate(found.axes["method"]):
+        observed = found.values[0, :, i]  # (models, metrics)
         facts = {"method": method, **frames.methods.loc[method, ["label", "family"]]}
-        facts |= {"models": int(np.isfinite(observed[:, i]).any(axis=1).sum()), "images": found.images}
-        low, high = interval(samples[:, i], units=len(found.cube.models))
-        rows.append(
-            {**facts, "metric": "all", "rank": float(scores.nanmean(observed[:, i], (0, 1))), "low": low, "high": high}
-        )
-        for j, metric in enumerate(found.cube.metrics):
-            rows.append(
-                {
-                    **facts,
-                    "metric": metric,
-                    "metric_label": frames.metrics.loc[metric, "label"],
-                    "rank": float(scores.nanmean(observed[:, i, j], 0)),
-                }
-            )
+        facts |= {"models": int(np.isfinite(observed).any(axis=1).sum()), "images": len(frames.images)}
+        own = estimate(means[:, i], networks, networks)
+        rows.append({**facts, "metric": "all", "rank": own.value, "low": own.low, "high": own.high})
+        for metric, rank in zip(found.axes["metric"], nanmean(observed, 0), strict=True):
+            label = frames.metrics.loc[metric, "label"]
+            rows.append({**facts, "metric": metric, "metric_label": label, "rank": float(rank)})
     return pd.DataFrame(rows)
-
-
-def family_differences(found: scores.Means, frames: Frames, family: str, metrics: list[str]) -> tuple[Array, Array]:
-    """Return robust minus vanilla goodness `(pairs,)` and samples `(resamples, pairs)` for one family of methods.
-
-    Within a pair only methods that both networks have are averaged.
-    """
-    rows = [i for i, name in enumerate(found.cube.methods) if family in (frames.methods.loc[name, "family"], "all")]
-    columns = [i for i, name in enumerate(found.cube.metrics) if name in metrics]
-    values, samples = [], []
-    for _, robust, vanilla in scores.twins(frames):
-        first, second = found.cube.models.index(robust), found.cube.models.index(vanilla)
-        for part, kept in ((found.values, values), (found.samples, samples)):
-            cells = (part[..., first, :, :] - part[..., second, :, :])[..., rows, :][..., columns]
-            kept.append(scores.nanmean(cells, axis=(-2, -1)))
-    return np.array(values), np.stack(samples, axis=-1)
 
 
 def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -93,43 +52,17 @@ def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
     Columns: family, metric, metric_label, architecture ("all" or one), its label, value (above zero: robust is better),
     low, high (95 %: over architectures and images for "all", over images for one), n (architectures), images.
     """
-    pairs = scores.twins(frames)
-    if not pairs:
+    if not scores.twins(frames):
         return pd.DataFrame()
-    found = scores.means(frames, bootstrap, seed)
-    rows = []
-    for family in [name for name in FAMILIES if (frames.methods["family"] == name).any()]:
-        for metric in found.cube.metrics:
-            values, samples = family_differences(found, frames, family, [metric])
-            facts = {
-                "family": family,
-                "metric": metric,
-                "metric_label": frames.metrics.loc[metric, "label"],
-                "images": found.images,
-            }
-            whole = verdicts.over_units(values, samples, seed)
-            rows.append(
-                {
-                    **facts,
-                    "architecture": "all",
-                    "label": "all",
-                    "value": whole.value,
-                    "low": whole.low,
-                    "high": whole.high,
-                    "n": whole.n,
-                }
-            )
-            for (architecture, *_), value, copies in zip(pairs, values, samples.T, strict=True):
-                low, high = interval(copies)
-                rows.append(
-                    {
-                        **facts,
-                        "architecture": architecture,
-                        "label": frames.architecture_label(architecture),
-                        "value": value,
-                        "low": low,
-                        "high": high,
-                        "n": 1,
-                    }
-                )
+    gain, rows = scores.gain(scores.means(frames, bootstrap, seed), frames), []
+    for family, methods in families(frames).items():
+        found = gain.at(method=methods).mean("method")  # (draws, architectures, metrics)
+        for metric, draws in zip(found.axes["metric"], np.moveaxis(found.values, -1, 0), strict=True):
+            facts = {"family": family, "metric": metric, "metric_label": frames.metrics.loc[metric, "label"]}
+            units = [("all", "all", over_units(draws, seed))]
+            for name, own in zip(found.axes["model"], draws.T, strict=True):
+                units.append((name, frames.architecture_label(name), estimate(own, 1)))
+            for name, label, own in units:
+                row = {"architecture": name, "label": label, "value": own.value, "low": own.low, "high": own.high}
+                rows.append({**facts, "images": len(frames.images), **row, "n": own.n})
     return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from xailib.analysis import scores
+from xailib.analysis.draws import nanmean
 from xailib.analysis.frames import Frames
 from xailib.analysis.table import Table
 from xailib.analysis.tables import arrowed
@@ -94,13 +95,12 @@ def close_pairs(frames: Frames) -> pd.DataFrame:
     """
     data, moved = scores.cube(frames), noise(frames).set_index(["method", "metric"])["noise"]
     rows = []
-    for k, metric in enumerate(data.metrics):
-        for i, j in combinations(range(len(data.methods)), 2):
-            names = data.methods[i], data.methods[j]
-            between = float(np.hypot(*(moved.get((name, metric), np.nan) for name in names)))
-            difference = float(scores.nanmean(data.values[:, i, k] - data.values[:, j, k], axis=(0, 1)))
+    for k, metric in enumerate(data.axes["metric"]):
+        for (i, first), (j, second) in combinations(enumerate(data.axes["method"]), 2):
+            between = float(np.hypot(*(moved.get((name, metric), np.nan) for name in (first, second))))
+            difference = float(nanmean(data.values[:, i, k] - data.values[:, j, k], axis=(0, 1)))
             if between > 0:
-                rows.append((metric, *frames.methods.loc[list(names), "label"], difference, between))
+                rows.append((metric, *frames.methods.loc[[first, second], "label"], difference, between))
     return pd.DataFrame(rows, columns=["metric", "first", "second", "difference", "noise"])
 
 

@@ -1,25 +1,269 @@
-"""The claims about single rankings against Random and Sobel: R1 and R2 (base), R3 (Sobel), R4 (SmoothGrad)."""
+"""The claims R1 to R8 of the ROAR paper (Hooker et al. 2019, arXiv 1806.10758): words, rule and test of each.
 
-from collections.abc import Callable, Sequence
+Each test takes accuracies as draws; the paper's own table (`roar_paper`) goes through the same functions.
+"""
+
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from xailib.analysis import verdicts
-from xailib.analysis.roar_curves import Curves, Draws
-from xailib.analysis.roar_rules import BASES, ON_PAR, SMOOTHGRAD, label
-from xailib.analysis.statistics import Estimate
-from xailib.analysis.verdicts import Finding, Part
+from xailib.analysis import rules
+from xailib.analysis.draws import Array
+from xailib.analysis.roar_curves import Curves
+from xailib.analysis.verdicts import Claim, Finding, Part, claim, needs, part, together
 
-Rule = Callable[[Estimate], str]
+ON_PAR = 0.02  # an accuracy lower by less than this is "on par"
+FAR = 0.10  # "by far" and "look good": ten points of accuracy
+
+BASES = {"gradient": "GRAD", "guided_backprop": "GB", "integrated_gradients": "IG"}
+FORMS = {"squared_smoothgrad": "SQ-SG", "smoothgrad_squared": "SG-SQ"}
+FORMS |= {"smoothgrad": "SG", "squared": "SQ", "vargrad": "VAR"}
+CONTROLS = ("random", "sobel")
+SMOOTHGRAD = tuple(f"smoothgrad_{base}" for base in BASES)
+ENSEMBLES = tuple(f"{form}_{base}" for form in ("smoothgrad_squared", "vargrad") for base in BASES)
+SQUARED = tuple(f"{form}_{base}" for form in ("squared", "squared_smoothgrad") for base in BASES)
+RANKINGS = (*BASES, *SMOOTHGRAD, *SQUARED, *ENSEMBLES, *CONTROLS)
+
+CLAIMS: dict[str, Claim] = {}
 
 
-def part(found: Curves, name: str, statistic: str, draws: Draws, rule: Rule | None = None) -> Part:
+@claim(CLAIMS)
+def r1_base_below_random(found: Curves) -> Finding:
+    """R1: GRAD, GB and IG are worse than a random ranking at every level.
+
+    For each method, accuracy minus Random's, so above zero is worse than Random. Supported: the mean over levels is
+    above zero for each method, and at no level is the interval below. Contradicted: a mean is below zero. Intervals
+    over test images and trainings.
+    """
+    names = found.known("remove", list(BASES), found.top)
+    gaps, levels = lead(found, names, "random")
+    if not names or not levels:
+        return needs("GRAD, GB or IG and the random ranking at the same levels")
+    means = gaps.mean(axis=2)
+    parts = [number(found, "the best of them", "least mean gap to Random over levels", means.min(axis=1), rules.above)]
+    decisive = []
+    for i, name in enumerate(names):
+        decisive.append(everywhere(found, label(name), "accuracy minus Random's, mean over levels", gaps[:, i]))
+        lowest = gaps[0, i].argmin()
+        where = f"smallest of the gaps to Random, at {levels[lowest]} %"
+        parts += [decisive[-1], number(found, f"{label(name)} at its best level", where, gaps[:, i, lowest])]
+    told = ", ".join(f"{label(name)} {points(means[0, i])}" for i, name in enumerate(names))
+    below = int((gaps[0] < 0).sum())
+    return Finding(
+        together(decisive),
+        f"Points above Random's accuracy, mean over levels: {told}; below Random in {below} of {gaps[0].size} cells.",
+        parts,
+    )
+
+
+@claim(CLAIMS)
+def r2_widest_at_top(found: Curves) -> Finding:
+    """R2: The gap between GRAD, GB, IG and the random ranking is widest at the highest level.
+
+    Mean gap of the three methods at the highest level minus that at each lower level. Supported: above zero for every
+    lower level. Contradicted: below zero for one of them. Intervals over test images and trainings.
+    """
+    names = found.known("remove", list(BASES), found.top)
+    gaps, levels = lead(found, names, "random")
+    if not names or len(levels) < 2:
+        return needs("GRAD, GB or IG and the random ranking at two levels or more")
+    top, wider = levels[-1], gaps[:, :, -1:] - gaps[:, :, :-1]
+    mean = wider.mean(axis=1)
+    statistic = f"gap to Random at {top} % minus the widest at a lower level, mean of the methods"
+    parts = [number(found, "the methods together", statistic, mean.min(axis=1), rules.above)]
+    for i, name in enumerate(names):
+        parts.append(number(found, label(name), "the same for this method alone", wider[:, i].min(axis=1)))
+    decisive = []
+    for i, level in enumerate(levels[:-1]):
+        statistic = f"mean gap at {top} % minus that at {level} %"
+        decisive.append(number(found, f"beyond {level} %", statistic, mean[:, i], rules.above))
+    told = ", ".join(f"{points(gap)} at {level} %" for level, gap in zip(levels, gaps[0].mean(axis=0), strict=True))
+    return Finding(
+        together(decisive),
+        f"Mean gap of {', '.join(map(label, names))} to Random in points: {told}.",
+        [*parts, *decisive],
+    )
+
+
+@claim(CLAIMS, points=100 * ON_PAR)
+def r3_sobel(found: Curves) -> Finding:
+    """R3: GRAD, GB and IG are on par with or worse than the Sobel edge filter.
+
+    Sobel's accuracy minus the method's, mean over levels. Supported: below {points:.0f} points, the least that counts,
+    for each method. Contradicted: above zero for one of them. Intervals over test images and trainings.
+    """
+    names = found.known("remove", list(BASES), found.top)
+    gaps, levels = lead(found, names, "sobel")
+    if not names or not levels:
+        return needs("GRAD, GB or IG and the Sobel ranking at the same levels")
+    better, rule = -gaps.mean(axis=2), partial(rules.not_above, margin=ON_PAR)
+    parts = [number(found, "the best of them", "largest lead over Sobel, mean over levels", better.max(axis=1), rule)]
+    statistic = "Sobel's accuracy minus the method's, mean over levels"
+    decisive = [number(found, label(name), statistic, better[:, i], rule) for i, name in enumerate(names)]
+    parts += decisive
+    for i, name in enumerate(names):
+        statistic = f"Sobel's accuracy minus the method's, at {levels[-1]} %"
+        parts.append(number(found, f"{label(name)} at the highest level", statistic, -gaps[:, i, -1]))
+    told = ", ".join(f"{label(name)} {points(-better[0, i])}" for i, name in enumerate(names))
+    return Finding(together(decisive), f"Points above Sobel's accuracy, mean over levels: {told}.", parts)
+
+
+@claim(CLAIMS)
+def r4_smoothgrad(found: Curves) -> Finding:
+    """R4: SmoothGrad is worse than the random ranking, and for GRAD and IG worse than a single estimate.
+
+    At the highest level: SmoothGrad's accuracy minus Random's, and minus the single estimate's for GRAD and IG.
+    Supported: all above zero. Contradicted: one is below. Intervals over test images and trainings.
+    """
+    names = found.known("remove", SMOOTHGRAD, found.top)
+    if not names or not found.known("remove", ["random"], found.top):
+        return needs("SmoothGrad rankings and the random ranking at the highest level")
+    singles = found.known("remove", ["gradient", "integrated_gradients"], found.top)
+    pairs = [(name, "random") for name in names]
+    pairs += [(f"smoothgrad_{base}", base) for base in singles if f"smoothgrad_{base}" in names]
+    gaps = {f"{label(a)} minus {label(b)}": lead(found, [a], b)[0][:, 0] for a, b in pairs}
+    at = f"at {found.top} %"
+    least = np.min([gap[:, -1] for gap in gaps.values()], axis=0)
+    parts = [number(found, "least of these", f"least of the differences {at}", least, rules.above)]
+    decisive = [
+        number(found, name, f"difference of accuracies {at}", gap[:, -1], rules.above) for name, gap in gaps.items()
+    ]
+    means = [number(found, f"{name}, all levels", "mean over levels", gap.mean(axis=1)) for name, gap in gaps.items()]
+    told = ", ".join(f"{one.name} {points(one.estimate.value)}" for one in decisive)
+    return Finding(together(decisive), f"Points {at}: {told}.", [*parts, *decisive, *means])
+
+
+@claim(CLAIMS, points=100 * FAR)
+def r5_ensembles(found: Curves) -> Finding:
+    """R5: SmoothGrad-Squared and VarGrad are by far the best, below Random and Sobel at every level.
+
+    At the highest level: the best other ranking's accuracy minus the worst ensemble's. Supported: above {points:.0f}
+    points, and each ensemble's mean over levels below Random's and Sobel's with no level's interval above.
+    Contradicted: below zero, or one of these means above. The squared rankings only inform. Intervals over test images
+    and trainings.
+    """
+    top, names = found.top, found.known("remove", ENSEMBLES, found.top)
+    others = found.known("remove", [*BASES, *SMOOTHGRAD, *CONTROLS], top)
+    if not names or not set(CONTROLS) <= set(others):
+        return needs("SmoothGrad-Squared or VarGrad, Random and Sobel at the highest level")
+    ours, rest = found.at_top("remove", names), found.at_top("remove", others)
+    statistic = f"accuracy of the best other ranking minus that of the worst ensemble, at {top} %"
+    ahead = rest.min(axis=1) - ours.max(axis=1)
+    decisive = [number(found, "ensembles before all others", statistic, ahead, partial(rules.above, least=FAR))]
+    for control in CONTROLS:
+        gaps, _ = lead(found, names, control)
+        statistic = f"{label(control)}'s accuracy minus the ensemble's, mean over levels"
+        for i, name in enumerate(names):
+            decisive.append(everywhere(found, f"{label(name)} before {label(control)}", statistic, -gaps[:, i]))
+    parts, squared = list(decisive), found.known("remove", SQUARED, top)
+    if squared:
+        ahead = found.at_top("remove", squared).min(axis=1) - ours.max(axis=1)
+        statistic = f"accuracy of the best squared ranking minus that of the worst ensemble, at {top} %"
+        parts.append(number(found, "ensembles before squared rankings", statistic, ahead))
+    return Finding(
+        together(decisive),
+        f"At {top} % the ensembles reach {ours[0].min():.1%} to {ours[0].max():.1%}, "
+        f"all others {rest[0].min():.1%} to {rest[0].max():.1%}.",
+        parts,
+    )
+
+
+@claim(CLAIMS)
+def r6_best_base(found: Curves) -> Finding:
+    """R6: The best ensemble is built on GRAD or GB, not on IG.
+
+    At the highest level: accuracy of the best IG-based ensemble minus that of the best other one. Supported: above
+    zero. Contradicted: below. Intervals over test images and trainings.
+    """
+    top, names = found.top, found.known("remove", ENSEMBLES, found.top)
+    accuracy = dict(zip(names, found.at_top("remove", names).T, strict=True))
+    best = {}  # base -> draws of its best ensemble
+    for base in BASES:
+        draws = [own for name, own in accuracy.items() if name.endswith(base)]
+        best |= {base: np.min(draws, axis=0)} if draws else {}
+    rivals = [draws for base, draws in best.items() if base != "integrated_gradients"]
+    if not rivals or len(rivals) == len(best):
+        return needs("ensembles built on IG and on GRAD or GB, at the highest level")
+    statistic = f"accuracy of the best IG-based ensemble minus that of the best other one, at {top} %"
+    ahead = best["integrated_gradients"] - np.min(rivals, axis=0)
+    parts = [number(found, "GRAD or GB before IG", statistic, ahead, rules.above)]
+    for base, draws in best.items():
+        parts.append(number(found, f"best {label(base)}-based ensemble", f"accuracy at {top} %", draws))
+    winner = min(names, key=lambda name: accuracy[name][0])
+    told = ", ".join(f"{label(base)} {draws[0]:.1%}" for base, draws in best.items())
+    return Finding(parts[0].verdict, f"Best at {top} %: {label(winner)}. Best ensemble of each base: {told}.", parts)
+
+
+@claim(CLAIMS)
+def r7_keep(found: Curves) -> Finding:
+    """R7: Keeping the most important inputs (KAR) separates the rankings less than removing them.
+
+    At the highest level: spread (largest minus smallest accuracy) over the same rankings when removing, minus that when
+    keeping. Supported: above zero. Contradicted: below. Intervals over test images and trainings.
+    """
+    top, names = found.top, found.known("remove", found.known("keep", RANKINGS, found.top), found.top)
+    if len(names) < 3:
+        return needs("at least three rankings with the most important inputs both removed and kept")
+    levels = [level for level in found.shared_levels("keep", names) if level in found.shared_levels("remove", names)]
+    removed, kept = (np.ptp(found.of(mode, names, levels), axis=1) for mode in ("remove", "keep"))
+    statistic, spread = f"spread over rankings at {top} %: removing minus keeping", "largest minus smallest accuracy"
+    parts = [number(found, "removing beyond keeping", statistic, removed[:, -1] - kept[:, -1], rules.above)]
+    for i, level in enumerate(levels):
+        parts.append(number(found, f"keep {level} %", spread, kept[:, i]))
+        parts.append(number(found, f"remove {level} %", spread, removed[:, i]))
+    return Finding(
+        parts[0].verdict,
+        f"At {top} % {len(names)} rankings span {100 * kept[0, -1]:.1f} points when kept and "
+        f"{100 * removed[0, -1]:.1f} when removed.",
+        parts,
+    )
+
+
+@claim(CLAIMS, points=100 * FAR)
+def r8_retraining(found: Curves) -> Finding:
+    """R8: Retraining is needed: without it every ranking looks good, the random one too.
+
+    At the highest level: Random's accuracy after retraining minus Random's, and minus every ranking's, without
+    retraining. Supported: all above {points:.0f} points. Contradicted: one is below zero. Intervals over test images
+    and trainings.
+    """
+    mode, top = "no_retraining_remove", found.top
+    names = found.known(mode, RANKINGS, top)
+    if "random" not in names or not found.known("remove", ["random"], top):
+        return needs("the random ranking with and without retraining at the highest level")
+    retrained, fallen = found.at_top("remove", ["random"])[:, 0], found.at_top(mode, names)
+    own, rule = retrained - fallen[:, names.index("random")], partial(rules.above, least=FAR)
+    parts = [number(found, "Random", f"Random's accuracy with retraining minus that without, at {top} %", own, rule)]
+    if len(names) > 1:
+        statistic = f"Random's accuracy with retraining minus a ranking's without, at {top} %, where it is least"
+        parts.append(number(found, "every ranking", statistic, retrained - fallen.max(axis=1), rule))
+    return Finding(
+        together(parts) if len(names) > 1 else rules.UNDECIDED,
+        f"At {top} % Random reaches {retrained[0]:.1%} with retraining and {retrained[0] - own[0]:.1%} without, where "
+        f"{len(names)} ranking{'s' * (len(names) > 1)} reach {fallen[0].min():.1%} to {fallen[0].max():.1%}.",
+        parts,
+    )
+
+
+def number(found: Curves, name: str, statistic: str, draws: Array, rule: rules.Rule | None = None) -> Part:
     """Make a part of draws `(1 + bootstrap,)`; without a rule it only informs."""
-    estimate = found.estimate(draws)
-    return Part(name, statistic, estimate, found.unit, rule(estimate) if rule else "")
+    return part(name, statistic, found.estimate(draws), found.unit, rule)
 
 
-def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Draws, list[int]]:
+def everywhere(found: Curves, name: str, statistic: str, draws: Array) -> Part:
+    """Make a part that judges "above zero at every level" of differences `(1 + bootstrap, levels)`.
+
+    Supported: the mean over levels is above zero and no level's interval is below. Contradicted: the mean is below.
+    """
+    mean = number(found, name, statistic, draws.mean(axis=1), rules.above)
+    broken = any(found.estimate(single).high < 0 for single in draws.T)
+    if mean.verdict == rules.SUPPORTED and broken:
+        return Part(mean.name, mean.statistic, mean.estimate, mean.unit, rules.UNDECIDED)
+    return mean
+
+
+def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Array, list[int]]:
     """Return accuracy of `names` minus that of `over` `(1 + bootstrap, names, levels)`, and the levels they share.
 
     No levels when `over` was not run, or none of `names`.
@@ -28,120 +272,13 @@ def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Draws, list[in
     return found.of("remove", names, levels) - found.of("remove", over, levels)[:, None], levels
 
 
-def everywhere(found: Curves, draws: Draws) -> str:
-    """Judge "above zero at every level" of differences `(1 + bootstrap, levels)`.
-
-    Supported: the mean over levels is above zero and no level's interval is below. Contradicted: the mean is below.
-    """
-    verdict = verdicts.above(found.estimate(draws.mean(axis=1)))
-    singles = [found.estimate(draws[:, i]) for i in range(draws.shape[1])]
-    broken = any(single.high < 0 for single in singles)
-    return verdicts.UNDECIDED if verdict == verdicts.SUPPORTED and broken else verdict
-
-
 def points(value: float) -> str:
     """A difference of accuracies in points: +12.3."""
     return f"{100 * value:+.1f}"
 
 
-def r1_base_below_random(found: Curves) -> Finding:
-    """R1: the base methods are worse than Random at all levels."""
-    names = found.known("remove", list(BASES), found.top)
-    gaps, levels = lead(found, names, "random")
-    if not names or not levels:
-        return verdicts.needs("R1", "GRAD, GB or IG and the random ranking at the same levels")
-    means = gaps.mean(axis=2)
-    parts = [part(found, "the best of them", "least mean gap to Random over levels", means.min(axis=1), verdicts.above)]
-    for i, name in enumerate(names):
-        estimate = found.estimate(means[:, i])
-        verdict = everywhere(found, gaps[:, i])
-        parts.append(Part(label(name), "accuracy minus Random's, mean over levels", estimate, found.unit, verdict))
-        lowest = gaps[0, i].argmin()
-        where = f"smallest of the gaps to Random, at {levels[lowest]} %"
-        parts.append(part(found, f"{label(name)} at its best level", where, gaps[:, i, lowest]))
-    told = ", ".join(f"{label(name)} {points(means[0, i])}" for i, name in enumerate(names))
-    below = int((gaps[0] < 0).sum())
-    return Finding(
-        "R1", verdicts.together([p.verdict for p in parts[1::2]]),
-        f"Points above Random's accuracy, mean over levels: {told}; below Random in {below} of {gaps[0].size} cells.",
-        parts,
-    )  # fmt: skip
-
-
-def r2_widest_at_top(found: Curves) -> Finding:
-    """R2: the gap of the base methods to Random is widest at the highest level."""
-    names = found.known("remove", list(BASES), found.top)
-    gaps, levels = lead(found, names, "random")
-    if not names or len(levels) < 2:
-        return verdicts.needs("R2", "GRAD, GB or IG and the random ranking at two levels or more")
-    wider = gaps[:, :, -1:] - gaps[:, :, :-1]
-    mean = wider.mean(axis=1)
-    statistic = f"gap to Random at {levels[-1]} % minus the widest at a lower level, mean of the methods"
-    parts = [part(found, "the methods together", statistic, mean.min(axis=1), verdicts.above)]
-    singles = [
-        part(
-            found,
-            f"beyond {level} %",
-            f"mean gap at {levels[-1]} % minus that at {level} %",
-            mean[:, i],
-            verdicts.above,
-        )
-        for i, level in enumerate(levels[:-1])
-    ]
-    for i, name in enumerate(names):
-        own = wider[:, i].min(axis=1)
-        parts.append(part(found, label(name), "the same for this method alone", own))
-    told = ", ".join(f"{points(gap)} at {level} %" for level, gap in zip(levels, gaps[0].mean(axis=0), strict=True))
-    return Finding(
-        "R2", verdicts.together([single.verdict for single in singles]),
-        f"Mean gap of {', '.join(map(label, names))} to Random in points: {told}.",
-        [*parts, *singles],
-    )  # fmt: skip
-
-
-def r3_sobel(found: Curves) -> Finding:
-    """R3: the base methods are on par with or worse than Sobel."""
-    names = found.known("remove", list(BASES), found.top)
-    gaps, levels = lead(found, names, "sobel")
-    if not names or not levels:
-        return verdicts.needs("R3", "GRAD, GB or IG and the Sobel ranking at the same levels")
-    better = -gaps.mean(axis=2)
-    statistic = "Sobel's accuracy minus the method's, mean over levels"
-
-    def rule(estimate: Estimate) -> str:
-        return verdicts.not_above(estimate, ON_PAR)
-
-    parts = [part(found, "the best of them", "largest lead over Sobel, mean over levels", better.max(axis=1), rule)]
-    parts += [part(found, label(name), statistic, better[:, i], rule) for i, name in enumerate(names)]
-    for i, name in enumerate(names):
-        top = f"Sobel's accuracy minus the method's, at {levels[-1]} %"
-        parts.append(part(found, f"{label(name)} at the highest level", top, -gaps[:, i, -1]))
-    told = ", ".join(f"{label(name)} {points(-better[0, i])}" for i, name in enumerate(names))
-    decisive = [p.verdict for p in parts[1 : 1 + len(names)]]
-    return Finding(
-        "R3", verdicts.together(decisive), f"Points above Sobel's accuracy, mean over levels: {told}.", parts
-    )
-
-
-def r4_smoothgrad(found: Curves) -> Finding:
-    """R4: SmoothGrad is worse than Random, and than the single estimate for GRAD and IG."""
-    names = found.known("remove", SMOOTHGRAD, found.top)
-    if not names or not found.known("remove", ["random"], found.top):
-        return verdicts.needs("R4", "SmoothGrad rankings and the random ranking at the highest level")
-    singles = found.known("remove", ["gradient", "integrated_gradients"], found.top)
-    pairs = [(name, "random") for name in names]
-    pairs += [(f"smoothgrad_{base}", base) for base in singles if f"smoothgrad_{base}" in names]
-    gaps = {f"{label(a)} minus {label(b)}": lead(found, [a], b)[0][:, 0] for a, b in pairs}
-    at = f"at {found.top} %"
-    least = np.min([gap[:, -1] for gap in gaps.values()], axis=0)
-    parts = [part(found, "least of these", f"least of the differences {at}", least, verdicts.above)]
-    for name, gap in gaps.items():
-        parts.append(part(found, name, f"difference of accuracies {at}", gap[:, -1], verdicts.above))
-    for name, gap in gaps.items():
-        parts.append(part(found, f"{name}, all levels", "mean over levels", gap.mean(axis=1)))
-    told = ", ".join(f"{p.name} {points(p.estimate.value)}" for p in parts[1 : 1 + len(pairs)])
-    return Finding(
-        "R4", verdicts.together([p.verdict for p in parts[1 : 1 + len(pairs)]]),
-        f"Points {at}: {told}.",
-        parts,
-    )  # fmt: skip
+def label(estimator: str) -> str:
+    """Return the paper's row name of an estimator: SG-SQ-GRAD for smoothgrad_squared_gradient."""
+    base = next((base for base in BASES if estimator.endswith(base)), "")
+    form = estimator.removesuffix(base).rstrip("_")
+    return f"{FORMS[form]}-{BASES[base]}" if base and form in FORMS else BASES.get(base) or estimator.capitalize()

@@ -1,7 +1,6 @@
 """Accuracy against removal level, with intervals over trainings and test images; Recursive ROAR's area score.
 
-Every number here is carried as an array whose first entry is the observed value and whose others are its bootstrap
-copies, so that any difference, mean or area of accuracies has its interval too.
+Every number here is carried as draws (`draws`), so that any difference, mean or area of accuracies has its interval too.
 """
 
 import zlib
@@ -11,13 +10,10 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from xailib.analysis import statistics
+from xailib.analysis.draws import Array, Estimate, estimate, mean_draws
 from xailib.analysis.roar_frames import RoarFrames, hits
-from xailib.analysis.statistics import Estimate
 
-Draws = NDArray[np.float64]
 CHECKS = ("no_retraining", "road", "mask_only")
 _MOST = 64_000_000  # hits unpacked at once: half a gigabyte as float64
 
@@ -36,15 +32,15 @@ class Curves:
         unit: what n counts, for tables.
     """
 
-    modes: dict[str, Draws]
-    clean: Draws
+    modes: dict[str, Array]
+    clean: Array
     estimators: tuple[str, ...]
     levels: tuple[int, ...]
     chance: float
     n: int
     unit: str = "test images"
 
-    def of(self, mode: str, estimators: str | Sequence[str], levels: Sequence[int] | None = None) -> Draws:
+    def of(self, mode: str, estimators: str | Sequence[str], levels: Sequence[int] | None = None) -> Array:
         """Return draws of one estimator `(1 + bootstrap, levels)` or of several `(1 + bootstrap, estimators, levels)`.
 
         An estimator or mode that was not run is NaN.
@@ -62,6 +58,10 @@ class Curves:
         """The highest level."""
         return self.levels[-1]
 
+    def at_top(self, mode: str, estimators: Sequence[str]) -> Array:
+        """Return draws of several estimators at the highest level: `(1 + bootstrap, estimators)`."""
+        return self.of(mode, list(estimators), [self.top])[:, :, 0]
+
     def known(self, mode: str, estimators: Sequence[str] | None = None, level: int | None = None) -> list[str]:
         """Return those of the estimators (all by default) that have an accuracy in a mode, at a level or at any."""
         names = list(self.estimators if estimators is None else estimators)
@@ -73,14 +73,15 @@ class Curves:
         whole = np.isfinite(self.of(mode, estimators)[0]).all(axis=0)
         return [level for level, there in zip(self.levels, whole, strict=True) if there]
 
-    def estimate(self, draws: Draws) -> Estimate:
+    def estimate(self, draws: Array) -> Estimate:
         """Turn draws `(1 + bootstrap,)` of a number into the number with its 95 % interval.
 
         The copies are centred on the number: the largest or smallest of several noisy accuracies is further out in the
         copies than it was, which would put a spread outside its own interval.
         """
-        copies = draws[1:] - draws[1:].mean() + draws[0] if len(draws) > 1 else draws[1:]
-        return Estimate(float(draws[0]), *statistics.interval(copies), n=self.n)
+        if len(draws) > 1:
+            draws = np.append(draws[0], draws[1:] - draws[1:].mean() + draws[0])
+        return estimate(draws, self.n)
 
 
 @lru_cache(maxsize=2)
@@ -97,7 +98,7 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
     for check, part in checks.groupby("check"):
         found = cell_draws(part, "value", bootstrap, seed)
         cells |= {(name, f"{check}_{mode}", level): draws for (name, mode, level), draws in found.items()}
-    modes: dict[str, Draws] = {}
+    modes: dict[str, Array] = {}
     for (name, mode, level), draws in cells.items():
         if level in levels and name in names:
             empty = np.full((1 + bootstrap, len(names), len(levels)), np.nan)
@@ -110,7 +111,7 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
     return Curves(modes, missing if clean is None else clean, names, levels, frames.chance, frames.images, unit)
 
 
-def cell_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> dict[tuple[str, str, int], Draws]:
+def cell_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> dict[tuple[str, str, int], Array]:
     """Return (estimator, mode, level) -> mean accuracy of its rows and its copies `(1 + bootstrap,)`.
 
     A row without hits counts by its value alone, without an interval.
@@ -131,7 +132,7 @@ def cell_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> di
     return found
 
 
-def row_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> Draws:
+def row_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> Array:
     """Return the accuracy of each row and its copies over test images `(1 + bootstrap, rows)`, the same images in all."""
     draws = np.full((1 + bootstrap, len(rows)), np.nan)
     draws[0] = rows[column].to_numpy(float)
@@ -139,11 +140,11 @@ def row_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> Dra
     for n in np.unique(lengths[lengths > 0]):
         places = np.flatnonzero(lengths == n)
         for part in np.array_split(places, -(-len(places) * int(n) // _MOST)):
-            draws[1:, part] = statistics.resampled_means(hits(rows.iloc[part]), bootstrap, seed)
+            draws[1:, part] = mean_draws(hits(rows.iloc[part]), bootstrap, seed)[1:]
     return draws
 
 
-def racu(found: Curves, random: str = "random") -> dict[str, Draws]:
+def racu(found: Curves, random: str = "random") -> dict[str, Array]:
     """Return Recursive ROAR's area score of each estimator as draws `(1 + bootstrap,)`, in [-1, 1].
 
     Area between Random's curve and the estimator's, over the area between Random's curve and its own value at 100 %
@@ -167,7 +168,7 @@ def racu(found: Curves, random: str = "random") -> dict[str, Draws]:
     return scores
 
 
-def _closed(found: Curves, name: str, levels: list[int]) -> Draws:
+def _closed(found: Curves, name: str, levels: list[int]) -> Array:
     """Return a curve with both ends `(1 + bootstrap, levels + 2)`: unchanged images, and nothing left to see."""
     ends = np.full(len(found.clean), found.chance)
     return np.column_stack([found.clean, found.of("remove", name, levels), ends])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from xailib.analysis import roar_findings
+from xailib.analysis import findings
 from xailib.analysis.facts import study_values
 from xailib.analysis.roar_frames import read_roar
 from xailib.results import read_table
@@ -16,7 +16,7 @@ def claim_rows(folder: Path) -> list[dict[str, Any]]:
         return []
     table = read_table(path).fillna({"claim": "", "sentence": "", "statistic": ""})
     rows = table[table["part"] == "headline"].to_dict("records")
-    return [{**row, "points": roar_findings.points(row), "paper": roar_findings.paper_told(row)} for row in rows]
+    return [{**row, "points": findings.number(row), "paper": findings.papers(row)} for row in rows]
 
 
 def failed_rows(folder: Path) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """The tidy frames of one ROAR study: every training, every check, and the facts of the estimators beside them."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xailib.analysis.frames import distinct, find_folder
+from xailib.analysis.frames import by_kind, distinct, find_folder
 from xailib.errors import InputError
+from xailib.params import load_params
+from xailib.params.estimator_files import family
+from xailib.params.facts import registry_facts
 from xailib.results import read_table
 
-FAMILIES = {
-    "plain": "base",
-    "squared": "squared",
-    "smoothgrad": "smoothgrad",
-    "smoothgrad_then_squared": "squared",
-    "smoothgrad_squared": "ensemble",
-    "vargrad": "ensemble",
-}
-CONTROLS = ("random", "sobel", "centre_gaussian")
 ORDER = ("base", "smoothgrad", "squared", "ensemble", "control", "check")
 COLUMNS = ["estimator", "mode", "level", "seed", "accuracy", "n", "epochs", "seconds", "status", "correct"]
+FAILED = ["estimator", "mode", "level", "seed", "status"]
 TRUST_COLUMNS = ["estimator", "check", "mode", "level", "seed", "value", "n", "correct"]
 
 
@@ -112,7 +108,7 @@ def read_roar(
     return RoarFrames(
         roar=roar,
         trust=trust,
-        failed=failed[["estimator", "mode", "level", "seed", "status"]],
+        failed=failed[FAILED],
         estimators=estimator_facts(names),
         study=values,
         classes=classes or count_classes(folder, values),
@@ -121,38 +117,30 @@ def read_roar(
 
 def missing(table: pd.DataFrame) -> pd.DataFrame:
     """Return the trainings that an estimator lacks beside the levels and seeds that others of its mode have."""
+    keys = ["estimator", "level", "seed"]
     rows = []
     for mode, part in table[table["level"] > 0].groupby("mode"):
-        known = set(part[["estimator", "level", "seed"]].itertuples(index=False, name=None))
-        names, levels, seeds = (part[name].unique() for name in ("estimator", "level", "seed"))
-        rows += [
-            {"estimator": name, "mode": mode, "level": level, "seed": seed, "status": "missing: was not run"}
-            for name in names for level in sorted(levels) for seed in sorted(seeds)
-            if (name, level, seed) not in known
-        ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["estimator", "mode", "level", "seed", "status"])
+        known = set(part[keys].itertuples(index=False, name=None))
+        names, levels, seeds = (part[name].unique() for name in keys)
+        whole = itertools.product(names, sorted(levels), sorted(seeds))
+        rows += [(name, mode, *cell, "missing: was not run") for name, *cell in whole if (name, *cell) not in known]
+    return pd.DataFrame(rows, columns=FAILED)
 
 
 def estimator_facts(names: Sequence[str]) -> pd.DataFrame:
-    """Return label, method, form and family of estimators, from their parameter files, by family."""
-    from xailib.params import load_params
+    """Return label, method, form and family of estimators, from their parameter files, by family.
 
-    rows = [describe(name, load_params("estimators", name)) for name in names]
+    A blurred or redrawn ranking is a check on ROAR, not an estimator.
+    """
+    facts, rows = registry_facts(), []
+    for name in names:
+        values = {"estimator_label": name, "estimator_method": name, "estimator_form": "plain"}
+        values |= load_params("estimators", name)
+        check = values.get("estimator_blur") or values.get("estimator_redraw")
+        kinds = [values[f"estimator_{key}"] for key in ("label", "method", "form")]
+        rows.append([name, *kinds, "check" if check else family(values, facts)])
     table = pd.DataFrame(rows, columns=["estimator", "label", "method", "form", "family"]).set_index("estimator")
-    places = table["family"].map({name: i for i, name in enumerate(ORDER)})
-    return distinct(table.loc[places.sort_values(kind="stable").index])
-
-
-def describe(name: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return one estimator's facts; a blurred or redrawn ranking is a check on ROAR, not an estimator."""
-    method, form = values.get("estimator_method", name), values.get("estimator_form", "plain")
-    family = FAMILIES.get(form, "base")
-    if method in CONTROLS:
-        family = "control"
-    if values.get("estimator_blur") or values.get("estimator_redraw"):
-        family = "check"
-    label = values.get("estimator_label", name)
-    return {"estimator": name, "label": label, "method": method, "form": form, "family": family}
+    return distinct(by_kind(table, "family", ORDER))
 
 
 def count_classes(folder: Path, study: Mapping[str, Any]) -> int:
@@ -165,7 +153,6 @@ def count_classes(folder: Path, study: Mapping[str, Any]) -> int:
             f"{folder}: neither an image store nor the study says how many classes there are; give the data set"
         )
     from xailib.datasets import class_names
-    from xailib.params import load_params
 
     record = load_params("datasets", study["dataset"])
     options = {**record.get("dataset_options", {}), **study.get("image_options", {}), "root": study.get("root")}

@@ -1,95 +1,88 @@
-"""Scores as arrays over (models, methods, metrics, images), their bootstrap copies, and who is compared with whom."""
+"""Scores as arrays whose axes have names, the draws of their means, and which network is whose twin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from xailib.analysis import statistics
+from xailib.analysis.draws import Array, mean_draws, nanmean
 from xailib.analysis.frames import Frames
 
-Array = NDArray[np.float64]
 AXES = ("model", "method", "metric", "image")
 
 
-@dataclass(frozen=True)
-class Cube:
-    """Scores as one array `(models, methods, metrics, images)`, NaN where there is none."""
-
-    values: Array
-    models: list[str]
-    methods: list[str]
-    metrics: list[str]
-    images: list[str]
-
-
-def cube(frames: Frames, column: str = "value", controls: bool = False) -> Cube:
-    """Arrange one column of the scores as a `Cube`, with or without the control methods."""
-    methods = list(frames.methods.index[controls | (frames.methods["family"] != "control")])
-    axes = [list(frames.models.index), methods, list(frames.metrics.index), frames.images]
-    values = np.full([len(axis) for axis in axes], np.nan)
-    if column in frames.scores:
-        rows = frames.scores[frames.scores["method"].isin(methods)]
-        places = [pd.Index(axis, dtype=object).get_indexer(rows[name]) for axis, name in zip(axes, AXES, strict=True)]
-        values[tuple(places)] = rows[column].to_numpy(float)
-    return Cube(values, *axes)
-
-
-def goodness(values: Array, frames: Frames, metrics: list[str]) -> Array:
-    """Put `values` `(..., metrics, images)` on one scale: 0 is the metric's worst score and 1 its best."""
-    facts = frames.metrics.loc[metrics]
-    low, high = (facts[side].to_numpy(float)[:, None] for side in ("low", "high"))
-    scaled = (values - low) / (high - low)
-    return np.where((facts["better"] == "lower").to_numpy()[:, None], 1 - scaled, scaled)
-
-
-@dataclass(frozen=True)
-class Means:
-    """Means over images, and the same over bootstrap copies of the images.
+@dataclass(frozen=True, eq=False)
+class Named:
+    """Numbers whose axes have names, with NaN where there is none; an axis of draws, if any, comes before the others.
 
     Attributes:
-        values: `(models, methods, metrics)`.
-        samples: `(resamples, models, methods, metrics)`; copies are shared by all cells, so differences are paired.
-        cube: the scores behind them.
+        values: `(*axes)`, or `(1 + copies, *axes)`.
+        axes: name -> labels, in the order of the axes.
     """
 
     values: Array
-    samples: Array
-    cube: Cube
+    axes: dict[str, list[str]]
 
-    @property
-    def images(self) -> int:
-        """Number of images."""
-        return len(self.cube.images)
+    def place(self, name: str) -> int:
+        """Return the position of an axis, counted from the last (-1), so that it holds with and without draws."""
+        return list(self.axes).index(name) - len(self.axes)
 
-    def pick(self, *, methods: list[str] | None = None, metrics: list[str] | None = None) -> tuple[Array, Array]:
-        """Return values `(models,)` and samples `(resamples, models)`: the mean over some methods and metrics."""
-        rows = [i for i, name in enumerate(self.cube.methods) if methods is None or name in methods]
-        columns = [i for i, name in enumerate(self.cube.metrics) if metrics is None or name in metrics]
-        return tuple(nanmean(part[..., rows, :][..., columns], axis=(-2, -1)) for part in (self.values, self.samples))
+    def at(self, **chosen: Sequence[str]) -> "Named":
+        """Take some labels of an axis, in their order: `means.at(metric=["deletion"])`."""
+        values = self.values
+        for name, labels in chosen.items():
+            places = np.array([self.axes[name].index(label) for label in labels], int)
+            values = values.take(places, axis=self.place(name))
+        return Named(values, self.axes | {name: list(labels) for name, labels in chosen.items()})
+
+    def mean(self, *names: str) -> "Named":
+        """Average over some axes; NaN values are left out."""
+        axes = {name: labels for name, labels in self.axes.items() if name not in names}
+        return Named(nanmean(self.values, tuple(self.place(name) for name in names)), axes)
+
+
+def cube(frames: Frames, column: str = "value", controls: bool = False) -> Named:
+    """Arrange one column of the scores by model, method, metric and image, with or without the control methods."""
+    methods = list(frames.methods.index[controls | (frames.methods["family"] != "control")])
+    labels = (list(frames.models.index), methods, list(frames.metrics.index), frames.images)
+    axes = dict(zip(AXES, labels, strict=True))
+    values = np.full([len(labels) for labels in axes.values()], np.nan)
+    if column in frames.scores:
+        rows = frames.scores[frames.scores["method"].isin(methods)]
+        places = [pd.Index(labels, dtype=object).get_indexer(rows[name]) for name, labels in axes.items()]
+        values[tuple(places)] = rows[column].to_numpy(float)
+    return Named(values, axes)
+
+
+def goodness(scores: Named, frames: Frames) -> Named:
+    """Put scores on one scale: 0 is the metric's worst score and 1 its best."""
+    facts = frames.metrics.loc[scores.axes["metric"]]
+    shape = [-1] + [1] * (-1 - scores.place("metric"))
+    low, high, lower = (
+        column.to_numpy().reshape(shape) for column in (facts["low"], facts["high"], facts["better"] == "lower")
+    )
+    scaled = (scores.values - low) / (high - low)
+    return Named(np.where(lower, 1 - scaled, scaled), scores.axes)
 
 
 @lru_cache(maxsize=8)
-def means(frames: Frames, bootstrap: int, seed: int, column: str = "value", oriented: bool = True) -> Means:
-    """Average scores over images; `oriented` puts every metric on the scale of `goodness` first."""
+def means(frames: Frames, bootstrap: int, seed: int, column: str = "value", oriented: bool = True) -> Named:
+    """Return draws of the mean scores over images, by model, method and metric; copies are shared, so cells are paired.
+
+    `oriented` puts every metric on the scale of `goodness` first.
+    """
     data = cube(frames, column)
-    values = goodness(data.values, frames, data.metrics) if oriented else data.values
-    return Means(nanmean(values, axis=-1), statistics.resampled_means(values, bootstrap, seed), data)
+    data = goodness(data, frames) if oriented else data
+    axes = {name: labels for name, labels in data.axes.items() if name != "image"}
+    return Named(mean_draws(data.values, bootstrap, seed), axes)
 
 
-def nanmean(values: Array, axis: int | tuple[int, ...]) -> Array:
-    """Mean over the values that are not NaN; NaN, without a warning, where there is none."""
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(known, values, 0.0).sum(axis=axis) / known.sum(axis=axis)
-
-
-def shared_methods(data: Cube) -> list[str]:
-    """Return the methods that have scores on every model, so that a mean over them compares like with like."""
-    measured = np.isfinite(data.values).any(axis=(2, 3)).all(axis=0)
-    return [name for name, known in zip(data.methods, measured, strict=True) if known]
+def shared_methods(found: Named) -> list[str]:
+    """Return the methods that have `means` on every model, so that a mean over them compares like with like."""
+    measured = np.isfinite(found.values[0]).any(axis=2).all(axis=0)
+    return [name for name, known in zip(found.axes["method"], measured, strict=True) if known]
 
 
 def twins(frames: Frames, kind: str = "robust", base: str = "vanilla") -> list[tuple[str, str, str]]:
@@ -101,3 +94,18 @@ def twins(frames: Frames, kind: str = "robust", base: str = "vanilla") -> list[t
         for model, row in rows.iterrows()
         if (row.architecture, base) in first.index
     ]
+
+
+def gain(found: Named, frames: Frames, kind: str = "robust") -> Named:
+    """Return networks trained as `kind` minus their vanilla twins: one `model` a pair, called like its architecture.
+
+    Within a pair only what both networks have is a number.
+
+    Args:
+        found: `cube` (then the gains are image by image) or draws, such as `means`.
+        frames: the study.
+        kind: of training.
+    """
+    pairs = twins(frames, kind)
+    ours, theirs = (found.at(model=[pair[i] for pair in pairs]).values for i in (1, 2))
+    return Named(ours - theirs, found.axes | {"model": [pair[0] for pair in pairs]})

@@ -8,6 +8,7 @@ import pandas as pd
 
 from xailib.analysis import scores
 from xailib.analysis.correlation import Criteria
+from xailib.analysis.draws import interval, nanmean
 from xailib.analysis.frames import Frames, correct_by_all
 from xailib.analysis.table import Table
 
@@ -26,16 +27,16 @@ def by_method(frames: Frames) -> Table:
     and it is nobody's best.
     """
     data = scores.cube(frames, controls=True)
-    values = scores.nanmean(data.values, axis=(0, 3))
+    values = nanmean(data.values, axis=(0, 3))
     applies = np.isfinite(data.values).any(axis=(2, 3)).sum(axis=0)
     some = {
-        name: f"{frames.methods.loc[name, 'label']} (on {n} of {len(data.models)} networks)"
-        for name, n in zip(data.methods, applies, strict=True)
-        if 0 < n < len(data.models)
+        name: f"{frames.methods.loc[name, 'label']} (on {n} of {len(frames.models)} networks)"
+        for name, n in zip(data.axes["method"], applies, strict=True)
+        if 0 < n < len(frames.models)
     }
     return _table(
-        frames, values, data.methods, data.metrics, "metrics",
-        f"Mean score of each method (n = {len(data.models)} networks x {len(data.images)} images)",
+        frames, values, data.axes["method"], data.axes["metric"], "metrics",
+        f"Mean score of each method (n = {len(frames.models)} networks x {len(frames.images)} images)",
         apart=some,
     )  # fmt: skip
 
@@ -43,14 +44,14 @@ def by_method(frames: Frames) -> Table:
 def by_model(frames: Frames, metric: str) -> Table:
     """Return methods x networks under one metric: means over images; the best method of each network in bold."""
     data = scores.cube(frames, controls=True)
-    values = scores.nanmean(data.values[:, :, data.metrics.index(metric)], axis=2).T
+    values = nanmean(data.values[:, :, data.axes["metric"].index(metric)], axis=2).T
     facts = frames.metrics.loc[metric]
     undefined = scored(frames, metric)["value"].isna().sum()
     note = f"; {undefined} undefined values left out" if undefined else ""
     direction = {"higher": "higher is better", "lower": "lower is better"}.get(facts["better"], "")
     return _table(
-        frames, values, data.methods, data.models, "models",
-        f"{arrowed(facts['label'], facts['better'])} ({direction}; mean over n = {len(data.images)} images{note})",
+        frames, values, data.axes["method"], data.axes["model"], "models",
+        f"{arrowed(facts['label'], facts['better'])} ({direction}; mean over n = {len(frames.images)} images{note})",
         metric,
     )  # fmt: skip
 
@@ -74,15 +75,13 @@ def networks(criteria: Criteria) -> Table:
 
     Saved, it also has the normalised scores, for which a page has no room, and 95 % intervals over images.
     """
-    from xailib.analysis.statistics import interval
-
     facts = criteria.facts
     good = criteria.table * facts["better"].map({"higher": 1.0, "lower": -1.0}).to_numpy(float)
     labels = [arrowed(row["label"], row["better"]) for _, row in facts.iterrows()]
     tidy = []
     for j, name in enumerate(criteria.table):
         for i, model in enumerate(criteria.table.index):
-            low, high = interval(criteria.samples[:, i, j])
+            low, high = interval(criteria.draws.values[1:, i, j])
             tidy.append(
                 {
                     "model": model,
@@ -96,7 +95,7 @@ def networks(criteria: Criteria) -> Table:
     counts = ", ".join(
         f"{facts.loc[names, 'label'].iloc[0].lower()} {n}" for n, names in facts.groupby("n", sort=False).groups.items()
     )
-    frame = criteria.table.set_axis(labels, axis=1).set_index(criteria.models["label"].to_numpy())
+    frame = criteria.table.set_axis(labels, axis=1).set_index(criteria.units["label"].to_numpy())
     best = good.eq(good.max()).set_axis(labels, axis=1).set_axis(frame.index)
     shown = ~criteria.table.columns.str.endswith("_normalised")
     frame, best = frame.loc[:, shown], best.loc[:, shown]

@@ -1,20 +1,17 @@
-"""How a claim becomes a verdict: parts with estimates, rules that turn intervals into words."""
+"""What a study says about claims: words, rule and test of a claim, the numbers a finding rests on, and their table."""
 
+import inspect
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from xailib.analysis import claims, roar_rules, statistics
-from xailib.analysis.claims import FEWEST_UNITS
-from xailib.analysis.scores import Array
-from xailib.analysis.statistics import Estimate
+from xailib.analysis.draws import Estimate
+from xailib.analysis.rules import CONTRADICTED, SUPPORTED, UNDECIDED, Rule
 
-CLAIMS = {**claims.CLAIMS, **roar_rules.CLAIMS}
-RULES = {**claims.RULES, **roar_rules.RULES}
-SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit")
 
 
 @dataclass(frozen=True)
@@ -36,109 +33,80 @@ class Part:
     verdict: str = ""
 
 
+def part(name: str, statistic: str, estimate: Estimate, unit: str, rule: Rule | None = None) -> Part:
+    """Make a part whose verdict a rule gives; without one it only informs."""
+    return Part(name, statistic, estimate, unit, rule(estimate) if rule else "")
+
+
+def together(parts: Iterable[Part]) -> str:
+    """Contradicted by any contradicted part; supported when every part with a verdict is; else undecided."""
+    words = {one.verdict for one in parts if one.verdict}
+    if CONTRADICTED in words:
+        return CONTRADICTED
+    return SUPPORTED if words == {SUPPORTED} else UNDECIDED
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One claim of the paper with what this study says about it."""
+    """What a study says about a claim: the verdict, one sentence, and the numbers, the one to be shown first."""
 
-    id: str
     verdict: str
     sentence: str
-    parts: Sequence[Part] = field(default_factory=tuple)
-
-    def rows(self) -> list[dict[str, object]]:
-        """Return the headline row, then one row a part."""
-        lead = self.parts[0] if self.parts else Part("", "", Estimate(math.nan), "")
-        headline = _row(self.id, "headline", lead, self.verdict)
-        headline |= {"claim": CLAIMS[self.id], "sentence": self.sentence, "rule": RULES[self.id]}
-        return [headline, *(_row(self.id, part.name, part, part.verdict) for part in self.parts)]
+    parts: Sequence[Part] = ()
 
 
-def _row(id: str, name: str, part: Part, verdict: str) -> dict[str, object]:
-    found = part.estimate
-    return {"finding": id, "part": name, "verdict": verdict, "statistic": part.statistic, "value": found.value,
-            "low": found.low, "high": found.high, "p": found.p, "n": found.n, "unit": part.unit}  # fmt: skip
-
-
-def table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return all findings as one frame: a headline row each, followed by its parts."""
-    columns = [
-        "finding",
-        "part",
-        "verdict",
-        "statistic",
-        "value",
-        "low",
-        "high",
-        "p",
-        "n",
-        "unit",
-        "claim",
-        "sentence",
-        "rule",
-    ]
-    return pd.DataFrame([row for finding in findings for row in finding.rows()], columns=columns)
-
-
-def needs(id: str, what: str) -> Finding:
+def needs(what: str) -> Finding:
     """Return the verdict on a claim that the study cannot speak to."""
-    return Finding(id, UNDECIDED, f"Undecided: needs {what}.")
+    return Finding(UNDECIDED, f"Undecided: needs {what}.")
 
 
-def above(estimate: Estimate) -> str:
-    """Supported when the whole interval is above zero, contradicted when it is below."""
-    if estimate.low > 0:
-        return SUPPORTED
-    return CONTRADICTED if estimate.high < 0 else UNDECIDED
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a paper: its words, how it gets its verdict, and the function that tests it."""
+
+    text: str
+    rule: str
+    test: Callable[..., Finding]
 
 
-def below(estimate: Estimate) -> str:
-    """Supported when the whole interval is below zero, contradicted when it is above."""
-    return {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED}.get(above(estimate), UNDECIDED)
+def claim(claims: dict[str, Claim], **numbers: float) -> Callable[[Callable], Callable]:
+    """Decorate the test of a claim, so that `claims` knows it.
 
-
-def not_above(estimate: Estimate, margin: float) -> str:
-    """Contradicted when the interval is above zero; supported when it ends below `margin`, the least that counts."""
-    if estimate.low > 0:
-        return CONTRADICTED
-    return SUPPORTED if estimate.high < margin else UNDECIDED
-
-
-def correlated(estimate: Estimate) -> str:
-    """Supported when rho passes the critical value of its n, contradicted when minus rho does."""
-    critical = statistics.critical_rho(estimate.n)
-    if estimate.value >= critical:
-        return SUPPORTED
-    return CONTRADICTED if estimate.value <= -critical else UNDECIDED
-
-
-def together(parts: Sequence[str]) -> str:
-    """Contradicted by any contradicted part; supported when every part is; else undecided."""
-    if CONTRADICTED in parts:
-        return CONTRADICTED
-    return SUPPORTED if parts and set(parts) == {SUPPORTED} else UNDECIDED
-
-
-def over_units(values: Array, samples: Array, seed: int) -> Estimate:
-    """Return the mean over units with an interval over units and images.
-
-    Args:
-        values: `(units,)`, such as robust-minus-vanilla differences of architectures; NaN units are left out.
-        samples: `(resamples, units)`: the same over bootstrap copies of the images.
-
-    Below five units there is no interval: even if all of them agreed, chance would do as well more than once in twenty.
+    The test's docstring holds the words that readers see: the id and the claim ("F1: ..."), a blank line, and the rule of
+    its verdict, where `{margin}` stands for one of `numbers`.
     """
-    known = np.isfinite(values)
-    values, samples = values[known], samples[:, known]
-    n = len(values)
-    if n == 0:
-        return Estimate(math.nan)
-    if n < FEWEST_UNITS:
-        return Estimate(float(values.mean()), n=n, p=statistics.sign_flip_p(values, seed))
-    copies = np.take_along_axis(samples, statistics.draws(n, len(samples), seed), axis=1).mean(axis=1)
-    value = float(values.mean())
-    return Estimate(value, *statistics.t_interval(value, copies, n), n=n, p=statistics.sign_flip_p(values, seed))
+
+    def known(test: Callable[..., Finding]) -> Callable[..., Finding]:
+        head, rule = (" ".join(text.split()) for text in inspect.getdoc(test).split("\n\n"))
+        id, text = head.split(": ", 1)
+        claims[id] = Claim(text, rule.format(**numbers), test)
+        return test
+
+    return known
 
 
-def over_images(value: float, samples: Array, n: int) -> Estimate:
-    """Return a number with its interval over images alone: a statement about these very networks."""
-    return Estimate(float(value), *statistics.interval(samples), n=n)
+def examine(claims: Mapping[str, Claim], *evidence: Any) -> pd.DataFrame:
+    """Test claims on a study: a headline row each, followed by a row for each of its parts."""
+    return table(claims, {id: claim.test(*evidence) for id, claim in claims.items()})
+
+
+def undecided(claims: Mapping[str, Claim], lacking: str) -> pd.DataFrame:
+    """Return the table of a study that no claim can be tested on."""
+    return table(claims, {id: needs(lacking) for id in claims})
+
+
+def table(claims: Mapping[str, Claim], findings: Mapping[str, Finding]) -> pd.DataFrame:
+    """Return findings as one frame: a headline row each, with the claim's words, followed by its parts."""
+    rows = []
+    for id, found in findings.items():
+        lead = found.parts[0] if found.parts else Part("", "", Estimate(math.nan), "")
+        words = {"claim": claims[id].text, "sentence": found.sentence, "rule": claims[id].rule}
+        rows.append(_row(id, "headline", lead, found.verdict) | words)
+        rows += [_row(id, one.name, one, one.verdict) for one in found.parts]
+    return pd.DataFrame(rows, columns=[*COLUMNS, "claim", "sentence", "rule"])
+
+
+def _row(id: str, name: str, part: Part, verdict: str) -> dict[str, Any]:
+    found = part.estimate
+    values = (id, name, verdict, part.statistic, found.value, found.low, found.high, found.p, found.n, part.unit)
+    return dict(zip(COLUMNS, values, strict=True))

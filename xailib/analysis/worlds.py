@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from xailib.analysis.frames import find_folder
+from xailib.analysis.rules import CONTRADICTED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
-from xailib.analysis.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 from xailib.errors import InputError
 from xailib.workflow.digests import findings_path
 

@@ -124,6 +124,6 @@ def robust_differences(differences: pd.DataFrame) -> Figure:
 
 def few(units: int) -> str:
     """Say why there is no interval over so few networks."""
-    from xailib.analysis.verdicts import FEWEST_UNITS
+    from xailib.analysis.draws import FEWEST_UNITS
 
     return f" (too few pairs for an interval: {FEWEST_UNITS} are needed)" if units < FEWEST_UNITS else ""

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from xailib.errors import InputError
 from xailib.params.made_from import IMAGES_AND_NETWORK, require
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -52,10 +51,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 def write_maps(
     path: str | Path,
-    maps: Tensor,
+    maps: "Tensor",
     ids: Sequence[str],
-    targets: Tensor,
-    repeats: Tensor | None = None,
+    targets: "Tensor",
+    repeats: "Tensor | None" = None,
     made_from: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write maps `(n, h, w)` as they are, float32 to the last bit, with image ids, targets and what they were made from.
@@ -68,12 +67,11 @@ def write_maps(
     arrays: dict[str, Any] = {"ids": np.array(list(ids), dtype=np.str_)}
     arrays["targets"] = targets.cpu().numpy().astype(np.int64)
     for name, stack in stacks.items():
-        values = stack.detach().float().cpu()
-        if not torch.isfinite(values).all():
+        arrays[name] = stack.detach().float().cpu().numpy()
+        if not np.isfinite(arrays[name]).all():
             raise InputError(
                 f"{path}: the maps hold NaN or infinity; check the method's options and the model's weights"
             )
-        arrays[name] = values.numpy()
     with atomic(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays, made_from=np.array(json.dumps(made_from)))
     return Path(path)
@@ -88,6 +86,8 @@ def read_maps(
     With `ids`, maps of other images than these, in this order, are refused; with `made_from`, maps of another method,
     network or choice of images; so are maps that were rounded to half precision.
     """
+    import torch  # tables and records are read without it
+
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in ("maps", "ids", "targets")}
@@ -145,4 +145,4 @@ def write_json(path: str | Path, record: Any) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic | Tensor) else str(value)
+    return value.item() if hasattr(value, "item") and not isinstance(value, np.ndarray) else str(value)
