@@ -77,6 +77,7 @@ def shift_images(
     variant, root = registry.dataset.get(name), roots[name] and str(params.place(roots[name]))
     if variant.relabel is not None:
         return variant.relabel(images, root)
-    options = {key: source[key] for key in ("side", "crop", "seed") if key in source and key in {*takes(name), "seed"}}
+    taken = {"side", "crop"} & takes(name) | {"seed"}
+    options = {key: value for key, value in source.items() if key in taken}
     options |= variant.parts(root)[part] if variant.parts else {}
     return load_images(name, root=root, limit=len(images), **options)
