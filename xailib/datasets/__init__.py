@@ -148,11 +148,7 @@ def open_images(
     given = _given(name, side=side, **options)
     if entry.splits and given.setdefault("split", entry.splits[0]) not in entry.splits:
         raise InputError(f"unknown split '{given['split']}' of {name}{nearest(given['split'], entry.splits)}")
-    everything = {**given, "seed": seed, "limit": limit}
-    missing = _missing(entry.function, everything)
-    if missing is not None:
-        raise InputError(f"data set '{name}' needs '{missing}': the folder or value it is read from")
-    found = entry.function(**_named(entry.function, everything))
+    found = _call(entry.function, {**given, "seed": seed, "limit": limit}, f"data set '{name}' needs")
     if isinstance(found, ImageBatch):
         images = found.select(slice(limit))
     else:
@@ -187,12 +183,8 @@ def class_names(name: str, **options: Any) -> list[str]:
         name: a registered data set.
         options: what `load_images` takes; only those that the names depend on are looked at, such as `root`.
     """
-    entry = dataset.get(name)
-    if entry.class_names is None:
+    if dataset.get(name).class_names is None:
         raise InputError(f"data set '{name}' declares no class names")
-    missing = _missing(entry.class_names, _given(name, **options))
-    if missing is not None:
-        raise InputError(f"class names of data set '{name}' need '{missing}': the folder or value they are read from")
     names = _class_names(name, options)
     if not names:
         raise InputError(f"data set '{name}' has no class names here: its images have no labels")
@@ -202,7 +194,8 @@ def class_names(name: str, **options: Any) -> list[str]:
 def _class_names(name: str, options: dict[str, Any]) -> list[str]:
     """The class names that a data set has with these options; none where it declares none."""
     function = dataset.get(name).class_names
-    return [] if function is None else list(function(**_named(function, _given(name, **options))))
+    given, who = _given(name, **options), f"class names of data set '{name}' need"
+    return [] if function is None else list(_call(function, given, who))
 
 
 def _check_choice(limit: int | None, seed: int) -> tuple[int | None, int]:
@@ -226,11 +219,10 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
     return inspect.signature(function).parameters
 
 
-def _named(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given and a function names."""
-    return {key: value for key, value in given.items() if key in _parameters(function)}
-
-
-def _missing(function: Callable[..., Any], given: Mapping[str, Any]) -> str | None:
-    """The first parameter that a function needs and is not given."""
-    return next((k for k, p in _parameters(function).items() if p.default is p.empty and k not in given), None)
+def _call(function: Callable[..., Any], given: Mapping[str, Any], who: str) -> Any:
+    """Call a function with what it names of what is given; `who` says for the message that something is needed."""
+    parameters = _parameters(function)
+    missing = next((key for key, p in parameters.items() if p.default is p.empty and key not in given), None)
+    if missing is not None:
+        raise InputError(f"{who} '{missing}': the folder or value to read from")
+    return function(**{key: value for key, value in given.items() if key in parameters})
