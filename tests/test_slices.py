@@ -11,8 +11,9 @@ from PIL import Image
 import xailib as xai
 from xailib import params
 from xailib.datasets import class_names
+from xailib.datasets.shifts import shift_images
 from xailib.errors import InputError
-from xailib.workflow.notebooks import contact_sheet, image_source, shift_images
+from xailib.workflow.notebooks import contact_sheet, image_source
 
 
 @pytest.mark.parametrize("shift", ["gaussian_noise_2", "jpeg_3", "silhouette"])

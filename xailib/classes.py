@@ -110,8 +110,7 @@ def _plain(name: str) -> str:
 @functools.cache
 def _imagenet() -> dict[str, str]:
     """WordNet id -> name of ImageNet's classes."""
-    from xailib.datasets.imagenet import imagenet_class_names
-    from xailib.datasets.imagenet_labels import wordnet_ids
+    from xailib.datasets.imagenet.labels import imagenet_class_names, wordnet_ids
 
     return dict(zip(wordnet_ids(), imagenet_class_names(), strict=True))
 

@@ -135,10 +135,14 @@ method = Registry(
 # it returns `(n, steps + 1)`.
 _METRIC = {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ..., "together": False}
 metric = Registry("metric", "xailib.metrics", {**_METRIC, "passes": True, "curve": None})
-# A data set with `shift_of` is a shift of that one in studies that name its folder (`shift_roots`): its images; or its
-# `parts(root)`, names to options; or what `relabel(images, root)` makes of the study's images, where the root may be null.
-_DATASET = {"label": ..., "class_names": None, "shift_of": None, "parts": None, "relabel": None}
-dataset = Registry("data set", "xailib.datasets", _DATASET)
+# A data set declares its `splits`, the default first (none: any word, or none at all); the `side` that its files are fitted
+# to by default (none: it has one size, or takes a `side` itself); the `shifts` that it draws itself, as its option `shift`; and
+# the class indices that answers are chosen `among()`, where these are not all. One with `shift_of` is a shift of that one in
+# studies that name its folder (`shift_roots`): its images; or its `parts(root)`, names to options; or what
+# `relabel(images, root)` makes of the study's images, where the root may be null.
+_DATASET = {"label": ..., "splits": (), "side": None, "class_names": None, "among": None, "shifts": ()}
+_SHIFT = {"shift_of": None, "parts": None, "relabel": None}
+dataset = Registry("data set", "xailib.datasets", {**_DATASET, **_SHIFT})
 architecture = Registry(
     "architecture", "xailib.models", {"cam_layer": None, "offers": (), "label": ...}, ("architectures",)
 )

@@ -263,7 +263,7 @@ def test_a_list_in_utf8_is_read_in_any_locale(make: Callable[..., Path], tmp_pat
         "import sys, xailib; b = xailib.load_images(sys.argv[1].encode('utf-8', 'surrogateescape').decode('ascii'), side=8);"
         " print(ascii(b.ids))"
     )
-    other = "import sys; from xailib.datasets.imagenet_labels import read_classes; from pathlib import Path;"
+    other = "import sys; from xailib.datasets.files import read_classes; from pathlib import Path;"
     other += " print(ascii(read_classes(Path(sys.argv[2]))))"
     env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     words = [str(root), str(tmp_path / "classes.txt")]

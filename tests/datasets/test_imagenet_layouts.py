@@ -13,8 +13,8 @@ from scipy.io import savemat
 import xailib as xai
 from tests.datasets.conftest import TRUTH, save_noise
 from xailib.datasets import open_images
-from xailib.datasets.files import Files
-from xailib.datasets.imagenet_labels import wordnet_ids
+from xailib.datasets.imagenet.labels import wordnet_ids
+from xailib.datasets.items import Images
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 
@@ -111,12 +111,12 @@ def test_class_folders_are_labelled_as_torchvision_does(tmp_path: Path) -> None:
         (tmp_path / "val" / wnid / f"ILSVRC2012_val_{number:08d}.JPEG").symlink_to(tmp_path / "noise.JPEG")
     truth = {Path(path).stem: label for path, label in ImageFolder(tmp_path / "val").imgs}
     found = open_images("imagenet", root=tmp_path, side=8)
-    assert isinstance(found, Files) and {item.id: item.label for item in found.items} == truth and len(truth) == 1000
+    assert isinstance(found, Images) and {item.id: item.label for item in found.items} == truth and len(truth) == 1000
     # A part of the classes keeps its labels: they are known by name, not counted.
     for wnid in wordnet_ids()[:7]:
         shutil.rmtree(tmp_path / "val" / wnid)
     part = open_images("imagenet", root=tmp_path, side=8)
-    assert isinstance(part, Files) and all(truth[item.id] == item.label for item in part.items) and len(part) == 993
+    assert isinstance(part, Images) and all(truth[item.id] == item.label for item in part.items) and len(part) == 993
 
 
 def test_one_image_in_two_class_folders_is_refused(torchvision_layout: Path) -> None:

@@ -14,20 +14,19 @@ from torch import nn
 import xailib as xai
 from tests.datasets.conftest import TRUTH, save_noise
 from xailib.datasets import class_names, open_images
-from xailib.datasets.files import Files
-from xailib.datasets.imagenet_labels import read_synsets, timm_file, wordnet_ids
-from xailib.datasets.imagenet_real import answers, read_real
-from xailib.datasets.shifts import choose_shifts, list_shifts, variants
+from xailib.datasets.imagenet.labels import read_synsets, timm_file, wordnet_ids, wordnet_labels
+from xailib.datasets.imagenet.variants import answers, read_real
+from xailib.datasets.items import Images
+from xailib.datasets.shifts import choose_shifts, list_shifts, shift_images, variants
 from xailib.errors import InputError
 from xailib.metrics.accuracy import accuracy_table, predictions
 from xailib.models.model import Model
-from xailib.workflow.notebooks import shift_images
 
-LABEL = {wnid: label for label, wnid in enumerate(wordnet_ids())}
+LABEL = wordnet_labels()
 FOLDERS = {
     "imagenet_v2": ("imagenetv2-matched-frequency-format-val", [str(n) for n in range(1000)], "jpeg"),
-    "imagenet_a": ("imagenet-a", wordnet_ids("imagenet_a"), "jpg"),
-    "imagenet_r": ("imagenet-r", wordnet_ids("imagenet_r"), "jpg"),
+    "imagenet_a": ("imagenet-a", list(wordnet_labels("imagenet_a")), "jpg"),
+    "imagenet_r": ("imagenet-r", list(wordnet_labels("imagenet_r")), "jpg"),
     "imagenet_sketch": ("sketch", wordnet_ids(), "JPEG"),
     "stylized_imagenet": ("val", wordnet_ids(), "png"),
 }
@@ -81,7 +80,7 @@ def network() -> Model:
 def test_every_image_gets_its_class(make: Callable[[str], Path], name: str) -> None:
     root = make(name)
     found = open_images(name, root=root, side=16)
-    assert isinstance(found, Files) and len(found) == len(FOLDERS[name][1])
+    assert isinstance(found, Images) and len(found) == len(FOLDERS[name][1])
     folders = {item.path.parent.name: item.label for item in found.items}
     assert folders == (
         {str(n): n for n in range(1000)} if name == "imagenet_v2" else {w: LABEL[w] for w in FOLDERS[name][1]}
@@ -99,7 +98,7 @@ def test_v2_counts_by_number_not_by_letters(make: Callable[[str], Path]) -> None
     root = make("imagenet_v2")
     textual = ImageFolder(root / FOLDERS["imagenet_v2"][0]).class_to_idx
     found = open_images("imagenet_v2", root=root)
-    assert isinstance(found, Files) and textual["2"] != 2
+    assert isinstance(found, Images) and textual["2"] != 2
     assert all(item.label == int(item.id.split("/")[0]) for item in found.items)
     assert sum(textual[str(item.label)] != item.label for item in found.items) > 900
 
@@ -243,12 +242,12 @@ def test_real_comes_with_timm_and_faulty_files_are_refused(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"real\.json: image 2 has \[1000\], not a list of labels from 0 to 999"):
         read_real(write_real(tmp_path, {2: [1000]}))
     (tmp_path / "real.json").write_text("[[1], [2")
-    with pytest.raises(InputError, match=r"real\.json: cannot be read as JSON"):
+    with pytest.raises(InputError, match=r"real\.json: cannot be read as ReaL's lists of labels"):
         read_real(tmp_path)
     (tmp_path / "real.json").write_text('{"a": 1}')
     with pytest.raises(InputError, match="holds no list"):
         read_real(tmp_path)
-    with pytest.raises(InputError, match=r"real\.json: looked for ReaL's labels, .*no such folder"):
+    with pytest.raises(InputError, match=r"real\.json: cannot be read as ReaL's .*no such folder"):
         read_real(tmp_path / "none" / "real.json")
 
 
@@ -256,7 +255,7 @@ def test_numbers_and_classes_of_real_images(imagenet_sample: Path) -> None:
     """The labels in the sample's table are among ReaL's for nine images of ten; by chance for hardly one."""
     assert list(read_synsets(next(imagenet_sample.rglob("LOC_synset_mapping.txt")))) == wordnet_ids()
     found, real = open_images("imagenet", root=imagenet_sample), read_real(None)
-    assert isinstance(found, Files)
+    assert isinstance(found, Images)
     known = [(item.label, answers(item.id, real)) for item in found.items]
     hits = [label in group for label, group in known if group]
     assert 550 < len(hits) < 650 and np.mean(hits) > 0.85

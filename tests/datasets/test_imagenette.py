@@ -8,10 +8,10 @@ import torch
 import xailib as xai
 from tests.datasets.conftest import save_noise
 from xailib.datasets import class_names, open_images
-from xailib.datasets.imagenette import CLASSES
+from xailib.datasets.folders import IMAGENETTE
 from xailib.errors import InputError
 
-WNIDS = list(CLASSES)
+WNIDS = list(IMAGENETTE)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 import xailib as xai
-from xailib.datasets import class_names, list_datasets, open_images
-from xailib.datasets.files import fit, load, shuffled
+from xailib.datasets import class_names, list_datasets, open_images, takes
+from xailib.datasets.items import Images, Item, fit, shuffled
 from xailib.errors import InputError
 from xailib.images import read_image
-from xailib.registry import Entry, dataset
+from xailib.registry import dataset
 
 
 def test_every_data_set_is_registered() -> None:
@@ -48,16 +48,52 @@ def test_wrong_arguments_are_one_sentence(arguments: dict, sentence: str) -> Non
 
 
 def test_a_data_set_of_one_size_refuses_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    def grey(*, split: str, limit: int | None, seed: int) -> xai.ImageBatch:
-        masks = torch.zeros(2, 48, 48, dtype=torch.bool)
-        return xai.ImageBatch(torch.zeros(2, 3, 48, 48), torch.arange(2), [torch.zeros(0, 4)] * 2, masks, ["a", "b"])
+    monkeypatch.setattr(dataset, "entries", dict(dataset.entries))
+    pixels = torch.zeros(2, 3, 48, 48)
 
-    monkeypatch.setitem(dataset.entries, "grey", Entry("grey", grey, {"label": "Grey", "class_names": None}))
-    assert xai.load_images("grey", side=48).ids == ["a", "b"]
-    with pytest.raises(InputError, match="side: images of 'grey' have 48 pixels, not 224"):
-        xai.load_images("grey", side=224)
-    with pytest.raises(InputError, match="data set 'grey' declares no class names"):
-        class_names("grey")
+    @dataset("grey", label="Grey")
+    def grey(*, split: str = "test", limit: int | None = None, seed: int = 0) -> xai.ImageBatch:
+        return xai.ImageBatch(pixels[:limit], ids=["a", "b"][:limit])
+
+    @dataset("black", label="Black")
+    def black() -> list[Item]:
+        draw = (np.zeros((48, 48, 3), np.uint8), np.zeros((48, 48), bool))
+        return [Item(id, None, 0, draw=lambda: draw) for id in "ab"]
+
+    for name in ("grey", "black"):
+        assert sorted(xai.load_images(name, side=48).ids) == ["a", "b"]
+        assert torch.equal(xai.load_images(name, limit=1).pixels, pixels[:1])
+        for option in ({"crop": "centre"}, {"root": "."}):
+            with pytest.raises(InputError, match=f"data set '{name}' takes no '{next(iter(option))}'"):
+                xai.load_images(name, **option)
+        with pytest.raises(InputError, match=f"side: images of '{name}' have 48 pixels, not 224"):
+            xai.load_images(name, side=224)
+        with pytest.raises(InputError, match=f"data set '{name}' declares no class names"):
+            class_names(name)
+
+
+def test_what_a_data_set_does_not_name_is_done_for_it(monkeypatch: pytest.MonkeyPatch, classes_folder: Path) -> None:
+    """A function returns items: split, seed, limit, side and crop are not its business."""
+    monkeypatch.setattr(dataset, "entries", dict(dataset.entries))
+    files = {path.stem: path for path in classes_folder.rglob("*.*")}
+
+    @dataset("mine", label="Mine", splits=("all", "part"), side=40, among=lambda: (0, 5), class_names=lambda: ["a"])
+    def mine(root: Path, split: str) -> list[Item]:
+        assert root == classes_folder
+        return [Item(id, path, 0) for id, path in files.items() if split == "all" or id < "c"]
+
+    source = {"root": str(classes_folder)}
+    whole = xai.load_images("mine", **source)
+    assert whole.ids == shuffled(files, 0) and whole.pixels.shape == (5, 3, 40, 40) and whole.classes == (0, 5)
+    assert xai.load_images("mine", **source, seed=3, limit=2, side=16).ids == shuffled(files, 3)[:2]
+    assert sorted(xai.load_images("mine", **source, split="part").ids) == ["a", "b"]
+    cropped = xai.load_images("mine", **source, crop="centre")
+    assert not torch.equal(cropped.pixels, whole.pixels) and cropped.class_names == ["a"]
+    assert takes("mine") == {"root", "split", "side", "crop"}
+    with pytest.raises(InputError, match="unknown split 'al' of mine; did you mean 'all'"):
+        xai.load_images("mine", **source, split="al")
+    with pytest.raises(InputError, match="crop: 'center' is not known"):
+        open_images("mine", **source, crop="center")
 
 
 @pytest.mark.parametrize("name", ["pictograms", "folder"])
@@ -119,13 +155,13 @@ def test_boxes_follow_the_pixels(crop: str) -> None:
 def test_too_many_images_for_memory_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda name: 1000)
     with pytest.raises(InputError, match="limit: 9 images of 224 pixels need"):
-        load([None] * 9, 224, "resize")  # type: ignore[list-item]
+        Images([Item("a", Path("a.png"), 0)] * 9, 224).select(slice(None))
 
 
 @pytest.mark.parametrize("side", [0, 4, 2.5, "224", True])
 def test_wrong_side(side: object) -> None:
     with pytest.raises(InputError, match=r"side: .* is not a number of pixels"):
-        load([], side, "resize")  # type: ignore[arg-type]
+        Images([], side)  # type: ignore[arg-type]
 
 
 def test_odd_image_files_become_rgb(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 import xailib as xai
 from tests.datasets.conftest import save_noise
 from xailib.datasets import class_names
-from xailib.datasets.files import fit
+from xailib.datasets.items import fit
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.images.pictures import read_image, to_pixels

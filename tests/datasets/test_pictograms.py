@@ -5,9 +5,7 @@ import pytest
 import torch
 
 import xailib as xai
-from xailib.datasets.photographs import SPLITS, photographs
-from xailib.datasets.pictograms import _shrink_masks
-from xailib.datasets.renderer import CLASS_NAMES, render
+from xailib.datasets.renderer import CLASS_NAMES, PHOTOGRAPHS, Picture, photographs, render, shrink
 from xailib.errors import InputError
 
 
@@ -58,11 +56,11 @@ def test_smaller_pictures_are_averages_with_masks_and_tight_boxes(side: int) -> 
 
 
 def test_a_mask_is_never_empty_however_thin_the_object() -> None:
-    thin = torch.zeros(1, 64, 64, dtype=torch.bool)
-    thin[0, :, 9] = True
-    thin[0, 9, 10] = True
-    assert _shrink_masks(thin, 32)[0].nonzero().tolist() == [[y, 4] for y in range(32)]
-    assert _shrink_masks(thin, 16)[0].nonzero().tolist() == [[2, 2]]
+    thin = np.zeros((64, 64), dtype=bool)
+    thin[:, 9] = thin[9, 10] = True
+    picture = Picture(np.zeros((64, 64, 3), dtype=np.uint8), thin)
+    assert np.argwhere(shrink(picture, 32).mask).tolist() == [[y, 4] for y in range(32)]
+    assert np.argwhere(shrink(picture, 16).mask).tolist() == [[2, 2]]
 
 
 def test_silhouette_shows_exactly_the_mask() -> None:
@@ -87,9 +85,9 @@ def test_object_stands_out_from_what_lies_behind_it() -> None:
 
 
 def test_no_photograph_serves_two_splits() -> None:
-    names = [name for group in SPLITS.values() for name in group]
+    names = [name for group in PHOTOGRAPHS.values() for name in group]
     assert len(names) == len(set(names))
-    arrays = {split: photographs(split) for split in SPLITS}
+    arrays = {split: photographs(split) for split in PHOTOGRAPHS}
     test, train = arrays["test"], arrays["train"]
     assert all(a.shape != b.shape or not np.array_equal(a, b) for a in test for b in train)
 

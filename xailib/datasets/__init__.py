@@ -1,12 +1,13 @@
 """Data sets: images with labels, boxes and masks, all behind `load_images`.
 
-Every file of this package registers its data sets with `@dataset`; a new file is found by itself.
+Every file of this package registers its data sets with `@dataset`; a new file is found by itself. A data set's function
+returns its images as a list of items, or as an `ImageBatch`. It gets what it names: of `root`, `split`, `seed`, `limit`,
+`side` and its own options. One that does not name `seed` leaves choosing and ordering to `load_images`.
 """
 
 import inspect
 import os
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import Any
 import torch
 
 from xailib import seeding
+from xailib.datasets.corruptions import CORRUPTIONS, corrupt, list_five, list_three
+from xailib.datasets.items import Crop, Images, choose
 from xailib.datasets.own import find_path, own_images
-from xailib.errors import InputError, nearest
-from xailib.images import ImageBatch, Images
-from xailib.registry import Entry, dataset
+from xailib.errors import InputError, nearest, warn
+from xailib.images import ImageBatch
+from xailib.images.truth import NO_LABEL
+from xailib.registry import dataset
 
 
 def load_images(
@@ -29,6 +33,7 @@ def load_images(
     seed: int = 0,
     root: str | Path | None = None,
     side: int | None = None,
+    crop: Crop | None = None,
     shift: str | None = None,
     relabelled: Sequence[int] | None = None,
     **options: Any,
@@ -44,15 +49,17 @@ def load_images(
             flat and then without labels; it is read as the data set `folder`), an image file, a list of paths, Pillow
             images, arrays or tensors, or one tensor `(n, 3, h, w)` or array. A word with a slash or a suffix is a path; an
             id goes before a folder of the same name.
-        split: the data set's own default when None: test, or val where that is its name.
+        split: one of the data set's splits; by default its own first choice: test, or val where that is its name.
         limit: how many images at most; None for all.
         seed: chooses and orders the images, and seeds the shift's noise.
         root: folder of the data, for the data sets that are read from one.
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
             refuses another one; by default each gives its own, photographs of your own have 224, and arrays keep theirs.
+        crop: `resize` squeezes the whole image into the square, which is the default; `centre` keeps the middle (256 ->
+            224). Images that are drawn take none.
         shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
         relabelled: what each of the data set's labels becomes, such as the network's output for each class.
-        options: what the data set's own function takes, such as `crop="centre"`, which images of your own take too.
+        options: what the data set's own function takes, such as `classes=10`.
 
     Returns:
         The images; `class_names` are the data set's. Labels, boxes and names of your own are added with
@@ -63,24 +70,20 @@ def load_images(
             or data that cannot be read.
     """
     name, root = _resolve(source, root)
-    rendered = _check_shift(name or "folder", shift)
+    drawn = _is_drawn(shift, name or "folder")
     given = {"split": split, "root": root, **options}
     if name is None:
-        images = _own(source, limit, seed, side, given)
+        images = _own(source, limit, seed, side, crop, given)
     else:
-        shown = {"shift": shift} if rendered else {}
-        images = open_images(name, limit=limit, seed=seed, side=side, **given, **shown).select(slice(None))
-        names = _class_names(dataset.get(name), given)
-        images = replace(images, class_names=names or None)
-    if shift is not None and not rendered:
-        from xailib.datasets.shifts import corrupt
-
+        shown = {"shift": shift} if drawn else {}
+        found = open_images(name, limit=limit, seed=seed, side=side, crop=crop, **given, **shown).select(slice(None))
+        images = replace(found, class_names=_class_names(name, given) or None)
+    if shift is not None and not drawn:
         images = corrupt(images, shift, seed)
     if relabelled is not None:
-        unknown = max(relabelled, default=-1) < 0  # classes.UNKNOWN
-        images = images.with_labels(
-            torch.full_like(images.labels, -1) if unknown else torch.tensor(relabelled)[images.labels]
-        )
+        unknown = max(relabelled, default=NO_LABEL) < 0
+        labels = torch.full_like(images.labels, NO_LABEL) if unknown else torch.tensor(relabelled)[images.labels]
+        images = images.with_labels(labels)
     return images
 
 
@@ -91,7 +94,7 @@ def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Pa
     word = str(source)
     if word in dataset.entries and not isinstance(source, Path):
         if root is None and Path(word).is_dir():
-            warnings.warn(f"'{word}' is the data set of this name; for the folder write './{word}'", stacklevel=3)
+            warn(f"'{word}' is the data set of this name; for the folder write './{word}'")
         return word, root
     bare = isinstance(source, str) and not {"/", os.sep} & set(word) and not Path(word).suffix
     if bare and word and not Path(word).expanduser().exists():
@@ -105,58 +108,72 @@ def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Pa
     return "folder", path
 
 
-def _own(source: Any, limit: int | None, seed: int, side: int | None, given: dict[str, Any]) -> ImageBatch:
-    """Images that are handed over; of the options of data sets they take `crop`."""
+def _is_drawn(shift: str | None, name: str) -> bool:
+    """Whether a shift is drawn by the data set itself, and no corruption; one that it does not have is refused."""
+    drawn = dataset.get(name).shifts
+    if shift is not None and shift not in {*drawn, *CORRUPTIONS}:
+        known = list_five() if "/" in shift else [*drawn, *list_three()]
+        raise InputError(f"unknown shift '{shift}' for data set '{name}'{nearest(shift, known)}")
+    return shift in drawn
+
+
+def _own(
+    source: Any, limit: int | None, seed: int, side: int | None, crop: Crop | None, given: dict[str, Any]
+) -> ImageBatch:
+    """Images that are handed over."""
     limit, _ = _check_choice(limit, seed)
-    crop = given.pop("crop", "resize")
     unknown = next((key for key, value in given.items() if value is not None), None)
     if unknown is not None:
         raise InputError(f"images that are handed over take no '{unknown}', only side, crop, limit and shift")
-    images = own_images(source, side, crop, limit)
+    images = own_images(source, side, crop or "resize", limit)
     if limit is not None and len(images) < limit:
-        warnings.warn(f"there are {len(images)} images; limit {limit} gives all of them", stacklevel=4)
+        warn(f"there are {len(images)} images; limit {limit} gives all of them")
     return images
 
 
 def open_images(
     name: str,
     *,
-    split: str | None = None,
     limit: int | None = None,
     seed: int = 0,
-    root: str | Path | None = None,
     side: int | None = None,
     **options: Any,
-) -> Images:
+) -> Images | ImageBatch:
     """Find the images that `load_images` would load, without reading them: `len` counts, `select(slice)` reads some.
 
     Takes what `load_images` takes, but no shift that is a corruption.
     """
     entry = dataset.get(name)
     limit, seed = _check_choice(limit, seed)
-    given = {"split": split, "root": root, **options}
-    arguments = {key: value for key, value in given.items() if value is not None}
-    if side is not None and "side" in _parameters(entry):
-        arguments["side"] = side
-    _check_options(entry, arguments)
-    parameters = _parameters(entry)
-    required = [k for k, p in parameters.items() if p.default is p.empty and k not in ("split", "limit", "seed")]
-    missing = [key for key in required if key not in arguments]
-    if missing:
-        raise InputError(f"data set '{name}' needs '{missing[0]}': the folder or value it is read from")
-    images = entry.function(**{"split": "test", **_defaults(entry), **arguments, "limit": limit, "seed": seed})
-    if side is not None and "side" not in arguments:
+    given = _given(name, side=side, **options)
+    if entry.splits and given.setdefault("split", entry.splits[0]) not in entry.splits:
+        raise InputError(f"unknown split '{given['split']}' of {name}{nearest(given['split'], entry.splits)}")
+    found = _call(entry.function, {**given, "seed": seed, "limit": limit}, f"data set '{name}' needs")
+    if isinstance(found, ImageBatch):
+        images = found.select(slice(limit))
+    else:
+        found = found[:limit] if "seed" in _parameters(entry.function) else choose(found, seed, limit)
+        fitted = given.get("side", entry.side) if entry.side else None
+        images = Images(found, fitted, given.get("crop", "resize"), entry.among and entry.among())
+    if side is not None and "side" not in takes(name):
         own = images.select(slice(0, 1)).pixels.shape[-1]
         if own != side:
             raise InputError(f"side: images of '{name}' have {own} pixels, not {side}; use a model of that input size")
     if limit is not None and len(images) < limit:
-        warnings.warn(f"data set '{name}' holds {len(images)} images; limit {limit} gives all of them", stacklevel=3)
+        warn(f"data set '{name}' holds {len(images)} images; limit {limit} gives all of them")
     return images
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
     """Return the names of the registered data sets that match a shell pattern."""
     return dataset.names(pattern)
+
+
+def takes(name: str) -> set[str]:
+    """Return the options of `load_images` that a data set takes; any takes `limit`, `seed` and corruptions."""
+    entry = dataset.get(name)
+    shared = (["split"] if entry.splits else []) + (["side", "crop"] if entry.side else [])
+    return {*_parameters(entry.function), *shared} - {"limit", "seed"}
 
 
 def class_names(name: str, **options: Any) -> list[str]:
@@ -166,31 +183,19 @@ def class_names(name: str, **options: Any) -> list[str]:
         name: a registered data set.
         options: what `load_images` takes; only those that the names depend on are looked at, such as `root`.
     """
-    entry = dataset.get(name)
-    if entry.class_names is None:
+    if dataset.get(name).class_names is None:
         raise InputError(f"data set '{name}' declares no class names")
-    given = {key: value for key, value in options.items() if value is not None}
-    parameters = inspect.signature(entry.class_names).parameters
-    _check_options(entry, {key: value for key, value in given.items() if key not in parameters})
-    missing = [key for key, p in parameters.items() if p.default is p.empty and key not in given]
-    if missing:
-        raise InputError(
-            f"class names of data set '{name}' need '{missing[0]}': the folder or value they are read from"
-        )
-    names = _class_names(entry, given)
+    names = _class_names(name, options)
     if not names:
         raise InputError(f"data set '{name}' has no class names here: its images have no labels")
     return names
 
 
-def _class_names(entry: Entry, given: dict[str, Any]) -> list[str]:
-    """The class names that a data set has with the options given; none where it declares none."""
-    if entry.class_names is None:
-        return []
-    parameters = inspect.signature(entry.class_names).parameters
-    return list(
-        entry.class_names(**{key: value for key, value in given.items() if key in parameters and value is not None})
-    )
+def _class_names(name: str, options: dict[str, Any]) -> list[str]:
+    """The class names that a data set has with these options; none where it declares none."""
+    function = dataset.get(name).class_names
+    given, who = _given(name, **options), f"class names of data set '{name}' need"
+    return [] if function is None else list(_call(function, given, who))
 
 
 def _check_choice(limit: int | None, seed: int) -> tuple[int | None, int]:
@@ -200,32 +205,24 @@ def _check_choice(limit: int | None, seed: int) -> tuple[int | None, int]:
     return limit if limit is None else int(limit), seeding.whole(seed)
 
 
-def _check_shift(name: str, shift: str | None) -> bool:
-    """Refuse a shift that the data set does not have; return whether the data set renders it itself."""
-    dataset.get(name)
-    if shift is None:
-        return False
-    from xailib.datasets.shifts import is_corruption, list_shifts
-
-    if shift not in list_shifts(name) and "/" not in shift:
-        raise InputError(f"unknown shift '{shift}' for data set '{name}'{nearest(shift, list_shifts(name))}")
-    return not (is_corruption(shift) or "/" in shift)
+def _given(name: str, **options: Any) -> dict[str, Any]:
+    """The options that are not None; one that the data set does not take is refused."""
+    given = {key: value for key, value in options.items() if value is not None}
+    known = takes(name)
+    unknown = next((key for key in given if key not in {*known, "side", "limit", "seed"}), None)
+    if unknown is not None:
+        raise InputError(f"data set '{name}' takes no '{unknown}'{nearest(unknown, known)}")
+    return given | ({"root": Path(given["root"]).expanduser()} if "root" in given else {})
 
 
-def _parameters(entry: Entry) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(entry.function).parameters)
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
-def _defaults(entry: Entry) -> dict[str, Any]:
-    """The data set's own default split, where it has one."""
-    split = _parameters(entry).get("split")
-    return {} if split is None or split.default is inspect.Parameter.empty else {"split": split.default}
-
-
-def _check_options(entry: Entry, arguments: dict[str, Any]) -> None:
-    """Refuse options that the data set's function does not take."""
-    parameters = _parameters(entry)
-    unknown = [key for key in arguments if key not in parameters]
-    if unknown:
-        takes = [key for key in parameters if key not in ("limit", "seed")]
-        raise InputError(f"data set '{entry.name}' takes no '{unknown[0]}'{nearest(unknown[0], takes)}")
+def _call(function: Callable[..., Any], given: Mapping[str, Any], who: str) -> Any:
+    """Call a function with what it names of what is given; `who` says for the message that something is needed."""
+    parameters = _parameters(function)
+    missing = next((key for key, p in parameters.items() if p.default is p.empty and key not in given), None)
+    if missing is not None:
+        raise InputError(f"{who} '{missing}': the folder or value to read from")
+    return function(**{key: value for key, value in given.items() if key in parameters})

@@ -1,13 +1,15 @@
-"""Corruptions of ImageNet-C made on the fly, at its five severities (Hendrycks & Dietterich 2019, arXiv 1903.12261).
+"""Corruptions that any image can take, in two families, each name with its severity.
 
-Called `shot_noise/3`; `shifts` has the suite's own four, at three severities, `gaussian_noise_2`. Parameters are
-ImageNet-C's for 224 pixels, lengths scaled to the images' side. Differences: defocus blur has a disk whose edge falls over
-one pixel instead of a blurred one, and images are not saved as JPEG after it.
+The suite's own four have severities 1 to 3, `gaussian_noise_2`. Eleven of ImageNet-C's (Hendrycks & Dietterich 2019, arXiv
+1903.12261) are made on the fly at its five severities, `shot_noise/3`, with its parameters for 224 pixels, lengths scaled to
+the images' side. Differences: defocus blur has a disk whose edge falls over one pixel instead of a blurred one, and images
+are not saved as JPEG after it.
 """
 
 import io
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,37 +19,32 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from xailib.errors import InputError, nearest
-from xailib.images import to_pixels
+from xailib.images import ImageBatch, to_pixels
 from xailib.seeding import generators
 
-LEVELS = (1, 2, 3, 4, 5)
-# Parameter of each corruption at severities 1 to 5; pixels in [0, 1], lengths in pixels of a 224-pixel side.
-FIVE: dict[str, tuple[float | tuple[float, float], ...]] = {
-    "gaussian_noise": (0.08, 0.12, 0.18, 0.26, 0.38),  # standard deviation
-    "shot_noise": (60, 25, 12, 5, 3),  # photons of a white pixel
-    "impulse_noise": (0.03, 0.06, 0.09, 0.17, 0.27),  # share of the values that become 0 or 1
-    "speckle_noise": (0.15, 0.2, 0.35, 0.45, 0.6),  # standard deviation, as a share of the value
-    "gaussian_blur": (1, 2, 3, 4, 6),  # sigma
-    "defocus_blur": (3, 4, 6, 8, 10),  # radius
-    "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),  # added to the largest channel
-    "contrast": (0.4, 0.3, 0.2, 0.1, 0.05),  # share of the contrast that is left
-    "saturate": ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),  # saturation's factor and what is added
-    "pixelate": (0.6, 0.5, 0.4, 0.3, 0.25),  # share of the resolution
-    "jpeg_compression": (25, 18, 15, 10, 7),  # quality
-}
+
+def corrupt(images: ImageBatch, shift: str, seed: int = 0) -> ImageBatch:
+    """Return the images under a corruption such as `jpeg_3` or `pixelate/5`; labels, boxes and masks stay.
+
+    Noise depends on (seed, image) alone.
+
+    Raises:
+        InputError: a name or a severity that is not known.
+    """
+    if shift not in CORRUPTIONS:
+        raise InputError(f"unknown shift '{shift}'{nearest(shift, list_five() if '/' in shift else list_three())}")
+    change, strength = CORRUPTIONS[shift]
+    return images.with_pixels(change(images.pixels, strength, seed).clamp(0, 1))
+
+
+def list_three() -> list[str]:
+    """Return the names of the suite's own corruptions, `NAME_SEVERITY`."""
+    return [name for name in CORRUPTIONS if "/" not in name]
 
 
 def list_five() -> list[str]:
-    """Return the names, `CORRUPTION/SEVERITY`."""
-    return [f"{name}/{level}" for name in FIVE for level in LEVELS]
-
-
-def corrupt_five(pixels: Tensor, shift: str, seed: int = 0) -> Tensor:
-    """Return pixels `(n, 3, h, w)` in [0, 1] under a corruption such as `shot_noise/3`; noise depends on (seed, image)."""
-    if shift not in list_five():
-        raise InputError(f"unknown shift '{shift}'{nearest(shift, list_five())}")
-    name, _, level = shift.partition("/")
-    return _FUNCTIONS[name](pixels, FIVE[name][int(level) - 1], seed).clamp(0, 1)
+    """Return the names of ImageNet-C's corruptions, `NAME/SEVERITY`."""
+    return [name for name in CORRUPTIONS if "/" in name]
 
 
 def _each(pixels: Tensor, seed: int, change: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
@@ -56,7 +53,7 @@ def _each(pixels: Tensor, seed: int, change: Callable[[Tensor, torch.Generator],
 
 
 def _gaussian_noise(pixels: Tensor, deviation: float, seed: int) -> Tensor:
-    return _each(pixels, seed, lambda x, g: x + deviation * torch.randn(x.shape, generator=g))
+    return pixels + deviation * _each(pixels, seed, lambda x, g: torch.randn(x.shape, generator=g))
 
 
 def _shot_noise(pixels: Tensor, photons: float, seed: int) -> Tensor:
@@ -75,11 +72,12 @@ def _speckle_noise(pixels: Tensor, deviation: float, seed: int) -> Tensor:
     return _each(pixels, seed, lambda x, g: x + x * deviation * torch.randn(x.shape, generator=g))
 
 
-def _gaussian_blur(pixels: Tensor, sigma: float, seed: int) -> Tensor:
+def _gaussian_blur(pixels: Tensor, sigma: float, seed: int, *, unit: int, reach: int) -> Tensor:
+    """Blur by `sigma` pixels of a side of `unit`; the kernel reaches as many sigmas."""
     from torchvision.transforms.functional import gaussian_blur
 
-    sigma = sigma * pixels.shape[-1] / 224
-    return gaussian_blur(pixels, 2 * math.ceil(4 * sigma) + 1, sigma)
+    sigma = sigma * pixels.shape[-1] / unit
+    return gaussian_blur(pixels, 2 * math.ceil(reach * sigma) + 1, sigma)
 
 
 def _defocus_blur(pixels: Tensor, radius: float, seed: int) -> Tensor:
@@ -91,8 +89,9 @@ def _defocus_blur(pixels: Tensor, radius: float, seed: int) -> Tensor:
     return torch.cat([conv2d(pad(one[None], (reach,) * 4, mode="reflect"), kernel, groups=3) for one in pixels])
 
 
-def _contrast(pixels: Tensor, share: float, seed: int) -> Tensor:
-    mean = pixels.mean(dim=(2, 3), keepdim=True)
+def _contrast(pixels: Tensor, share: float, seed: int, *, around: tuple[int, ...]) -> Tensor:
+    """Draw values towards their mean over the dimensions `around`."""
+    mean = pixels.mean(dim=around, keepdim=True)
     return (pixels - mean) * share + mean
 
 
@@ -128,27 +127,39 @@ def _pixelate(pixels: Tensor, share: float, seed: int) -> Tensor:
     return _through_pillow(pixels, lambda image: image.resize(few, box).resize((width, height), box))
 
 
-def jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """Return the image after it was saved as JPEG."""
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")
+def _jpeg(pixels: Tensor, quality: int, seed: int) -> Tensor:
+    def save(image: Image.Image) -> Image.Image:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=quality)
+        return Image.open(file).convert("RGB")
+
+    return _through_pillow(pixels, save)
 
 
-def _jpeg_compression(pixels: Tensor, quality: float, seed: int) -> Tensor:
-    return _through_pillow(pixels, lambda image: jpeg(image, int(quality)))
-
-
-_FUNCTIONS: dict[str, Callable[[Tensor, Any, int], Tensor]] = {
-    "gaussian_noise": _gaussian_noise,
-    "shot_noise": _shot_noise,
-    "impulse_noise": _impulse_noise,
-    "speckle_noise": _speckle_noise,
-    "gaussian_blur": _gaussian_blur,
-    "defocus_blur": _defocus_blur,
-    "brightness": _brightness,
-    "contrast": _contrast,
-    "saturate": _saturate,
-    "pixelate": _pixelate,
-    "jpeg_compression": _jpeg_compression,
+Change = Callable[[Tensor, Any, int], Tensor]
+"""Pixels `(n, 3, h, w)` in [0, 1], a strength and a seed -> pixels, which may pass 0 and 1."""
+_blur = partial(_gaussian_blur, unit=64, reach=3)
+_blur_224 = partial(_gaussian_blur, unit=224, reach=4)
+# Each corruption with its strengths, at severities 1, 2, ...; how the name joins its severity tells the family.
+FAMILIES: dict[str, tuple[Change, tuple[Any, ...]]] = {
+    "gaussian_noise_": (_gaussian_noise, (0.04, 0.08, 0.16)),  # standard deviation
+    "gaussian_blur_": (_blur, (1.0, 1.5, 2.5)),  # sigma in pixels of a 64-pixel side
+    "contrast_": (partial(_contrast, around=(1, 2, 3)), (0.6, 0.4, 0.2)),  # share of the image's contrast that is left
+    "jpeg_": (_jpeg, (50, 25, 10)),  # JPEG quality
+    "gaussian_noise/": (_gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38)),  # standard deviation
+    "shot_noise/": (_shot_noise, (60, 25, 12, 5, 3)),  # photons of a white pixel
+    "impulse_noise/": (_impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27)),  # share of the values that become 0 or 1
+    "speckle_noise/": (_speckle_noise, (0.15, 0.2, 0.35, 0.45, 0.6)),  # standard deviation, as a share of the value
+    "gaussian_blur/": (_blur_224, (1, 2, 3, 4, 6)),  # sigma in pixels of a 224-pixel side
+    "defocus_blur/": (_defocus_blur, (3, 4, 6, 8, 10)),  # radius in pixels of a 224-pixel side
+    "brightness/": (_brightness, (0.1, 0.2, 0.3, 0.4, 0.5)),  # added to the largest channel
+    "contrast/": (partial(_contrast, around=(2, 3)), (0.4, 0.3, 0.2, 0.1, 0.05)),  # share that is left, each channel's
+    "saturate/": (_saturate, ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))),  # factor of the saturation, and added
+    "pixelate/": (_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25)),  # share of the resolution
+    "jpeg_compression/": (_jpeg, (25, 18, 15, 10, 7)),  # JPEG quality
+}
+CORRUPTIONS: dict[str, tuple[Change, Any]] = {
+    f"{name}{severity}": (change, strength)
+    for name, (change, strengths) in FAMILIES.items()
+    for severity, strength in enumerate(strengths, start=1)
 }

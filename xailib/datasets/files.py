@@ -1,22 +1,15 @@
-"""What the data sets made of image files share: which files come, how they are fitted to the input, and their boxes."""
+"""How a data set lies on disk: finding its folder, its tables, its classes and their images, and saying what is amiss."""
 
-import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import torch
-from PIL import Image
-from torch import Tensor
-
+from xailib.datasets.items import Item
 from xailib.errors import InputError, nearest
-from xailib.images import ImageBatch
-from xailib.images.pictures import Drawn, read_image, to_pixels
 
-Crop = Literal["resize", "centre"]
-Box = tuple[float, float, float, float]
+Classes = int | Sequence[str] | None
 ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
 SUFFIXES = (
     *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
@@ -24,57 +17,6 @@ SUFFIXES = (
 )
 # What file systems, archives and cloud folders leave behind; so do names that begin with a dot.
 JUNK = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
-
-# The centre crop keeps 87.5 % of the short side, as in 256 -> 224.
-CENTRE_SHARE = 0.875
-# Of a strip narrower than this the centre crop would scale up gigabytes and keep next to nothing.
-NARROWEST = 50
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image file with its truth; boxes are x1, y1, x2, y2 as fractions of width and height.
-
-    `answers` are the class indices that are right where not the label alone is. `drawn_on` are the width and height that
-    the boxes were drawn on: where the picture has them only when turned as its EXIF orientation says, it is turned.
-    """
-
-    id: str
-    path: Path
-    label: int
-    boxes: list[Box] = field(default_factory=list)
-    answers: tuple[int, ...] = ()
-    drawn_on: Drawn | None = None
-
-
-@dataclass(frozen=True)
-class Files:
-    """Images still in their files; `select` reads those of a slice, so that a large set need never be in memory.
-
-    `classes` are the class indices that an answer is chosen among; None for all. `turn`: whether pictures are turned as
-    their EXIF orientation says. Photographs of one's own are; data sets are read as torchvision and their authors do.
-    """
-
-    items: list[Item]
-    side: int
-    crop: Crop
-    classes: tuple[int, ...] | None = None
-    turn: bool = False
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def select(self, indices: slice) -> ImageBatch:
-        """Read the images of a slice; see `load`."""
-        return load(self.items[indices], self.side, self.crop, self.classes, self.turn)
-
-
-def shuffled(ids: Iterable[str], seed: int) -> list[str]:
-    """Return the ids in a random order that depends on (id, seed) alone.
-
-    Every id draws its own place, so taking ids away leaves the order of the others as it was.
-    """
-    return sorted(ids, key=lambda id: hashlib.blake2b(f"{seed}/{id}".encode(), digest_size=16).digest())
 
 
 def image_files(folder: Path, recursive: bool = False) -> list[Path]:
@@ -94,23 +36,22 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
     entered = {os.path.realpath(parent) for parent in Path(folder).absolute().parents}
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
         entered.add(os.path.realpath(place))
-        inner = sorted(name for name in folders if recursive and not is_junk(name))
+        inner = sorted(name for name in folders if recursive and not _is_junk(name))
         folders[:] = [name for name in inner if os.path.realpath(os.path.join(place, name)) not in entered]
-        yield from (Path(place, name) for name in names if name.lower().endswith(SUFFIXES) and not is_junk(name))
+        yield from (Path(place, name) for name in names if name.lower().endswith(SUFFIXES) and not _is_junk(name))
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name in JUNK
 
 
 def path_id(path: Path) -> str:
     """Return a path as text, the same in every locale; bytes that are no UTF-8 are spelt out."""
     return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def is_junk(name: str) -> bool:
-    """Whether a file or folder is hidden, or left behind by a system, by its name."""
-    return name.startswith(".") or name in JUNK
-
-
-def _unreadable(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
 
 
 def look(folder: Path) -> str:
@@ -119,84 +60,135 @@ def look(folder: Path) -> str:
         if folder.name.endswith(ARCHIVES) and folder.exists():
             return "it is an archive: unpack it first"
         return "there is no such folder" if not folder.exists() else "it is not a folder"
-    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not is_junk(path.name))
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not _is_junk(path.name))
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     unpack = " (archives must be unpacked first)" if any(name.endswith(ARCHIVES) for name in names) else ""
     return f"it holds {', '.join(names[:4])}{more}{unpack}" if names else "it is empty"
 
 
-def check_split(name: str, split: str, known: Iterable[str]) -> None:
-    """Refuse a split that a data set does not have."""
-    if split not in (known := list(known)):
-        raise InputError(f"unknown split '{split}' of {name}{nearest(split, known)}")
+def find_home(root: Path, names: Sequence[str], holds: str) -> Path:
+    """Return the first of `root` and its folders `names` in which there is a file or folder `holds`."""
+    found = next((place for place in (root, *(root / name for name in names)) if (place / holds).exists()), None)
+    if found is None:
+        nearly = next((root / name for name in names if (root / name).exists()), root)
+        inside = f" or in {names[0]}" if nearly == root else ""
+        raise InputError(f"{nearly}: looked for {holds} there{inside}; {look(nearly)}")
+    return found
 
 
-def load(
-    items: list[Item], side: int, crop: Crop, classes: tuple[int, ...] | None = None, turn: bool = False
-) -> ImageBatch:
-    """Read the files and fit them to `side` x `side` pixels, boxes and masks alike.
+def subfolders(top: Path) -> list[str]:
+    """Return the names of the folders in `top`, sorted: as numbers where all are numbers.
+
+    Hidden folders, and those that systems leave behind, are none.
+    """
+    if not top.is_dir():
+        raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
+    found = sorted(path.name for path in top.iterdir() if path.is_dir() and not _is_junk(path.name))
+    return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
+
+
+def class_folders(top: Path) -> list[str]:
+    """Return the names of the folders in `top`, one a class, of which there must be one; see `subfolders`."""
+    found = subfolders(top)
+    if not found:
+        raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
+    return found
+
+
+def class_items(top: Path, labels: Mapping[str, int]) -> list[Item]:
+    """Return the images of `top/CLASS/` for every class folder -> label; their ids are CLASS/FILE.
 
     Raises:
-        InputError: a file that cannot be read, an unknown crop, a side below 8, or more images than memory holds.
+        InputError: a class has no folder, or no image in it.
     """
-    check_fit(side, crop)
-    check_memory(len(items), side)
-    pixels = torch.empty(len(items), 3, side, side)
-    boxes = []
-    for i, item in enumerate(items):
-        picture = read_image(item.path, turn=turn or item.drawn_on or False)
-        try:
-            image, left = fit(picture, side, crop)
-        except InputError as error:
-            raise InputError(f"{item.path}: {error}") from None
-        pixels[i] = to_pixels(image)
-        boxes.append(_fit_boxes(item.boxes, *left, side))
-    labels = torch.tensor([item.label for item in items], dtype=torch.int64)
-    answers = [item.answers for item in items] if any(item.answers for item in items) else None
-    return ImageBatch(pixels, labels, boxes, None, [item.id for item in items], answers, classes)
+    items = []
+    for name, label in labels.items():
+        folder = top / name
+        files = image_files(folder) if folder.is_dir() else []
+        if not files:
+            raise InputError(f"{folder}: looked for the images of a class ({', '.join(SUFFIXES)}); {look(folder)}")
+        items += [Item(f"{name}/{path.name}", path, label) for path in files]
+    return items
 
 
-def check_fit(side: int, crop: Crop) -> None:
-    """Refuse what is no side of the input, and an unknown crop."""
-    if crop not in ("resize", "centre"):
-        raise InputError(f"crop: '{crop}' is not known; use 'resize' or 'centre'")
-    if isinstance(side, bool) or not isinstance(side, int) or side < 8:
-        raise InputError(f"side: {side!r} is not a number of pixels; give the model's input size, at least 8")
+def listed_items(table: Path, folder: Path, listed: Mapping[str, Item]) -> list[Item]:
+    """Return the items of what a table lists, by its own names for them; their files must lie in the folder."""
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    missing = next((name for name, item in listed.items() if item.path.name not in here), None)
+    if missing is not None:
+        raise InputError(f"{table}: names {missing}, which is not in {folder}; {look(folder)}")
+    return list(listed.values())
 
 
-def fit(image: Image.Image, side: int, crop: Crop) -> tuple[Image.Image, tuple[float, float, float, float]]:
-    """Return the image at `side` x `side`, and where its whole lies in it: left, top, width, height in pixels.
+def numbered(names: Iterable[str]) -> dict[str, int]:
+    """Return class -> label, counted in this order."""
+    return {name: label for label, name in enumerate(names)}
 
-    `resize` squeezes the whole image into the square; `centre` scales the short side to side / 0.875 and cuts the
-    middle out.
+
+def pick_classes(name: str, known: Mapping[str, str], classes: Classes) -> dict[str, str]:
+    """Return class id -> readable name of the classes asked for; their place is the label.
+
+    Args:
+        name: of the data set, for messages.
+        known: class id -> readable name of all classes, in label order.
+        classes: None for all, a number for the first so many, or a list of ids or readable names in the order of labels.
+
+    Raises:
+        InputError: a class that is not known or named twice, or a number that is not within 1 to all.
     """
-    width, height, left, top = place(image.width, image.height, side, crop)
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return image.crop((left, top, left + side, top + side)), (-left, -top, width, height)
+    if classes is None:
+        return dict(known)
+    if isinstance(classes, int) and not isinstance(classes, bool):
+        if not 1 <= classes <= len(known):
+            raise InputError(f"classes: {classes} is not a number of classes; {name} has {len(known)} here")
+        return dict(list(known.items())[:classes])
+    if isinstance(classes, bool | str) or not classes or not all(isinstance(word, str) for word in classes):
+        raise InputError(f"classes: {classes!r} is not a choice of classes; give a number, or a list of their names")
+    ids = {**{readable: id for id, readable in known.items()}, **{id: id for id in known}}
+    unknown = next((word for word in classes if word not in ids), None)
+    if unknown is not None:
+        raise InputError(f"classes: {name} has no class '{unknown}'{nearest(unknown, ids)}")
+    picked = {ids[word]: known[ids[word]] for word in classes}
+    if len(picked) < len(classes):
+        raise InputError(f"classes: a class of {name} is named twice in {list(classes)}")
+    return picked
 
 
-def place(width: int, height: int, side: int, crop: Crop) -> tuple[int, int, int, int]:
-    """Return the size `(width, height)` that an image is scaled to, and the left and top of the square cut out of it."""
-    if crop == "resize":
-        return side, side, 0, 0
-    if max(width, height) > NARROWEST * min(width, height):
-        raise InputError(f"{width} x {height} pixels are too narrow for crop 'centre'; use crop='resize'")
-    scale = round(side / CENTRE_SHARE) / min(width, height)
-    width, height = round(width * scale), round(height * scale)
-    return width, height, (width - side) // 2, (height - side) // 2
+def read_text(path: Path, what: str) -> str:
+    """Return the text of a file in UTF-8, whatever the locale, without the byte order mark that Windows puts first."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as {what} ({error}); {path.parent}: {look(path.parent)}") from None
 
 
-def _fit_boxes(boxes: list[Box], left: float, top: float, width: float, height: float, side: int) -> Tensor:
-    """Boxes `(k, 4)` in pixels of the fitted image, clipped to it; those that the crop cut away are dropped."""
-    fitted = torch.tensor(boxes, dtype=torch.float32).view(-1, 4) * torch.tensor([width, height, width, height])
-    fitted = (fitted + torch.tensor([left, top, left, top])).clamp(0, side)
-    return fitted[((fitted[:, 2:] - fitted[:, :2]) > 0).all(dim=1)]
+def read_lines(path: Path, what: str) -> list[str]:
+    """Return the lines of a text that hold anything, stripped."""
+    return [line.strip() for line in read_text(path, what).splitlines() if line.strip()]
 
 
-def check_memory(count: int, side: int) -> None:
-    """Refuse more images than half of the memory holds."""
-    needed = count * side * side * (3 * 4 + 1)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > memory / 2:
-        fit = max(1, int(memory / 2 / (needed / count)))
-        raise InputError(f"limit: {count} images of {side} pixels need {needed / 1e9:.1f} GB; give at most {fit}")
+def read_json(path: Path, what: str) -> Any:
+    """Return what a JSON file holds."""
+    text = read_text(path, what)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read as {what} ({error})") from None
+
+
+def read_classes(path: Path) -> list[str]:
+    """Return the lines of a list of classes; a line's number, from 0, is the label, so none between others is empty."""
+    lines = [line.strip() for line in read_text(path, "a list of classes").rstrip().splitlines()]
+    if not all(lines) or not lines:
+        number = lines.index("") + 1 if lines else 1
+        raise InputError(f"{path}: line {number} is empty; a class needs a line each, as they count")
+    return lines
+
+
+def distinct(source: str | Path, names: Sequence[str]) -> list[str]:
+    """Return the names of a list, in which none may occur twice."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if first.setdefault(name, number) != number:
+            raise InputError(f"{source}: names '{name}' twice (as {first[name]} and {number}); a class has one label")
+    return list(names)

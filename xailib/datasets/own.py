@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from xailib.datasets.files import Crop, check_fit, check_memory, fit, look, path_id, place
+from xailib.datasets.files import look, path_id
+from xailib.datasets.items import Crop, check_fit, check_memory, fit, place
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.images.pictures import as_pixels, one_picture, read_image, to_pixels, upright
@@ -55,14 +55,7 @@ def own_images(source: Any, side: int | None, crop: Crop, limit: int | None) -> 
     things = things[:limit]
     check_memory(len(things), side or SIDE)
     ids = _ids(things)
-    pictures = [_picture(one, id, side, crop) for one, id in zip(things, ids, strict=True)]
-    sizes = sorted({(picture.shape[2], picture.shape[1]) for picture in pictures})
-    if len(sizes) > 1:
-        found = ", ".join(f"{width} x {height}" for width, height in sizes[:3])
-        raise InputError(
-            f"side: the images differ in size ({found}); give the side of the network's input, such as {SIDE}"
-        )
-    return ImageBatch(torch.stack(pictures), ids=ids)
+    return ImageBatch([_picture(one, id, side, crop) for one, id in zip(things, ids, strict=True)], ids=ids)
 
 
 def _ids(things: list[Any]) -> list[str]:

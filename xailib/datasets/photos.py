@@ -8,8 +8,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from xailib.datasets.files import Crop, Files, Item, check_split, shuffled
-from xailib.datasets.imagenet import imagenet_class_names
+from xailib.datasets.imagenet.labels import imagenet_class_names
+from xailib.datasets.items import Item, shuffled
 from xailib.errors import InputError
 from xailib.params import ROOT
 from xailib.registry import dataset
@@ -17,24 +17,15 @@ from xailib.registry import dataset
 BOXES = ROOT / "params" / "datasets" / "photos_boxes.json"
 
 
-@dataset("photos", label="Photographs", class_names=imagenet_class_names)
-def photos(
-    *, split: str = "test", limit: int | None = None, seed: int = 0, side: int = 224, crop: Crop = "resize"
-) -> Files:
-    """Load the photographs.
-
-    Args:
-        split: test; there is no other.
-        limit, seed: how many, and which; see `load_images`.
-        side: side of the square input in pixels.
-        crop: `resize` squeezes the whole photograph into the square, `centre` keeps the middle (256 -> 224).
+@dataset("photos", label="Photographs", splits=("test",), side=224, class_names=imagenet_class_names)
+def photos(*, seed: int, limit: int | None) -> list[Item]:
+    """The photographs in the seed's order of their file names; only those that are wanted are checked.
 
     Raises:
         InputError: the package is missing, or its photographs are not those that the boxes were drawn on.
     """
-    check_split("photos", split, ["test"])
     records = photo_records()
-    return Files([_item(name, records[name]) for name in shuffled(records, seed)[:limit]], side, crop)
+    return [_item(name, records[name]) for name in shuffled(records, seed)[:limit]]
 
 
 @lru_cache

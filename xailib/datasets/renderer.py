@@ -5,14 +5,16 @@ texture that stands out from what lies behind it, onto a random crop of a colour
 known, which real data sets never offer.
 """
 
-from dataclasses import dataclass
+import importlib.util
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from xailib.datasets.photographs import crop, photographs
+from xailib.errors import InputError
+from xailib.images.pictures import read_image
 
 CLASSES: dict[str, str] = {
     "chess knight": "\u265e",
@@ -29,49 +31,58 @@ CLASSES: dict[str, str] = {
     "note": "\u266b",
 }
 CLASS_NAMES = list(CLASSES)
+# Files of the scikit-image and scikit-learn wheels. No photograph serves two splits, so no test background was ever a
+# training background. `unseen` holds kinds of picture that training never showed: the sky, tissue, the back of an eye.
+PHOTOGRAPHS: dict[str, tuple[str, ...]] = {
+    "train": (
+        "skimage/data/astronaut.png",
+        "skimage/data/coffee.png",
+        "skimage/data/motorcycle_left.png",
+        "sklearn/datasets/images/china.jpg",
+        "skimage/data/brick.png",
+        "skimage/data/camera.png",
+        "skimage/data/coins.png",
+    ),
+    "validation": ("skimage/data/rocket.jpg", "skimage/data/gravel.png", "skimage/data/clock_motion.png"),
+    "test": ("skimage/data/chelsea.png", "sklearn/datasets/images/flower.jpg", "skimage/data/grass.png"),
+    "unseen": ("skimage/data/hubble_deep_field.jpg", "skimage/data/ihc.png", "skimage/data/retina.jpg"),
+}
 SIDE = 64
 
 Style = Literal["natural", "silhouette", "outline", "unseen_photographs", "texture_swap"]
 _SPLIT_CODES = {"train": 0, "validation": 1, "test": 2}
 _GLYPH_SIDE = 192
+_SHORT_SIDE = 256
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How much the pictures of a data set vary.
-
-    Attributes:
-        classes: how many of the symbols there are, the first ones.
-        smallest, largest: bounds of the object's long side, as shares of the picture's.
-        turn: the object is turned by up to this many degrees either way.
-    """
-
-    classes: int = len(CLASSES)
-    smallest: float = 0.38
-    largest: float = 0.72
-    turn: float = 35.0
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One rendered picture: `pixels` uint8 `(64, 64, 3)`, `mask` bool `(64, 64)`, `label` the class index."""
+class Picture(NamedTuple):
+    """One rendered picture: `pixels` uint8 `(side, side, 3)`, and the object's `mask` bool `(side, side)`."""
 
     pixels: np.ndarray
     mask: np.ndarray
-    label: int
 
 
-def render(seed: int, split: str, index: int, style: Style = "natural", layout: Layout = Layout()) -> Picture:
-    """Render picture `index` of a split (train, validation or test).
+def render(
+    seed: int,
+    split: str,
+    index: int,
+    style: Style = "natural",
+    *,
+    side: int = SIDE,
+    classes: int = len(CLASSES),
+    smallest: float = 0.38,
+    largest: float = 0.72,
+    turn: float = 35.0,
+) -> Picture:
+    """Render picture `index` of a split (train, validation or test), at 64 pixels or shrunk to 32, 16 or 8.
 
     The class is `index` modulo the number of classes. Every style keeps the object's shape, size and place, so a
-    shifted picture is the twin of the natural one.
+    shifted picture is the twin of the natural one. For the options see `pictograms`.
     """
     geometry = np.random.default_rng([seed, _SPLIT_CODES[split], index, 0])
     surface = np.random.default_rng([seed, _SPLIT_CODES[split], index, 1])
-    label = index % layout.classes
-    alpha = _place(label, geometry, layout)
+    alpha = _place(index % classes, geometry, smallest, largest, turn)
     if style == "silhouette":
         scene = 1 - np.repeat(alpha[..., None], 3, axis=2)
     elif style == "outline":
@@ -79,7 +90,18 @@ def render(seed: int, split: str, index: int, style: Style = "natural", layout: 
     else:
         photos = photographs("unseen" if style == "unseen_photographs" else split)
         scene = _compose(alpha, photos, surface, swap=style == "texture_swap")
-    return Picture(np.uint8(np.round(scene * 255)), alpha > 0.5, label)
+    return shrink(Picture(np.uint8(np.round(scene * 255)), alpha > 0.5), side)
+
+
+def shrink(picture: Picture, side: int) -> Picture:
+    """Return the picture averaged over squares of pixels, in 8 bits again.
+
+    A pixel of the mask is one that the object covers by half at least, or most of all where that leaves nothing.
+    """
+    squares = (side, SIDE // side, side, SIDE // side)
+    mean = picture.pixels.reshape(*squares, 3).mean(axis=(1, 3), dtype=np.float32)
+    cover = picture.mask.reshape(squares).mean(axis=(1, 3), dtype=np.float32)
+    return Picture(np.uint8(np.round(mean)), cover >= min(cover.max(), 0.5))
 
 
 @cache
@@ -96,11 +118,11 @@ def _glyph(label: int) -> Image.Image:
     return glyph.resize((round(glyph.width * scale), round(glyph.height * scale)), Image.Resampling.LANCZOS)
 
 
-def _place(label: int, rng: np.random.Generator, layout: Layout) -> np.ndarray:
+def _place(label: int, rng: np.random.Generator, smallest: float, largest: float, turn: float) -> np.ndarray:
     """The symbol's coverage `(64, 64)` in [0, 1] at a random size, rotation and place."""
-    turned = _glyph(label).rotate(rng.uniform(-layout.turn, layout.turn), Image.Resampling.BILINEAR, expand=True)
+    turned = _glyph(label).rotate(rng.uniform(-turn, turn), Image.Resampling.BILINEAR, expand=True)
     turned = turned.crop(turned.getbbox())
-    scale = rng.uniform(layout.smallest, layout.largest) * SIDE / max(turned.size)
+    scale = rng.uniform(smallest, largest) * SIDE / max(turned.size)
     width, height = (max(1, round(length * scale)) for length in turned.size)
     small = np.asarray(turned.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
     y, x = int(rng.integers(0, SIDE - height + 1)), int(rng.integers(0, SIDE - width + 1))
@@ -111,19 +133,13 @@ def _place(label: int, rng: np.random.Generator, layout: Layout) -> np.ndarray:
 
 def _compose(alpha: np.ndarray, photos: tuple[np.ndarray, ...], rng: np.random.Generator, *, swap: bool) -> np.ndarray:
     """Lay a textured object over a photograph; `swap` gives the object the plain photograph and tints what is behind."""
-    behind = crop(photos[rng.integers(len(photos))], rng, SIDE)
-    texture = crop(photos[rng.integers(len(photos))], rng, SIDE, smallest=32)
+    plain = _crop(photos[rng.integers(len(photos))], rng, SIDE)
+    texture = _crop(photos[rng.integers(len(photos))], rng, SIDE, smallest=32)
     tint = rng.uniform(0.05, 1.0, size=3).astype(np.float32)
-    if swap:
-        behind, texture = texture, behind
-        fixed, free = texture, behind
-    else:
-        fixed, free = behind, texture
-    inside = alpha > 0.5
-    fixed_luma = float((fixed @ _LUMA)[inside].mean())
-    free = _tint(free, tint, fixed_luma, float(rng.uniform(0.28, 0.45)))
-    behind, texture = (free, texture) if swap else (behind, free)
-    return behind * (1 - alpha[..., None]) + texture * alpha[..., None]
+    luma = float((plain @ _LUMA)[alpha > 0.5].mean())
+    tinted = _tint(texture, tint, luma, float(rng.uniform(0.28, 0.45)))
+    behind, thing = (tinted, plain) if swap else (plain, tinted)
+    return behind * (1 - alpha[..., None]) + thing * alpha[..., None]
 
 
 def _tint(texture: np.ndarray, tint: np.ndarray, other_luma: float, contrast: float) -> np.ndarray:
@@ -141,3 +157,33 @@ def _edge(alpha: np.ndarray) -> np.ndarray:
     from scipy.ndimage import grey_erosion
 
     return alpha - grey_erosion(alpha, size=(3, 3))
+
+
+@cache
+def photographs(split: str) -> tuple[np.ndarray, ...]:
+    """Return the photographs of a split: float32 `(h, w, 3)` in [0, 1], short side 256 pixels."""
+    return tuple(_photograph(name) for name in PHOTOGRAPHS[split])
+
+
+def _photograph(name: str) -> np.ndarray:
+    package, _, rest = name.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"the package '{package}' is missing; install xailib with its dependencies")
+    image = read_image(Path(spec.submodule_search_locations[0]) / rest)
+    scale = _SHORT_SIDE / min(image.size)
+    size = (round(image.width * scale), round(image.height * scale))
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS), dtype=np.float32) / 255
+
+
+def _crop(photo: np.ndarray, rng: np.random.Generator, side: int, smallest: int = 64) -> np.ndarray:
+    """Return a random square crop of a photograph as float32 `(side, side, 3)`: random size, place, flip and tone."""
+    height, width = photo.shape[:2]
+    size = int(rng.integers(smallest, min(height, width) + 1))
+    y, x = int(rng.integers(0, height - size + 1)), int(rng.integers(0, width - size + 1))
+    flip = -1 if rng.random() < 0.5 else 1
+    patch = Image.fromarray(np.uint8(photo[y : y + size, x : x + size] * 255)).resize(
+        (side, side), Image.Resampling.BOX
+    )
+    tone = rng.uniform(0.7, 1.15, size=3).astype(np.float32)
+    return np.clip(np.asarray(patch, dtype=np.float32)[:, ::flip] / 255 * tone, 0, 1)

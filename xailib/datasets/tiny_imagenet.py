@@ -6,15 +6,23 @@ and `val/val_annotations.txt`.
 
 from pathlib import Path
 
-from xailib.datasets.files import Box, Crop, Files, Item, check_split, image_files, look
-from xailib.datasets.layouts import Classes, choose, class_folders, find_home, pick_classes
+from xailib.datasets.files import (
+    Classes,
+    class_folders,
+    find_home,
+    listed_items,
+    numbered,
+    pick_classes,
+    read_lines,
+)
+from xailib.datasets.items import Item
 from xailib.errors import InputError, nearest
 from xailib.registry import dataset
 
 SIDE = 64
 
 
-def tiny_imagenet_class_names(root: str | Path | None = None, classes: Classes = None) -> list[str]:
+def tiny_imagenet_class_names(root: Path | None = None, classes: Classes = None) -> list[str]:
     """Return the class names in label order: the first word of each class in `words.txt`.
 
     A list of names says it all, so that a network trained on these classes can be opened where the images are not.
@@ -26,39 +34,26 @@ def tiny_imagenet_class_names(root: str | Path | None = None, classes: Classes =
     return list(_classes(_home(root), classes).values())
 
 
-@dataset("tiny_imagenet", label="Tiny ImageNet", class_names=tiny_imagenet_class_names)
-def tiny_imagenet(
-    *,
-    root: str | Path,
-    split: str = "val",
-    limit: int | None = None,
-    seed: int = 0,
-    side: int = SIDE,
-    crop: Crop = "resize",
-    classes: Classes = None,
-) -> Files:
-    """Load images with their boxes.
+@dataset(
+    "tiny_imagenet", label="Tiny ImageNet", splits=("val", "train"), side=SIDE, class_names=tiny_imagenet_class_names
+)
+def tiny_imagenet(root: Path, split: str, *, classes: Classes = None) -> list[Item]:
+    """Images with their boxes: 500 a class in train, 50 in val.
 
     Args:
         root: the folder that holds `tiny-imagenet-200`, or that folder itself.
-        split: train (500 images a class) or val (50).
-        limit, seed: how many images, and which; see `load_images`.
-        side: side of the square input in pixels.
-        crop: `resize` keeps the whole image, `centre` its middle (256 -> 224).
         classes: the first so many classes, or a list of their names or WordNet ids. By default all that have a folder in
             `train`, in the order of `wnids.txt`.
 
     Raises:
         InputError: a folder, list, class or image that is missing, or a row that is no box.
     """
-    check_split("tiny_imagenet", split, ["train", "val"])
     home = _home(root)
-    labels = {wnid: label for label, wnid in enumerate(_classes(home, classes))}
-    items = _train_items(home, labels) if split == "train" else _val_items(home, labels)
-    return Files(choose(items, seed, limit), side, crop)
+    labels = numbered(_classes(home, classes))
+    return _train_items(home, labels) if split == "train" else _val_items(home, labels)
 
 
-def _home(root: str | Path) -> Path:
+def _home(root: Path) -> Path:
     return find_home(root, ("tiny-imagenet-200",), "wnids.txt")
 
 
@@ -66,9 +61,9 @@ def _classes(home: Path, classes: Classes) -> dict[str, str]:
     """WordNet id -> readable name of the classes that have a training folder, or of those among them asked for."""
     here = class_folders(home / "train")
     listed = [row[0] for row in _rows(home / "wnids.txt", 1)]
-    stranger = next((wnid for wnid in here if wnid not in set(listed)), None)
-    if stranger is not None:
-        raise InputError(f"{home / 'train' / stranger}: wnids.txt lists no such class{nearest(stranger, listed)}")
+    unknown = next((wnid for wnid in here if wnid not in set(listed)), None)
+    if unknown is not None:
+        raise InputError(f"{home / 'train' / unknown}: wnids.txt lists no such class{nearest(unknown, listed)}")
     words = dict(_rows(home / "words.txt", 2, "\t"))
     nameless = next((wnid for wnid in here if wnid not in words), None)
     if nameless is not None:
@@ -79,50 +74,38 @@ def _classes(home: Path, classes: Classes) -> dict[str, str]:
 def _train_items(home: Path, labels: dict[str, int]) -> list[Item]:
     items = []
     for wnid, label in labels.items():
-        folder = home / "train" / wnid
-        boxes = {row[0]: row[1:] for row in _rows(folder / f"{wnid}_boxes.txt", 5)}
-        items += _boxed(folder / "images", folder / f"{wnid}_boxes.txt", boxes, dict.fromkeys(boxes, label))
+        table, images = home / "train" / wnid / f"{wnid}_boxes.txt", home / "train" / wnid / "images"
+        found = {name: _item(table, images / name, label, box) for name, *box in _rows(table, 5)}
+        items += listed_items(table, images, found)
     return items
 
 
 def _val_items(home: Path, labels: dict[str, int]) -> list[Item]:
-    table = home / "val" / "val_annotations.txt"
+    table, images = home / "val" / "val_annotations.txt", home / "val" / "images"
     rows = [row for row in _rows(table, 6) if row[1] in labels]
-    found = {row[0]: labels[row[1]] for row in rows}
-    empty = next((wnid for wnid, label in labels.items() if label not in set(found.values())), None)
+    empty = next((wnid for wnid in labels if wnid not in {row[1] for row in rows}), None)
     if empty is not None:
         raise InputError(f"{table}: no row for class {empty}, which has a folder in train")
-    return _boxed(home / "val" / "images", table, {row[0]: row[2:] for row in rows}, found)
+    return listed_items(
+        table, images, {name: _item(table, images / name, labels[wnid], box) for name, wnid, *box in rows}
+    )
 
 
-def _boxed(folder: Path, table: Path, boxes: dict[str, list[str]], labels: dict[str, int]) -> list[Item]:
-    """The images that a table names, each with its one box."""
-    files = {path.name: path for path in image_files(folder)} if folder.is_dir() else {}
-    missing = next((name for name in boxes if name not in files), None)
-    if missing is not None:
-        raise InputError(f"{table}: names {missing}, which is not in {folder}; {look(folder)}")
-    return [Item(Path(name).stem, files[name], labels[name], [_box(table, name, boxes[name])]) for name in boxes]
-
-
-def _box(table: Path, name: str, words: list[str]) -> Box:
-    """The box in shares of the side; the rows count pixels of 64 from 0 and include the last one."""
+def _item(table: Path, path: Path, label: int, words: list[str]) -> Item:
+    """An image with its box, whose row counts pixels of 64 from 0 and includes the last one."""
     try:
         x1, y1, x2, y2 = (int(word) for word in words)
     except ValueError:
         x1, y1, x2, y2 = 0, 0, -1, -1
     if not (0 <= x1 <= x2 < SIDE and 0 <= y1 <= y2 < SIDE):
-        raise InputError(
-            f"{table}: the row of {name} has {' '.join(words)!r}, not a box x1 y1 x2 y2 within 0 to {SIDE - 1}"
-        )
-    return x1 / SIDE, y1 / SIDE, (x2 + 1) / SIDE, (y2 + 1) / SIDE
+        row = f"the row of {path.name} has {' '.join(words)!r}"
+        raise InputError(f"{table}: {row}, not a box x1 y1 x2 y2 within 0 to {SIDE - 1}")
+    return Item(path.stem, path, label, [(x1 / SIDE, y1 / SIDE, (x2 + 1) / SIDE, (y2 + 1) / SIDE)])
 
 
 def _rows(path: Path, columns: int, separator: str | None = None) -> list[list[str]]:
     """The lines of a table in words."""
-    try:
-        rows = [line.split(separator) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error}); {path.parent}: {look(path.parent)}") from None
+    rows = [line.split(separator) for line in read_lines(path, "a table")]
     bad = next((row for row in rows if len(row) != columns), None)
     if bad is not None or not rows:
         what = "it is empty" if bad is None else f"the row {' '.join(bad)!r} has {len(bad)} columns"

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,18 +9,9 @@ from torch import Tensor
 from xailib.errors import InputError
 from xailib.images import truth
 from xailib.images.pictures import as_pixels, read_image, to_pixels, to_rgb
+from xailib.images.truth import box_masks, tight_box
 
-__all__ = ["ImageBatch", "Images", "box_masks", "read_image", "tight_box", "to_pixels", "to_rgb"]
-
-
-class Images(Protocol):
-    """Images that are read or rendered when they are asked for; an `ImageBatch` is one where all are at hand."""
-
-    def __len__(self) -> int: ...
-
-    def select(self, indices: slice) -> "ImageBatch":
-        """Return the images of a slice."""
-        ...
+__all__ = ["ImageBatch", "box_masks", "read_image", "tight_box", "to_pixels", "to_rgb"]
 
 
 @dataclass(frozen=True)
@@ -119,28 +109,3 @@ class ImageBatch:
         return torch.tensor(
             [int(one) in group for one, group in zip(predicted, self.answers, strict=True)], dtype=torch.bool
         )
-
-
-def box_masks(boxes: list[Tensor], height: int, width: int) -> Tensor:
-    """Return bool masks `(n, height, width)`: each the union of one image's boxes.
-
-    A pixel belongs to a box when its centre lies inside it; a box without any such pixel is the one that it is centred on.
-    """
-    masks = torch.zeros(len(boxes), height, width, dtype=torch.bool)
-    y = torch.arange(height)[:, None] + 0.5
-    x = torch.arange(width)[None, :] + 0.5
-    for i, group in enumerate(boxes):
-        for x1, y1, x2, y2 in group.tolist():
-            inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
-            if not inside.any() and x1 < x2 and y1 < y2:
-                inside[min(int((y1 + y2) / 2), height - 1), min(int((x1 + x2) / 2), width - 1)] = True
-            masks[i] |= inside
-    return masks
-
-
-def tight_box(mask: Tensor) -> Tensor:
-    """Return the box `(1, 4)` (x1, y1, x2, y2; ends exclusive) around a mask `(h, w)`, or none `(0, 4)` if it is empty."""
-    y, x = mask.nonzero(as_tuple=True)
-    if not len(x):
-        return torch.empty(0, 4)
-    return torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)

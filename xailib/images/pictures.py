@@ -13,12 +13,12 @@ from xailib.errors import InputError
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
-Drawn = tuple[float, float]
+Size = tuple[float, float]
 _TOLERANCE = 1e-4  # rounding may pass 0 and 1 by a hair
 _ADVICE = "replace it with a readable JPEG or PNG"
 
 
-def read_image(path: str | Path, *, turn: bool | Drawn = True) -> Image.Image:
+def read_image(path: str | Path, *, turn: bool | Size = True) -> Image.Image:
     """Read any image file as 8-bit RGB.
 
     Greyscale, palette and CMYK files are converted; 16-bit ones are scaled to 8 bits, floats from [0, 1], and alpha is
@@ -85,29 +85,22 @@ def as_pixels(source: Any) -> Tensor:
         sizes = sorted({(row.shape[2], row.shape[1]) for row in rows})
         if len(sizes) > 1:
             found = ", ".join(f"{width} x {height}" for width, height in sizes[:3])
-            raise InputError(
-                f"pixels: the images differ in size ({found}); load_images(..., side=224) makes them equal"
-            )
+            raise InputError(f"side: the images differ in size ({found}); load_images(..., side=224) makes them equal")
         return torch.stack(rows) if rows else torch.empty(0, 3, 1, 1)
     if isinstance(source, Image.Image):
         return one_picture(source, "the image")[None]
-    pixels = _channels_first(_tensor(source, "pixels"), not isinstance(source, Tensor), "pixels")
-    pixels = _floats(pixels if pixels.ndim == 4 else pixels[None], "pixels")
-    _check_range(pixels, "pixels")
-    return pixels
+    pixels = _pixels(source, "pixels")
+    return pixels if pixels.ndim == 4 else pixels[None]
 
 
 def one_picture(source: Any, name: str) -> Tensor:
     """Return one image, given as a Pillow image, an array or a tensor, as float32 `(3, h, w)`; see `as_pixels`."""
     if isinstance(source, Image.Image):
         return to_pixels(upright(source, name))
-    pixels = _channels_first(_tensor(source, name), not isinstance(source, Tensor), name)
-    if pixels.ndim == 4 and len(pixels) == 1:
-        pixels = pixels[0]
+    pixels = _pixels(source, name)
+    pixels = pixels[0] if pixels.ndim == 4 and len(pixels) == 1 else pixels
     if pixels.ndim != 3:
         raise InputError(f"{name}: one image (3, h, w) is needed, not {tuple(pixels.shape)}")
-    pixels = _floats(pixels, name)
-    _check_range(pixels, name)
     return pixels
 
 
@@ -121,7 +114,7 @@ def upright(image: Image.Image, name: str) -> Image.Image:
         raise InputError(f"{name}: cannot be read ({error}); {_ADVICE}") from None
 
 
-def _turn(image: Image.Image, turn: bool | Drawn) -> Image.Image:
+def _turn(image: Image.Image, turn: bool | Size) -> Image.Image:
     if isinstance(turn, tuple):
         turn = (turn[0] > turn[1]) != (image.width > image.height) and turn[0] != turn[1]
         turn = turn and _orientation(image) >= 5  # 5 to 8 lay the picture on its side
@@ -147,6 +140,13 @@ def _white(mode: str, values: np.ndarray) -> float:
             f"values from {low:.4g} to {high:.4g} are no brightness; save them as floats in [0, 1] or in 16 bits"
         )
     return fits[0]
+
+
+def _pixels(source: Any, name: str) -> Tensor:
+    """An array or tensor as float32 `(3, h, w)` or `(n, 3, h, w)`, checked."""
+    pixels = _floats(_channels_first(_tensor(source, name), not isinstance(source, Tensor), name), name)
+    _check_range(pixels, name)
+    return pixels
 
 
 def _tensor(source: Any, name: str) -> Tensor:

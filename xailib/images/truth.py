@@ -39,10 +39,7 @@ def as_labels(labels: Any, n: int, classes: int | None) -> Tensor:
     """
     if labels is None:
         return torch.full((n,), NO_LABEL)
-    try:
-        found = labels.detach() if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
-    except (TypeError, ValueError):
-        raise InputError("labels: one whole number an image is needed; names of classes go to class_names") from None
+    found = _tensor(labels, "labels: one whole number an image is needed; names of classes go to class_names")
     if found.ndim == 2:
         remedy = "labels.argmax(1), if these are one-hot rows" if found.shape[1] != 1 else "labels.flatten()"
         raise InputError(
@@ -103,30 +100,18 @@ def as_boxes(boxes: Any, ids: list[str], height: int, width: int) -> list[Tensor
 
 
 def _group(group: Any, id: str) -> Tensor:
-    try:
-        group = [] if group is None else group
-        found = group.detach() if isinstance(group, Tensor) else torch.from_numpy(np.array(group, dtype=np.float32))
-    except (TypeError, ValueError):
-        raise InputError(f"boxes: rows of four numbers are needed ({_BOX}); those of '{id}' are not") from None
+    needed = f"boxes: rows of four numbers are needed ({_BOX}); those of '{id}'"
+    found = _tensor([] if group is None else group, f"{needed} are not", np.float32)
     if found.numel() == 0 or found.shape == (4,):
         found = found.reshape(-1, 4)
     if found.ndim != 2 or found.shape[1] != 4 or found.is_complex():
-        raise InputError(
-            f"boxes: rows of four numbers are needed ({_BOX}); those of '{id}' have the shape {tuple(found.shape)}"
-        )
+        raise InputError(f"{needed} have the shape {tuple(found.shape)}")
     return found.float()
 
 
 def as_masks(masks: Any, n: int, height: int, width: int) -> Tensor:
     """Return bool masks `(n, height, width)` of masks of zeros and ones, or of 0 and 255."""
-    try:
-        found = (
-            masks.detach()
-            if isinstance(masks, Tensor)
-            else torch.from_numpy(np.array([np.asarray(one) for one in masks]))
-        )
-    except (TypeError, ValueError):
-        raise InputError(f"masks: a bool tensor {(n, height, width)} is needed") from None
+    found = _tensor(masks, f"masks: a bool tensor {(n, height, width)} is needed")
     if found.shape == (n, 1, height, width):
         found = found[:, 0]
     if found.shape != (n, height, width):
@@ -139,6 +124,31 @@ def as_masks(masks: Any, n: int, height: int, width: int) -> Tensor:
     if not ((found == 1) | ~on).all() and not ((found == 255) | ~on).all():
         raise InputError("masks: true and false, or 0 and 1, are needed; use masks > 0.5 where they are shares")
     return on
+
+
+def box_masks(boxes: list[Tensor], height: int, width: int) -> Tensor:
+    """Return bool masks `(n, height, width)`: each the union of one image's boxes.
+
+    A pixel belongs to a box when its centre lies inside it; a box without any such pixel is the one that it is centred on.
+    """
+    masks = torch.zeros(len(boxes), height, width, dtype=torch.bool)
+    y = torch.arange(height)[:, None] + 0.5
+    x = torch.arange(width)[None, :] + 0.5
+    for i, group in enumerate(boxes):
+        for x1, y1, x2, y2 in group.tolist():
+            inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+            if not inside.any() and x1 < x2 and y1 < y2:
+                inside[min(int((y1 + y2) / 2), height - 1), min(int((x1 + x2) / 2), width - 1)] = True
+            masks[i] |= inside
+    return masks
+
+
+def tight_box(mask: Tensor) -> Tensor:
+    """Return the box `(1, 4)` (x1, y1, x2, y2; ends exclusive) around a mask `(h, w)`, or none `(0, 4)` if it is empty."""
+    y, x = mask.nonzero(as_tuple=True)
+    if not len(x):
+        return torch.empty(0, 4)
+    return torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)
 
 
 def as_ids(ids: Any, n: int) -> list[str]:
@@ -159,11 +169,15 @@ def as_names(names: Any) -> list[str] | None:
     return [_text(name) for name in names]
 
 
+def _tensor(found: Any, sentence: str, dtype: type | None = None) -> Tensor:
+    """Numbers in any form as a detached tensor; the sentence says what is wrong with what holds none."""
+    try:
+        return found.detach() if isinstance(found, Tensor) else torch.from_numpy(np.array(found, dtype))
+    except (TypeError, ValueError):
+        raise InputError(sentence) from None
+
+
 def _text(one: Any) -> str:
-    return (
-        str(one.item())
-        if isinstance(one, Tensor | np.generic)
-        else one.decode()
-        if isinstance(one, bytes)
-        else str(one)
-    )
+    if isinstance(one, Tensor | np.generic):
+        return str(one.item())
+    return one.decode() if isinstance(one, bytes) else str(one)

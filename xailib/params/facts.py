@@ -58,6 +58,7 @@ def describe(entry: Any) -> dict[str, Any]:
     """Return one entry's module, its options, what it needs of a model and what it offers a method."""
     parameters = list(inspect.signature(entry.function).parameters.values())
     options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] or [p.name for p in parameters[1:]]
+    options += ["side", "crop"] if entry.facts.get("side") else []  # of a data set of files
     offers = {*entry.facts.get("offers", ()), *(["cam_layer"] if entry.facts.get("cam_layer") else [])}
     settled = {"seed", "split", "limit", "root"}  # the study's, not the parameter file's
     return {

@@ -8,15 +8,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from xailib.errors import InputError
-from xailib.images import Images
 from xailib.results import atomic, write_json
+
+if TYPE_CHECKING:
+    from xailib.datasets.items import Images
+    from xailib.images import ImageBatch
 
 # Images that are in memory at once while a store is built: 20 MB each hundred at 128 pixels.
 CHUNK = 128
@@ -155,12 +158,9 @@ def _open_part(path: Path, part: str, record: dict[str, Any]) -> Part:
 
 def _options(dataset: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """The options, with the paper's test-time crop where the data set takes a crop and the options name none."""
-    import inspect
+    from xailib.datasets import takes
 
-    from xailib import registry
-
-    takes = inspect.signature(registry.dataset.get(dataset).function).parameters
-    return {**({"crop": "centre"} if "crop" in takes else {}), **(options or {})}
+    return {**({"crop": "centre"} if "crop" in takes(dataset) else {}), **(options or {})}
 
 
 def _clear(folder: Path) -> None:
@@ -170,7 +170,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _write(path: Path, images: Images, side: int, report: Callable[[str], Any]) -> dict[str, Any]:
+def _write(path: Path, images: "Images | ImageBatch", side: int, report: Callable[[str], Any]) -> dict[str, Any]:
     """Write the pixels of all images; return their labels, ids and mean colour.
 
     Written front to back, not through a map: a full disk is then an error that can be named, not a crash.

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from xailib import engine
-from xailib.datasets.shifts import RENDERED, corrupt, list_shifts
+from xailib.datasets.corruptions import CORRUPTIONS, corrupt
+from xailib.datasets.shifts import list_shifts
 from xailib.models import list_models, load_model
 from xailib.models.model import Model
 from xailib.params import ROOT, load_params
@@ -118,10 +119,10 @@ def measure(
     function = load_params("datasets", dataset).get("dataset_function", dataset)
     for shift in list_shifts(function) if shifted else ():
         few = clean.select(slice(shifted))
-        drawn = shift in RENDERED.get(function, ())
-        moved = (
-            split_images(dataset, None, limit=shifted, shift=shift, **source) if drawn else corrupt(few, shift, seed)
-        )
+        if shift in CORRUPTIONS:
+            moved = corrupt(few, shift, seed)
+        else:
+            moved = split_images(dataset, None, limit=shifted, shift=shift, **source)
         found[shift] = _accuracy(model, moved.pixels, moved.labels)
     victims = clean.select(slice(attacked))
     pixels = l2_pgd(model, victims.pixels, victims.labels, epsilon=epsilon, steps=ATTACK_STEPS, seed=seed)

@@ -1,6 +1,5 @@
 """What the slice notebooks share: where their images come from, and a look at maps."""
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from torch.nn.functional import interpolate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xailib.images import ImageBatch
     from xailib.models.model import Model
 
 
@@ -33,7 +31,7 @@ def image_source(
     Raises:
         InputError: the network's classes are not those of the data set.
     """
-    from xailib import datasets, params, registry
+    from xailib import datasets, params
     from xailib.classes import mapping
 
     source = {key: value for key, value in options.items() if value is not None}
@@ -44,7 +42,7 @@ def image_source(
     labels = mapping(names, model.class_names, classes, f"{dataset} and {model.id}: ")
     if labels is not None:
         source["relabelled"] = labels
-    if "side" in inspect.signature(registry.dataset.get(dataset).function).parameters:
+    if "side" in datasets.takes(dataset):
         source.setdefault("side", model.input_size)
     return source
 
@@ -59,31 +57,6 @@ def background(
     if split is None or "references" not in signatures.defaults(registry.method.get(function).function):
         return {}
     return {"references": datasets.load_images(dataset, limit=count, **{**source, "split": split}).pixels}
-
-
-def shift_images(
-    images: "ImageBatch",
-    dataset: str,
-    shift: str,
-    source: dict[str, Any],
-    roots: "Mapping[str, str | None] | None" = None,
-) -> "ImageBatch":
-    """Return `images`, which `load_images(dataset, **source)` gave, under a shift of the data set.
-
-    The same as loading them with `shift=`, but a corruption is put on the images at hand: making them again costs more.
-    For a variant named in `roots`, its own images come from its folder, or the images at hand with its labels.
-    """
-    from xailib import params
-    from xailib.datasets import load_images
-    from xailib.datasets.shifts import corrupt, is_corruption, variant_images
-
-    variant = shift.partition("/")[0]
-    if roots and variant in roots:
-        root = roots[variant]
-        return variant_images(images, shift, root and str(params.place(root)), source)
-    if is_corruption(shift):
-        return corrupt(images, shift, source.get("seed", 0))
-    return load_images(dataset, limit=len(images), shift=shift, **source)
 
 
 def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:

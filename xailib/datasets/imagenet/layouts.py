@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xailib.datasets.files import SUFFIXES, Item, image_files, look
-from xailib.datasets.imagenet_boxes import annotation_places, find_annotations, read_boxes
-from xailib.datasets.imagenet_labels import NUMBER, class_label, find_table, image_classes, read_synsets, wordnet_ids
-from xailib.datasets.layouts import choose, class_folders, class_items
+from xailib.datasets.files import SUFFIXES, class_folders, class_items, image_files, look, numbered
+from xailib.datasets.imagenet.boxes import read_boxes
+from xailib.datasets.imagenet.labels import (
+    NUMBER,
+    class_label,
+    find_table,
+    image_classes,
+    read_synsets,
+    wordnet_labels,
+)
+from xailib.datasets.items import Item, choose
 from xailib.errors import InputError, nearest
 
 MAPPING = "LOC_synset_mapping.txt"
@@ -44,17 +51,28 @@ class Home:
         kits = [kit / "data", kit, self.root / "devkit" / "data", self.root / "data"]
         return list(dict.fromkeys([self.root, self.top, self.top.parent, self.folder, *kits]))
 
-    def boxes(self) -> tuple[Path | None, list[Path]]:
-        """Return the folder of XML annotations, if there is one, and where it was looked for.
+    @property
+    def annotation_places(self) -> list[Path]:
+        """Folders in which XML annotations are looked for; they may lie beside the images or their class folders too."""
+        archive = self.root / "ILSVRC2012_bbox_val_v3"  # the archive of the boxes, which holds `val/*.xml`
+        places = [home / "Annotations" / "CLS-LOC" / self.split for home in (self.top, self.root)]
+        places += [home / self.split for home in (self.root / "Annotations", self.root / "annotations", archive)]
+        return list(dict.fromkeys([*places, archive, self.root / self.split, self.folder]))
+
+    def annotations(self) -> Path | None:
+        """Return the folder of XML annotations of a validation split, if there is one.
 
         The Kaggle layout always has one: there a missing annotation is a fault of that image.
         """
-        places = annotation_places(self.root, self.top, self.folder, self.split)
+        if self.split != "val":
+            return None
+        places = self.annotation_places
         kaggle = self.folder == self.top / "Data" / "CLS-LOC" / self.split and not self.in_classes
-        return find_annotations(places) or (places[0] if kaggle else None), places
+        found = (place for place in places if place.is_dir() and next(place.glob("*.xml"), None))
+        return next(found, places[0] if kaggle else None)
 
 
-def find_home(root: Path, split: str) -> Home:
+def find_split(root: Path, split: str) -> Home:
     """Find the images of a split, or say what was looked for and what is there."""
     top = root / "ILSVRC" if (root / "ILSVRC").is_dir() else root
     flat = [root / f"ILSVRC2012_img_{split}"]
@@ -77,16 +95,16 @@ def find_home(root: Path, split: str) -> Home:
 def items(home: Home, seed: int, bad_boxes: str) -> Iterator[Item]:
     """The split's images with labels and boxes, in the seed's order; annotations are read as they are asked for."""
     found = _in_folders(home) if home.in_classes else _in_one_folder(home)
-    annotations = home.boxes()[0] if home.split == "val" else None
-    for item in choose([item for item, _ in found.values()], seed, None):
-        boxes, drawn_on = [], None
+    annotations = home.annotations()
+    for item in choose((item for item, _ in found.values()), seed):
         if annotations is not None:
             try:
-                boxes, drawn_on = read_boxes(annotations / f"{item.path.stem}.xml", found[item.id][1])
+                boxes, size = read_boxes(annotations / f"{item.path.stem}.xml", found[item.id][1])
+                item = replace(item, boxes=boxes, turn=size)
             except InputError:
                 if bad_boxes == "refuse":
                     raise
-        yield replace(item, boxes=boxes, drawn_on=drawn_on)
+        yield item
 
 
 def _in_folders(home: Home) -> dict[str, tuple[Item, str]]:
@@ -108,7 +126,7 @@ def _in_one_folder(home: Home) -> dict[str, tuple[Item, str]]:
         looked = f"looked for *.JPEG and the like ({', '.join(SUFFIXES)})"
         raise InputError(f"{home.folder}: no images: {looked}; {look(home.folder)}")
     mapping = find_table(home.tables, MAPPING)
-    labels = read_synsets(mapping) if mapping else {wnid: label for label, wnid in enumerate(wordnet_ids())}
+    labels = read_synsets(mapping) if mapping else wordnet_labels()
     table, classes = image_classes(home.tables, home.split)
     names = list(labels)
     found = {}
@@ -127,15 +145,15 @@ def _folder_labels(home: Home) -> dict[str, int]:
     if mapping is not None:
         labels, source = read_synsets(mapping), MAPPING
     elif len(names) == 1000:
-        return {name: label for label, name in enumerate(names)}
+        return numbered(names)
     else:
-        labels, source = {name: label for label, name in enumerate(wordnet_ids())}, "ImageNet"
-    stranger = next((name for name in names if name not in labels), None)
-    if stranger is None:
+        labels, source = wordnet_labels(), "ImageNet"
+    unknown = next((name for name in names if name not in labels), None)
+    if unknown is None:
         return {name: labels[name] for name in names}
     if mapping is None:
         raise InputError(
-            f"{home.folder}: {len(names)} class folders, not 1,000, and no list of their labels: '{stranger}' is no class of"
+            f"{home.folder}: {len(names)} class folders, not 1,000, and no list of their labels: '{unknown}' is no class of"
             f" ImageNet, and there is no {MAPPING} in {home.root}; {look(home.root)}"
         )
-    raise InputError(f"{home.folder / stranger}: {source} lists no such class{nearest(stranger, labels)}")
+    raise InputError(f"{home.folder / unknown}: {source} lists no such class{nearest(unknown, labels)}")

@@ -1,30 +1,11 @@
-"""The boxes of ImageNet's XML annotations: where they lie, and reading them."""
+"""The boxes of ImageNet's XML annotations."""
 
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from xailib.datasets.files import Box
+from xailib.datasets.items import Box
 from xailib.errors import InputError
-
-
-def annotation_places(root: Path, top: Path, folder: Path, split: str) -> list[Path]:
-    """Return the folders in which annotations are looked for.
-
-    Args:
-        root, top: the folder the user gives, and the `ILSVRC` in it or `root` again.
-        folder: where the images lie; XML files may lie beside them or beside their class folders.
-        split: name of the split.
-    """
-    archive = "ILSVRC2012_bbox_val_v3"  # the archive of the boxes, which holds `val/*.xml`
-    places = [home / "Annotations" / "CLS-LOC" / split for home in (top, root)]
-    places += [home / split for home in (root / "Annotations", root / "annotations", root / archive)]
-    return list(dict.fromkeys([*places, root / archive, root / split, folder]))
-
-
-def find_annotations(places: list[Path]) -> Path | None:
-    """Return the first place that holds an XML file."""
-    return next((place for place in places if place.is_dir() and next(place.glob("*.xml"), None)), None)
 
 
 def read_boxes(path: Path, synset: str) -> tuple[list[Box], tuple[float, float]]:

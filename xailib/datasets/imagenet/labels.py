@@ -1,4 +1,4 @@
-"""What tells an ImageNet image its class: lists of classes, and the label tables of the Kaggle and the flat layout.
+"""ImageNet's classes by name, WordNet id and label, and the tables that tell an image its class.
 
 Labels count the 1,000 WordNet ids in sorted order, as torchvision and nearly all checkpoints do. The devkit's
 ILSVRC2012_ID is another order, so its ground truth needs the list that translates it.
@@ -7,10 +7,9 @@ ILSVRC2012_ID is another order, so its ground truth needs the list that translat
 import csv
 import importlib.util
 import re
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from xailib.datasets.files import SUFFIXES, look
+from xailib.datasets.files import SUFFIXES, distinct, look, numbered, read_classes, read_lines, read_text
 from xailib.errors import InputError
 
 IMAGES = 50_000
@@ -18,6 +17,29 @@ GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = ("meta.mat", "meta.txt")
 LABEL_LIST = "val_labels.txt"
 NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
+_TABLE = "a table of labels"
+
+
+def imagenet_class_names() -> list[str]:
+    """Return the 1,000 class names, in the order of their WordNet ids, as torchvision lists them (all different)."""
+    from torchvision.models import SqueezeNet1_1_Weights
+
+    return list(SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def wordnet_ids() -> list[str]:
+    """Return the 1,000 WordNet ids, sorted: in the order of labels."""
+    return list(wordnet_labels())
+
+
+def wordnet_labels(part: str = "imagenet") -> dict[str, int]:
+    """Return WordNet id -> label of `imagenet` (1,000), or of the 200 classes of `imagenet_a` or `imagenet_r`."""
+    label = numbered(_timm_ids("imagenet"))
+    return {wnid: label[wnid] for wnid in _timm_ids(part)}
+
+
+def _timm_ids(part: str) -> list[str]:
+    return timm_file(f"{part}_synsets.txt").read_text(encoding="utf-8").split()
 
 
 def timm_file(name: str) -> Path:
@@ -29,42 +51,9 @@ def timm_file(name: str) -> Path:
     return path
 
 
-def wordnet_ids(part: str = "imagenet") -> list[str]:
-    """Return the sorted WordNet ids of `imagenet` (1,000), `imagenet_a` or `imagenet_r` (200 of them each)."""
-    return timm_file(f"{part}_synsets.txt").read_text(encoding="utf-8").split()
-
-
 def read_synsets(path: Path) -> dict[str, int]:
     """Return class folder (WordNet id) -> label from a file whose lines begin with one each, in the order of labels."""
-    words = distinct(path, [line.split()[0] for line in read_classes(path)])
-    return {word: label for label, word in enumerate(words)}
-
-
-def read_classes(path: Path) -> list[str]:
-    """Return the lines of a list of classes; a line's number, from 0, is the label, so none between others is empty."""
-    lines = [line.strip() for line in read_text(path, "a list of classes").rstrip().splitlines()]
-    if not all(lines) or not lines:
-        raise InputError(
-            f"{path}: line {lines.index('') + 1 if lines else 1} is empty; a class needs a line each, as they count"
-        )
-    return lines
-
-
-def read_text(path: Path, what: str) -> str:
-    """Return the text of a file in UTF-8, whatever the locale, without the byte order mark that Windows puts first."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as {what} ({error})") from None
-
-
-def distinct(source: str | Path, names: Sequence[str]) -> list[str]:
-    """Return the names of a list, in which none may occur twice."""
-    first: dict[str, int] = {}
-    for number, name in enumerate(names, start=1):
-        if first.setdefault(name, number) != number:
-            raise InputError(f"{source}: names '{name}' twice (as {first[name]} and {number}); a class has one label")
-    return list(names)
+    return numbered(distinct(path, [line.split()[0] for line in read_classes(path)]))
 
 
 def find_table(places: list[Path], *names: str) -> Path | None:
@@ -96,7 +85,7 @@ def _read_solution(path: Path) -> dict[str, str]:
     A header is one row more, of no image.
     """
     try:
-        rows = [row for row in csv.reader(read_text(path, "a table of labels").splitlines()) if any(row)]
+        rows = [row for row in csv.reader(read_text(path, _TABLE).splitlines()) if any(row)]
     except csv.Error as error:
         raise InputError(f"{path}: cannot be read as a table of labels ({error})") from None
     bad = next((row for row in rows if len(row) < 2 or not row[1].strip()), None)
@@ -118,12 +107,12 @@ def _by_image(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
 
 def _read_labels(path: Path) -> dict[str, str]:
     """Image id -> WordNet id or label, from rows `FILE CLASS`, or from 50,000 WordNet ids in the order of the images."""
-    rows = [re.split(r"[\s,]+", line.strip()) for line in _lines(path)]
+    rows = [re.split(r"[\s,]+", line) for line in read_lines(path, _TABLE)]
     if all(len(row) == 1 for row in rows):
-        stranger = next((row[0] for row in rows if not re.fullmatch(r"n\d{8}", row[0])), None)
-        if stranger is not None:
+        unknown = next((row[0] for row in rows if not re.fullmatch(r"n\d{8}", row[0])), None)
+        if unknown is not None:
             raise InputError(
-                f"{path}: '{stranger}' is no WordNet id; bare numbers could be labels or ILSVRC2012_IDs, so give rows"
+                f"{path}: '{unknown}' is no WordNet id; bare numbers could be labels or ILSVRC2012_IDs, so give rows"
                 " 'FILE CLASS'"
             )
         return _numbered(path, [row[0] for row in rows])
@@ -148,10 +137,10 @@ def _ground_truth(path: Path, places: list[Path]) -> dict[str, str]:
         raise InputError(
             f"{meta}: gives a WordNet id to {len(classes)} of the ILSVRC2012_IDs 1 to 1000; use ILSVRC 2012's"
         )
-    numbers = _lines(path)
-    stranger = next((number for number in numbers if number not in classes), None)
-    if stranger is not None:
-        raise InputError(f"{path}: '{stranger}' is no ILSVRC2012_ID from 1 to 1000")
+    numbers = read_lines(path, _TABLE)
+    unknown = next((number for number in numbers if number not in classes), None)
+    if unknown is not None:
+        raise InputError(f"{path}: '{unknown}' is no ILSVRC2012_ID from 1 to 1000")
     return _numbered(path, [classes[number] for number in numbers])
 
 
@@ -169,7 +158,7 @@ def _read_mat(path: Path) -> dict[str, str]:
 
 
 def _read_meta(path: Path) -> dict[str, str]:
-    rows = [re.split(r"[\s,]+", line) for line in _lines(path)]
+    rows = [re.split(r"[\s,]+", line) for line in read_lines(path, _TABLE)]
     return {row[0]: row[1] for row in rows if len(row) > 1 and row[0].isdigit() and re.fullmatch(r"n\d{8}", row[1])}
 
 
@@ -177,10 +166,6 @@ def _numbered(path: Path, classes: list[str]) -> dict[str, str]:
     if len(classes) != IMAGES:
         raise InputError(f"{path}: has {len(classes)} lines, not one for each of the {IMAGES} validation images")
     return {f"ILSVRC2012_val_{number:08d}": name for number, name in enumerate(classes, start=1)}
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in read_text(path, "a table of labels").splitlines() if line.strip()]
 
 
 def class_label(name: str, labels: dict[str, int], table: Path, id: str, source: str) -> int:

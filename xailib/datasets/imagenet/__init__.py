@@ -1,0 +1,1 @@
+"""ImageNet, its variants, and the ways in which both lie on disks."""

@@ -1,0 +1,166 @@
+"""One image of a data set with its truth, and how many of them become pixels: read or drawn only when they are asked for."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from xailib.errors import InputError
+from xailib.images import ImageBatch
+from xailib.images.pictures import Size, read_image, to_pixels
+
+Crop = Literal["resize", "centre"]
+Box = tuple[float, float, float, float]
+
+# The centre crop keeps 87.5 % of the short side, as in 256 -> 224.
+CENTRE_SHARE = 0.875
+# Of a strip narrower than this the centre crop would scale up gigabytes and keep next to nothing.
+NARROWEST = 50
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a data set with its truth: a file, or a picture that is drawn when it is asked for.
+
+    Attributes:
+        id: its name, which no other image of the data set has.
+        path: the file, which is fitted to the network's input, boxes and all; None for what is drawn.
+        label: the class index.
+        boxes: x1, y1, x2, y2 of the file's picture as fractions of its width and height.
+        answers: the class indices that are right where not the label alone is.
+        turn: whether the file is turned as its EXIF orientation says, or the width and height that its boxes were drawn
+            on; see `read_image`. Photographs of one's own are turned; data sets are read as torchvision and their authors do.
+        draw: what draws it, at its final size: uint8 pixels `(side, side, 3)` and the object's bool mask `(side, side)`.
+    """
+
+    id: str
+    path: Path | None
+    label: int
+    boxes: list[Box] = field(default_factory=list)
+    answers: tuple[int, ...] = ()
+    turn: bool | Size = False
+    draw: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that are not read yet, so that a large set need never be in memory.
+
+    Attributes:
+        items: all files, or all drawn.
+        side, crop: what files are fitted to; see `fit`.
+        classes: the class indices that an answer is chosen among; None for all.
+
+    Raises:
+        InputError: an unknown crop, or a side below 8.
+    """
+
+    items: list[Item]
+    side: int | None
+    crop: Crop = "resize"
+    classes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.side is not None:
+            check_fit(self.side, self.crop)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def select(self, indices: slice) -> ImageBatch:
+        """Read or draw the images of a slice.
+
+        Raises:
+            InputError: a file that cannot be read, or more images than memory holds.
+        """
+        items = self.items[indices]
+        truth = {
+            "labels": torch.tensor([item.label for item in items], dtype=torch.int64),
+            "ids": [item.id for item in items],
+            "answers": [item.answers for item in items] if any(item.answers for item in items) else None,
+            "classes": self.classes,
+        }
+        if self.side is None:
+            drawn, masks = (
+                torch.from_numpy(np.stack(all)) for all in zip(*(item.draw() for item in items), strict=True)
+            )
+            return ImageBatch(drawn.permute(0, 3, 1, 2).float().div_(255), masks=masks, **truth)
+        check_memory(len(items), self.side)
+        pixels = torch.empty(len(items), 3, self.side, self.side)
+        boxes = []
+        for i, item in enumerate(items):
+            picture = read_image(item.path, turn=item.turn)
+            try:
+                picture, whole = fit(picture, self.side, self.crop)
+            except InputError as error:
+                raise InputError(f"{item.path}: {error}") from None
+            pixels[i] = to_pixels(picture)
+            boxes.append(_fit_boxes(item.boxes, *whole, self.side))
+        return ImageBatch(pixels, boxes=boxes, **truth)
+
+
+def choose(items: Iterable[Item], seed: int, limit: int | None = None) -> list[Item]:
+    """Return the first `limit` items in the seed's order; see `shuffled`."""
+    by_id = {item.id: item for item in items}
+    return [by_id[id] for id in shuffled(by_id, seed)[:limit]]
+
+
+def shuffled(ids: Iterable[str], seed: int) -> list[str]:
+    """Return the ids in a random order that depends on (id, seed) alone.
+
+    Every id draws its own place, so taking ids away leaves the order of the others as it was.
+    """
+    return sorted(ids, key=lambda id: hashlib.blake2b(f"{seed}/{id}".encode(), digest_size=16).digest())
+
+
+def check_fit(side: int, crop: Crop) -> None:
+    """Refuse what is no side of the input, and an unknown crop."""
+    if crop not in ("resize", "centre"):
+        raise InputError(f"crop: '{crop}' is not known; use 'resize' or 'centre'")
+    if isinstance(side, bool) or not isinstance(side, int) or side < 8:
+        raise InputError(f"side: {side!r} is not a number of pixels; give the model's input size, at least 8")
+
+
+def fit(image: Image.Image, side: int, crop: Crop) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """Return the image at `side` x `side`, and where its whole lies in it: left, top, width, height in pixels.
+
+    `resize` squeezes the whole image into the square; `centre` scales the short side to side / 0.875 and cuts the
+    middle out.
+    """
+    width, height, left, top = place(image.width, image.height, side, crop)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return image.crop((left, top, left + side, top + side)), (-left, -top, width, height)
+
+
+def place(width: int, height: int, side: int, crop: Crop) -> tuple[int, int, int, int]:
+    """Return the size `(width, height)` that an image is scaled to, and the left and top of the square cut out of it."""
+    if crop == "resize":
+        return side, side, 0, 0
+    if max(width, height) > NARROWEST * min(width, height):
+        raise InputError(f"{width} x {height} pixels are too narrow for crop 'centre'; use crop='resize'")
+    scale = round(side / CENTRE_SHARE) / min(width, height)
+    width, height = round(width * scale), round(height * scale)
+    return width, height, (width - side) // 2, (height - side) // 2
+
+
+def _fit_boxes(boxes: list[Box], left: float, top: float, width: float, height: float, side: int) -> Tensor:
+    """Boxes `(k, 4)` in pixels of the fitted image, clipped to it; those that the crop cut away are dropped."""
+    fitted = torch.tensor(boxes, dtype=torch.float32).view(-1, 4) * torch.tensor([width, height, width, height])
+    fitted = (fitted + torch.tensor([left, top, left, top])).clamp(0, side)
+    return fitted[((fitted[:, 2:] - fitted[:, :2]) > 0).all(dim=1)]
+
+
+def check_memory(count: int, side: int) -> None:
+    """Refuse more images than half of the memory holds."""
+    needed = count * side * side * (3 * 4 + 1)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory / 2:
+        most = max(1, int(memory / 2 / (needed / count)))
+        raise InputError(f"limit: {count} images of {side} pixels need {needed / 1e9:.1f} GB; give at most {most}")
