@@ -134,7 +134,12 @@ method = Registry(
 # and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,
 # it returns `(n, steps + 1)`.
 _METRIC = {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ..., "together": False}
-metric = Registry("metric", "xailib.metrics", {**_METRIC, "passes": True, "curve": None})
+metric = Registry(
+    "metric",
+    "xailib.metrics",
+    {**_METRIC, "passes": True, "curve": None},
+    ("pointing_game", "localisation", "removal"),
+)
 # A data set declares its `splits`, the default first (none: any word, or none at all); the `side` that its files are fitted
 # to by default (none: it has one size, or takes a `side` itself); the `shifts` that it draws itself, as its option `shift`; and
 # the class indices that answers are chosen `among()`, where these are not all. One with `shift_of` is a shift of that one in

@@ -1,5 +1,6 @@
 """`Model`: a classifier that takes pixels in [0, 1] and knows what attribution methods need of it."""
 
+import functools
 import inspect
 import math
 from collections.abc import Sequence
@@ -78,7 +79,10 @@ class Model(nn.Module):
     @property
     def cam_layer(self) -> nn.Module | None:
         """The module whose output is the last convolutional maps."""
-        return None if self.cam_layer_name is None else self.network.get_submodule(self.cam_layer_name)
+        if self.cam_layer_name is None:
+            return None
+        names = filter(None, self.cam_layer_name.split("."))  # scripted modules refuse get_submodule()
+        return functools.reduce(lambda module, name: module._modules[name], names, self.network)
 
     @property
     def mean_colour(self) -> Tensor:
