@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -22,3 +24,21 @@ def run_cells(name: str, given: dict[str, Any]) -> dict[str, Any]:
         if i == 0:
             space |= {key: value for key, value in given.items() if key in space}
     return space
+
+
+def executed_cells(name: str, given: dict[str, Any]) -> nbformat.NotebookNode:
+    """Execute a notebook as `run_cells` does and return it with its outputs; an error in a cell is raised."""
+    notebook, shell = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4), InteractiveShell.instance()
+    shell.reset()
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        with capture_output() as captured:
+            result = shell.run_cell(cell.source)
+        result.raise_error()
+        shown = [
+            nbformat.v4.new_output("display_data", out.data, metadata=out.metadata or {}) for out in captured.outputs
+        ]
+        text = [nbformat.v4.new_output("stream", text=captured.stdout)] if captured.stdout else []
+        cell.outputs = text + shown
+        if "parameters" in cell.metadata.get("tags", []):
+            shell.user_ns.update({key: value for key, value in given.items() if key in shell.user_ns})
+    return notebook
