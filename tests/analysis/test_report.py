@@ -8,7 +8,7 @@ import pytest
 from cells import executed_cells, run_cells
 
 from xailib import results
-from xailib.analysis import facts, findings, report
+from xailib.analysis import claims, facts, findings, report
 from xailib.errors import InputError
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
@@ -94,9 +94,10 @@ def test_ids_of_headings_are_their_own() -> None:
     assert len(set(heads)) == len(heads) and {"Findings", "Claims"} <= set(heads)
 
 
-def test_source_of_a_verdict_is_folded_under_its_name() -> None:
-    shown = report.source(findings.examine).data
-    assert shown.startswith("<details><summary><code>examine</code> Test all findings") and "bootstrap" in shown
+def test_source_of_a_verdict_is_folded_under_its_claim() -> None:
+    shown = report.source(claims.CLAIMS["F1"].test).data
+    assert shown.startswith("<details><summary><code>f1_robust_gradients</code> F1: Robust networks explain better")
+    assert "over_units" in shown and shown.endswith("</details>")
 
 
 @pytest.mark.parametrize(
