@@ -112,8 +112,8 @@ def test_curves_show_the_area() -> None:
 def test_signed_maps_are_centred_on_white_and_unsigned_start_at_their_minimum() -> None:
     images, maps = np.random.default_rng(0).random((2, 3, 8, 8), np.float32), np.zeros((2, 8, 8))
     maps[0, 0, 0], maps[0, 1, 1], maps[1, 2, 2] = 2.0, -1.0, 3.0
-    figure = plots.show(images, maps)
-    signed, unsigned = (figure.axes[i].images[0] for i in (2, 3))
+    figure = plots.show(images, [maps, maps.clip(0)])
+    signed, unsigned = (figure.axes[i].images[0] for i in (2, 5))
     assert signed.get_cmap().name == "RdBu_r" and signed.norm.vmin == -signed.norm.vmax
     assert unsigned.get_cmap().name == "cividis" and unsigned.norm.vmin == 0
     risen = plots.show(images, maps.clip(0) + 5).axes[3].images[0]  # as RISE's: on a high floor

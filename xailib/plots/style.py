@@ -4,6 +4,7 @@ A notebook that draws calls `set_style()` once; the functions of `xailib.plots` 
 """
 
 import functools
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def empty(message: str) -> Figure:
     """Return a small figure that says why there is nothing to draw."""
     figure, axes = subplots(figsize=(8, 1.5))
     axes[0, 0].axis("off")
-    axes[0, 0].text(0.5, 0.5, message, ha="center", va="center", fontsize=14, color=GREY)
+    axes[0, 0].text(0.5, 0.5, textwrap.fill(message, 64), ha="center", va="center", color=GREY)
     return figure
 
 
