@@ -3,37 +3,22 @@
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from cells import run_cells
+from cells import figures, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from xailib import plots
 from xailib.analysis import correlation, draws, frames, gallery, rankings, tables
-from xailib.analysis.frames import Frames
 from xailib.errors import InputError
 
 
-def texts(figure: Figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
-
-
-def notebook(name: str, study: Frames, out: Path, monkeypatch: pytest.MonkeyPatch, **given) -> dict[str, Figure]:
-    """Run a final notebook on made-up frames; return the figures that it saved, by name."""
-    drawn: dict[str, Figure] = {}
-    monkeypatch.setattr(plots, "save", lambda figure, out_dir, name, data: drawn.setdefault(name, figure))
-    monkeypatch.setattr(frames, "read_frames", lambda *_, **__: study)
-    run_cells(name, {"out_dir": str(out), "bootstrap": 100, "study": "made_up"} | given)
-    return drawn
-
-
-def test_figures_of_methods_name_them_with_n_and_intervals(study, tmp_path, monkeypatch) -> None:
-    drawn = notebook("explainability", study, tmp_path, monkeypatch)
+def test_figures_of_methods_name_them_with_n_and_intervals(study, tmp_path) -> None:
+    drawn = figures("explainability", study, tmp_path)
     shown = texts(drawn["method_ranks"])
     assert "GradCAM" in shown and "n = 12 networks, 40 images" in shown and "95 %" in shown
     assert {"Gradient", "CAM", "Perturbation"} <= set(shown.splitlines())
@@ -46,15 +31,15 @@ def test_figures_of_methods_name_them_with_n_and_intervals(study, tmp_path, monk
     assert "n = 5 pairs of networks" in texts(drawn["robust_minus_vanilla"])
 
 
-def test_figures_of_a_small_study_say_that_there_is_nothing_to_draw(small, tmp_path, monkeypatch) -> None:
-    drawn = notebook("explainability", small, tmp_path, monkeypatch)
+def test_figures_of_a_small_study_say_that_there_is_nothing_to_draw(small, tmp_path) -> None:
+    drawn = figures("explainability", small, tmp_path)
     assert "nothing to compare" in texts(drawn["robust_minus_vanilla"])
-    drawn = notebook("correlation", small, tmp_path, monkeypatch, compare=[])
+    drawn = figures("correlation", small, tmp_path)
     assert "at least three" in texts(drawn["correlations"])
 
 
-def test_confidence_is_drawn_a_panel_a_training_algorithm(study, tmp_path, monkeypatch) -> None:
-    drawn = notebook("correlation", study, tmp_path, monkeypatch, compare=[])
+def test_confidence_is_drawn_a_panel_a_training_algorithm(study, tmp_path) -> None:
+    drawn = figures("correlation", study, tmp_path)
     panels = drawn["confidence"].axes
     assert [axes.get_title().partition(":")[0] for axes in panels] == ["Vanilla", "AdvProp", "Robust"]
     assert "n = 5 networks" in panels[0].get_title() and "n = 2 networks" in panels[1].get_title()
@@ -153,9 +138,9 @@ def test_gallery_of_unrelated_networks_shows_them_all(small) -> None:
 
 
 @pytest.mark.parametrize("name", ["explainability", "correlation"])
-def test_no_images_are_no_crash(name: str, study, tmp_path, monkeypatch) -> None:
+def test_no_images_are_no_crash(name: str, study, tmp_path) -> None:
     empty = dataclasses.replace(study, predictions=study.predictions.assign(correct=False))
-    assert notebook(name, empty, tmp_path, monkeypatch, compare=[])
+    assert figures(name, empty, tmp_path)
 
 
 @pytest.mark.parametrize(

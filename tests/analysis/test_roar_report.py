@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import roar_synthetic
 import torch
-from cells import run_cells
+from cells import run_cells, texts
 from test_report import write_report
 
 from xailib import plots
@@ -52,10 +52,6 @@ def folder(made_up, tmp_path_factory):
         np.save(place / name / "test_levels.npy", packed.numpy())
         write_json(place / name / "ranking.json", {"levels": [10, 50, 90], "shape": [16, 16]})
     return place
-
-
-def texts(figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
 
 
 def cells_of(accuracy: pd.DataFrame, mode: str) -> pd.DataFrame:

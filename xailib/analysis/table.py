@@ -12,7 +12,10 @@ from xailib.results import write_table
 _STYLE = [
     {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0; white-space: nowrap"},
     {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.35em"},
-    {"selector": "th.row_heading", "props": "text-align: left; font-weight: normal; white-space: nowrap"},
+    {
+        "selector": "th.row_heading",
+        "props": "text-align: left; font-weight: normal; white-space: nowrap; vertical-align: top",
+    },
     {"selector": "td.short", "props": "white-space: nowrap"},
     {"selector": "td.text", "props": "text-align: left; vertical-align: top"},
 ]
@@ -66,7 +69,9 @@ class Table:
             .apply(lambda _: pd.DataFrame(props, frame.index, frame.columns), axis=None)
             .map(_WORDS.get)
             .apply_index(lambda _: np.where(quiet, "color: #6b6b6b; font-style: italic", ""))
-            .apply_index(lambda names: ["text-align: left" if _wordy(frame[name]) else "" for name in names], axis=1)
+            .apply_index(
+                lambda names: ["text-align: left !important" if _wordy(frame[name]) else "" for name in names], axis=1
+            )
         )
         return (styler.hide(axis="index") if numbered else styler).to_html()
 
