@@ -1,6 +1,6 @@
 """The report: what `notebooks/report.ipynb` shows, and that notebook, once executed, as one page that needs no network.
 
-`python -m xailib.analysis.report results/<study>/report.ipynb [report.html]` writes the page.
+`python -m xailib.workflow report results/<study>/report.ipynb [report.html]` writes the page.
 """
 
 import argparse
@@ -169,7 +169,7 @@ def _visible(path: Path) -> list[Any]:
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for a user's error."""
     about = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m xailib.analysis.report", description=about)
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow report", description=about)
     parser.add_argument("notebook", help="the executed report.ipynb")
     parser.add_argument("page", nargs="?", help="the HTML file to write (default: report.html beside it)")
     arguments = parser.parse_args(words)
