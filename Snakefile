@@ -115,6 +115,7 @@ wildcard_constraints:
 localrules:
     all,
     collect,
+    report_notebook,
     report,
 
 
@@ -274,10 +275,24 @@ use rule slice as final with:
         origin=STUDY.origin("final"),
 
 
-rule report:
-    """One HTML file that needs no network: findings, figures, and every slice's notebook by link."""
+# The report's notebook: findings first, the final notebooks as they were executed, parameters, provenance.
+use rule slice as report_notebook with:
     input:
-        FINALS,
+        notebook=ancient("notebooks/report.ipynb"),
+        finals=FINALS,
+    output:
+        notebook="<results>/report.ipynb",
+    log:
+        "<logs>/report_notebook.log",
+    params:
+        also=f"-p results_dir {RESULTS}" + (f" -p roar_dir results/{ROAR.name}" if ROAR and STUDY.models else ""),
+        origin=STUDY.origin("report_notebook"),
+
+
+rule report:
+    """The report as one HTML file that needs no network."""
+    input:
+        rules.report_notebook.output,
     output:
         "<results>/report.html",
     log:
@@ -285,11 +300,9 @@ rule report:
     conda:
         ENVIRONMENT
     params:
-        folder=subpath(output[0], parent=True),
-        roar=f"--roar results/{ROAR.name}" if ROAR and STUDY.models else "",
         origin=STUDY.origin("report"),
     shell:
-        "python -m xailib.workflow report {params.folder} {output} {params.roar} > {log} 2>&1"
+        "python -m xailib.workflow report {input} {output} > {log} 2>&1"
 
 
 if ROAR:

@@ -83,23 +83,18 @@ def score_table(maps: Maps, model: Model, images: ImageBatch) -> pd.DataFrame:
 
 def explorer(study: str = "pictograms", *, model: str | None = None, method: str = "gradcam") -> Any:
     """Return the panel: drop-down lists for network and method, a slider for the image, and what they give."""
-    import ipywidgets as widgets
-
     from xailib.analysis import frames
 
     chosen = xai.load_study(study)
-    labels = {params.load_params("models", id)["label"]: id for id in chosen["models"]}
-    names = {label: id for id, label in frames.distinct(frames.method_facts(chosen["methods"]))["label"].items()}
-    first = model or next(iter(labels.values()))
-    last = (chosen["limit"] or len(study_images(chosen, first))) - 1
-    pick_model = widgets.Dropdown(options=labels, value=first, description="Network")
-    pick_method = widgets.Dropdown(options=names, value=method, description="Method")
-    pick_image = widgets.IntSlider(0, 0, last, description="Image", continuous_update=False)
+    networks = {params.load_params("models", id)["label"]: id for id in chosen["models"]}
+    methods = {label: id for id, label in frames.distinct(frames.method_facts(chosen["methods"]))["label"].items()}
+    first = model or next(iter(networks.values()))
+    count = chosen["limit"] or len(study_images(chosen, first))
 
-    def answer() -> Answer:
-        return _model(pick_model.value), *explain_one(chosen, pick_model.value, pick_method.value, pick_image.value)
+    def answer(model: str, method: str, index: int) -> Answer:
+        return _model(model), *explain_one(chosen, model, method, index)
 
-    return _panel([pick_model, pick_method, pick_image], answer)
+    return _panel({"Network": (networks, first), "Method": (methods, method)}, count, answer)
 
 
 def explore(model: Model, images: Any, *, method: str = "gradcam", scale: str = "small") -> Any:
@@ -111,33 +106,38 @@ def explore(model: Model, images: Any, *, method: str = "gradcam", scale: str = 
         method: the first to be shown; where the network lacks what it needs, the first that is possible.
         scale: the counts that each method's file names so, such as fewer masks for a quick look; or full.
     """
-    import ipywidgets as widgets
-
     images, first = as_images(images, model), registry.method.get(method).name
-    names = {registry.method.get(id).label: id for id in xai.list_methods() if not lacking(id, model)}
-    first = first if first in names.values() else next(iter(names.values()))
-    pick_method = widgets.Dropdown(options=names, value=first, description="Method")
-    pick_image = widgets.IntSlider(0, 0, len(images) - 1, description="Image", continuous_update=False)
+    methods = {registry.method.get(id).label: id for id in xai.list_methods() if not lacking(id, model)}
+    first = first if first in methods.values() else next(iter(methods.values()))
 
-    def answer() -> Answer:
-        one, id = images.select([pick_image.value]), pick_method.value
-        record = params.load_params("methods", id) if id in params.ids("methods") else None
-        return model, one, *explained(model, one, id, **(params.options(record, "methods", scale) if record else {}))
+    def answer(method: str, index: int) -> Answer:
+        one = images.select([index])
+        record = params.load_params("methods", method) if method in params.ids("methods") else None
+        options = params.options(record, "methods", scale) if record else {}
+        return model, one, *explained(model, one, method, **options)
 
-    return _panel([pick_method, pick_image], answer)
+    return _panel({"Method": (methods, first)}, len(images), answer)
 
 
-def _panel(choices: list[Any], answer: Callable[[], Answer]) -> Any:
-    """The widgets of a choice and, below, what is answered whenever one of them changes."""
+def _panel(lists: dict[str, tuple[dict[str, str], str]], images: int, answer: Callable[..., Answer]) -> Any:
+    """Return drop-down lists, a slider over images, and below what is answered whenever one of them changes.
+
+    Args:
+        lists: head -> ({label: id}, the id that is chosen first).
+        images: how many there are.
+        answer: is given the id chosen in each list, and the position of the image.
+    """
     import ipywidgets as widgets
 
+    choices = [widgets.Dropdown(options=ids, value=first, description=head) for head, (ids, first) in lists.items()]
+    choices += [widgets.IntSlider(0, 0, images - 1, description="Image", continuous_update=False)]
     output = widgets.Output()
 
     def react(_: Any = None) -> None:
         with output:
             output.clear_output(wait=True)
             try:
-                _display(*answer())
+                _display(*answer(*(widget.value for widget in choices)))
             except xai.InputError as error:
                 print(error)
 
@@ -148,7 +148,6 @@ def _panel(choices: list[Any], answer: Callable[[], Answer]) -> Any:
 
 
 def _display(model: Model, images: ImageBatch, maps: Maps, lines: dict[str, Any], table: pd.DataFrame) -> None:
-    import matplotlib.pyplot as plt
     from IPython.display import display
 
     from xailib import plots
@@ -161,4 +160,3 @@ def _display(model: Model, images: ImageBatch, maps: Maps, lines: dict[str, Any]
     steps = len(next(iter(lines.values()))) - 1
     display(plots.curves([i / steps for i in range(steps + 1)], lines))
     display(table.style.format({"value": "{:.3f}"}, na_rep="no box"))
-    plt.close("all")

@@ -1,10 +1,17 @@
-"""Run a final notebook's cells in this process: a second instead of a kernel's five."""
+"""Run a final notebook's cells in this process, a second instead of a kernel's five, and see what it drew."""
 
 import ast
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from matplotlib.figure import Figure
+
+from xailib import plots
+from xailib.analysis import frames
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -22,3 +29,37 @@ def run_cells(name: str, given: dict[str, Any]) -> dict[str, Any]:
         if i == 0:
             space |= {key: value for key, value in given.items() if key in space}
     return space
+
+
+def executed_cells(name: str, given: dict[str, Any]) -> nbformat.NotebookNode:
+    """Execute a notebook as `run_cells` does and return it with its outputs; an error in a cell is raised."""
+    notebook, shell = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4), InteractiveShell.instance()
+    shell.reset()
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        with capture_output() as captured:
+            result = shell.run_cell(cell.source)
+        result.raise_error()
+        shown = [
+            nbformat.v4.new_output("display_data", out.data, metadata=out.metadata or {}) for out in captured.outputs
+        ]
+        text = [nbformat.v4.new_output("stream", text=captured.stdout)] if captured.stdout else []
+        cell.outputs = text + shown
+        if "parameters" in cell.metadata.get("tags", []):
+            shell.user_ns.update({key: value for key, value in given.items() if key in shell.user_ns})
+    return notebook
+
+
+def figures(name: str, study: frames.Frames, out: Path, **given: Any) -> dict[str, Figure]:
+    """Run a final notebook on frames; return the figures that it saves, by name."""
+    drawn: dict[str, Figure] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "save", lambda figure, out_dir, name, data: drawn.setdefault(name, figure))
+        patch.setattr(frames, "read_frames", lambda *_, **__: study)
+        run_cells(name, {"out_dir": str(out), "bootstrap": 100, "study": "made_up", "compare": []} | given)
+    return drawn
+
+
+def texts(figure: Figure) -> str:
+    """All that is written in a figure, a line a text."""
+    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return "\n".join(" ".join(text.get_text().split()) for text in found)

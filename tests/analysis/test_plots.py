@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from cells import figures, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -16,22 +17,32 @@ from xailib.analysis import correlation, draws, frames, gallery, rankings, table
 from xailib.errors import InputError
 
 
-def texts(figure: Figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
-
-
-def test_rank_figure_names_methods_and_n(study) -> None:
-    ranks = rankings.method_ranks(study, 100, 0)
-    figure = plots.method_ranks(ranks)
-    shown = texts(figure)
+def test_figures_of_methods_name_them_with_n_and_intervals(study, tmp_path) -> None:
+    drawn = figures("explainability", study, tmp_path)
+    shown = texts(drawn["method_ranks"])
     assert "GradCAM" in shown and "n = 12 networks, 40 images" in shown and "95 %" in shown
+    assert {"Gradient", "CAM", "Perturbation"} <= set(shown.splitlines())
+    ranks = rankings.method_ranks(study, 100, 0)
     assert ranks.query("metric == 'all'").eval("low <= rank <= high").all()
+    whole = ranks[ranks["metric"] == "all"].sort_values("rank", kind="stable")
+    bars, dots = drawn["method_ranks"].axes[0].collections[:2]
+    assert [tuple(line[:, 0]) for line in bars.get_segments()] == list(zip(whole["low"], whole["high"], strict=True))
+    np.testing.assert_allclose(dots.get_offsets()[:, 0], whole["rank"])
+    assert "n = 5 pairs of networks" in texts(drawn["robust_minus_vanilla"])
 
 
-def test_differences_figure(study, small) -> None:
-    figure = plots.robust_differences(rankings.robust_differences(study, 100, 0))
-    assert "n = 5 pairs of networks" in texts(figure)
-    assert "nothing to compare" in texts(plots.robust_differences(rankings.robust_differences(small, 100, 0)))
+def test_figures_of_a_small_study_say_that_there_is_nothing_to_draw(small, tmp_path) -> None:
+    drawn = figures("explainability", small, tmp_path)
+    assert "nothing to compare" in texts(drawn["robust_minus_vanilla"])
+    drawn = figures("correlation", small, tmp_path)
+    assert "at least three" in texts(drawn["correlations"])
+
+
+def test_confidence_is_drawn_a_panel_a_training_algorithm(study, tmp_path) -> None:
+    drawn = figures("correlation", study, tmp_path)
+    panels = drawn["confidence"].axes
+    assert [axes.get_title().partition(":")[0] for axes in panels] == ["Vanilla", "AdvProp", "Robust"]
+    assert "n = 5 networks" in panels[0].get_title() and "n = 2 networks" in panels[1].get_title()
 
 
 def test_network_figures_of_large_and_small_studies(study, small) -> None:
@@ -42,7 +53,6 @@ def test_network_figures_of_large_and_small_studies(study, small) -> None:
         shown = texts(plots.scatter(points, pairs))
         assert all(label in shown for label in part.models["label"])
         plots.correlation_matrix(pairs, criteria.facts)
-        assert "n = " in texts(plots.confidence_histograms(correlation.confidence_histogram(part)))
     assert "not measured" in texts(plots.scatter(pd.DataFrame(), pairs))
     assert "too few networks" in shown
 
@@ -50,7 +60,7 @@ def test_network_figures_of_large_and_small_studies(study, small) -> None:
 def test_a_few_networks_are_said_to_be_too_few_for_significance(study) -> None:
     criteria = correlation.model_criteria(study, 20, 0)
     pairs = correlation.correlate(criteria)
-    assert "n = 12 networks; bold: |ρ| ≥ 0.59 (p < 0.05)" in texts(plots.correlation_matrix(pairs, criteria.facts))
+    assert "n = 12 networks; * p < 0.05 (|ρ| ≥ 0.59)" in texts(plots.correlation_matrix(pairs, criteria.facts))
     assert "n = 12 networks; bold: |rho| of at least 0.59" in tables.correlations(pairs, criteria.facts)._repr_html_()
     few = pairs.assign(n=4, critical=draws.critical_rho(4))
     shown = texts(plots.correlation_matrix(few, criteria.facts))
@@ -85,16 +95,16 @@ def test_curves_show_the_area() -> None:
 
 
 def test_signed_maps_are_centred_on_white_and_unsigned_start_at_their_minimum() -> None:
-    images, maps = np.random.default_rng(0).random((2, 3, 8, 8)), np.zeros((2, 8, 8))
+    images, maps = np.random.default_rng(0).random((2, 3, 8, 8), np.float32), np.zeros((2, 8, 8))
     maps[0, 0, 0], maps[0, 1, 1], maps[1, 2, 2] = 2.0, -1.0, 3.0
-    figure = plots.show_maps(images, maps, ["a", "b"])
-    signed, unsigned = (figure.axes[i].images[0] for i in (2, 3))
+    figure = plots.show(images, [maps, maps.clip(0)])
+    signed, unsigned = (figure.axes[i].images[0] for i in (2, 5))
     assert signed.get_cmap().name == "RdBu_r" and signed.norm.vmin == -signed.norm.vmax
     assert unsigned.get_cmap().name == "cividis" and unsigned.norm.vmin == 0
-    risen = plots.show_maps(images, maps.clip(0) + 5).axes[3].images[0]  # as RISE's: differences on a high floor
+    risen = plots.show(images, maps.clip(0) + 5).axes[3].images[0]  # as RISE's: on a high floor
     assert risen.norm.vmin == 5 and risen.norm.vmax > 7
     for value in (0.0, 0.3):  # a constant map is drawn, not refused
-        flat = plots.show_maps(images, np.full((2, 8, 8), value)).axes[3].images[0]
+        flat = plots.show(images, np.full((2, 8, 8), value)).axes[3].images[0]
         assert flat.norm.vmin < flat.norm.vmax
     assert isinstance(plots.overlay(images[0], maps[0], "title"), Figure)
 
@@ -103,14 +113,15 @@ def test_gallery_rows_are_networks_of_the_resnet(folder) -> None:
     study = frames.read_frames(folder)
     images = gallery.study_images(study, "pictograms", split="test", limit=8, seed=0)
     grid = gallery.teaser(study, folder, images)
-    assert [row.label for row in grid.rows] == ["ResNet", "ResNet-AP1", "ResNet-AP5", "ResNet-R"]
-    assert len(grid.columns) == 9 and grid.signed == {"lime"}
+    assert [label for label, _ in grid.rows] == ["ResNet", "ResNet-AP1", "ResNet-AP5", "ResNet-R"]
+    assert len(grid.titles) == 1 + 9 and grid.signed == {"LIME"}
     assert set(grid.table["image"]) == {images.ids[0]}
     pair = gallery.pair(study, folder, images, count=3)
-    assert [row.label for row in pair.rows] == ["ResNet", "ResNet-R"] * 3
-    assert isinstance(plots.map_grid(pair), Figure)
+    assert [label for label, _ in pair.rows] == ["ResNet", "ResNet-R"] * 3
+    assert isinstance(plots.picture_grid(pair), Figure)
     alexnet = gallery.teaser(study, folder, images, architecture="mini_alexnet")
-    assert alexnet.rows[0].maps["cam"] is None and alexnet.rows[0].maps["rise"] is not None
+    shown = dict(zip(alexnet.titles, alexnet.rows[0][1], strict=True))
+    assert shown["CAM"] is None and shown["RISE"] is not None and shown["Image"].shape == (3, 64, 64)
     with pytest.raises(InputError, match="did you mean 'mini_resnet'"):
         gallery.teaser(study, folder, images, architecture="mini_resnt")
     with pytest.raises(InputError, match="no image 'test-0-99999'"):
@@ -126,10 +137,10 @@ def test_gallery_of_unrelated_networks_shows_them_all(small) -> None:
     assert gallery.chosen_networks(small) == list(small.models.index)
 
 
-def test_no_images_are_no_crash(study) -> None:
-    empty = dataclasses.replace(study, predictions=study.predictions.assign(correct=False)).only_correct()
-    plots.method_ranks(rankings.method_ranks(empty, 100, 0))
-    plots.robust_differences(rankings.robust_differences(empty, 100, 0))
+@pytest.mark.parametrize("name", ["explainability", "correlation"])
+def test_no_images_are_no_crash(name: str, study, tmp_path) -> None:
+    empty = dataclasses.replace(study, predictions=study.predictions.assign(correct=False))
+    assert figures(name, empty, tmp_path)
 
 
 @pytest.mark.parametrize(

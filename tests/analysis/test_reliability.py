@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from matplotlib.figure import Figure
+from cells import figures, texts
 from scipy.stats import t
 
-from xailib import plots
 from xailib.analysis import frames, reliability
 
 
@@ -67,7 +66,7 @@ def test_undefined_values_are_left_out_and_said() -> None:
     assert reliability.noise(study)["spread"].iloc[0] == pytest.approx(0.1 / np.sqrt(2))
     study.reliability["correlation"] = study.reliability["second"] = np.nan
     assert np.isnan(reliability.table(study).frame["rank correlation"].iloc[0])
-    assert reliability.noise(study).empty and isinstance(plots.reliability(reliability.by_network(study)), Figure)
+    assert reliability.noise(study).empty
 
 
 def test_one_image_is_enough_but_wide() -> None:
@@ -100,22 +99,19 @@ def test_a_study_that_draws_nothing_or_measured_nothing_says_so(study, tmp_path)
     (results / "reliability.parquet").unlink()
     old = frames.read_frames(results)
     assert reliability.describe(old) == reliability.table(old).caption == reliability.NOT_MEASURED
-    figure = plots.reliability(reliability.by_network(old))
-    assert "Reliability was not measured" in "".join(text.get_text() for text in figure.findobj(match=plt_text))
+    assert "Reliability was not measured" in texts(figures("explainability", old, tmp_path)["reliability"])
+    undefined = dataclasses.replace(study, reliability=study.reliability.assign(correlation=np.nan))
+    assert "0.8" in texts(figures("explainability", undefined, tmp_path)["reliability"])
 
 
-def plt_text(artist: object) -> bool:
-    return hasattr(artist, "get_text")
-
-
-def test_the_figure_has_a_dot_a_network_and_marks_what_is_reliable(study) -> None:
+def test_the_figure_has_a_dot_a_network_and_marks_what_is_reliable(study, tmp_path) -> None:
     networks = reliability.by_network(study)
-    figure = plots.reliability(networks)
+    figure = figures("explainability", study, tmp_path)["reliability"]
     axes = figure.axes[0]
     *dots, marks = (len(part.get_offsets()) for part in axes.collections)
     assert sum(dots) == len(networks) == 12 * 11 + 10 and marks == 12  # no CAM on the AlexNets
     assert any(list(line.get_xdata()) == [0.8, 0.8] for line in axes.lines)
-    shown = [text.get_text() for text in figure.findobj(match=plt_text)]
+    shown = texts(figure).splitlines()
     assert {"deterministic", "RISE", "Perturbation"} <= set(shown)
     means = networks.groupby("label")["correlation"].mean()
     order = [text.get_text() for text in axes.get_yticklabels()]

@@ -1,13 +1,14 @@
 """The report: one file, no network, findings first; and the final notebooks that it is made of."""
 
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from cells import run_cells
+from cells import executed_cells, run_cells
 
 from xailib import results
-from xailib.analysis import report
+from xailib.analysis import claims, facts, findings, report
 from xailib.errors import InputError
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
@@ -28,8 +29,6 @@ def executed(folder: Path, name: str) -> None:
 
 @pytest.fixture
 def reported(tmp_path, study):
-    from xailib.analysis import findings
-
     folder = tmp_path / "made_up"
     folder.mkdir()
     for name in report.NOTEBOOKS:
@@ -46,36 +45,59 @@ def reported(tmp_path, study):
     return folder
 
 
+def write_report(folder: Path, roar: Path | None = None) -> Path:
+    """Execute report.ipynb on a study's folder and write its page."""
+    given = {"results_dir": str(folder), "roar_dir": roar and str(roar)}
+    nbformat.write(executed_cells("report", given), folder / "report.ipynb")
+    return report.write_page(folder / "report.ipynb")
+
+
 def test_report_is_one_file_that_loads_nothing(reported) -> None:
-    page = report.write_report(reported).read_text()
+    page = write_report(reported).read_text()
     assert report.remote_loads(page) == []
     assert "<script" not in page
-    assert f"data:image/png;base64,{PIXEL}" in page.replace("\n", "")
+    assert page.replace("\n", "").count(f"data:image/png;base64,{PIXEL}") == 3
+    assert page.count('alt="Which methods rank best?"') == 3
 
 
 def test_report_holds_findings_first_then_sections_and_provenance(reported) -> None:
-    page = report.write_report(reported, reported / "other.html").read_text()
-    headings = [
-        'id="findings"',
-        *(f'<h2 id="{name}"' for name in (*report.NOTEBOOKS, "parameters", "skipped", "provenance")),
-    ]
-    places = [page.index(heading) for heading in headings]
+    page = write_report(reported).read_text()
+    heads = ["How explainable are CNNs?", "What was found", *(f"The {name}" for name in report.NOTEBOOKS)]
+    heads += ["Parameters", "What was left out", "Provenance"]
+    anchors = [re.search(rf'<h[12] id="([^"]*)">{re.escape(head)}', page) for head in heads]
+    places = [anchor.start() for anchor in anchors]
     assert places == sorted(places)
-    assert 'class="verdict supported"' in page
-    assert (
-        'href="#explainability-which-methods-rank-best"' in page
-        and 'id="explainability-which-methods-rank-best"' in page
-    )
+    nav = page[: page.index("</nav>")]
+    assert all(f'href="#{anchor[1]}"' in nav for anchor in anchors)
+    assert places[1] < page.index("supported</td>") < places[2]  # the verdicts are the first thing to see
+    assert 'href="explainability.ipynb"' in page
     assert "abc123abc123" in page and "torch 2.12.1" in page and "2,000" in page and "needs gap_linear_head" in page
-    for hidden in ("secret_code", "noise on stderr", "for the runner only"):
+    for hidden in ("secret_code", "noise on stderr", "for the runner only", "show_notebook", "papermill"):
         assert hidden not in page
 
 
 def test_two_runs_write_the_same_page(reported) -> None:
-    assert (
-        report.write_report(reported).read_bytes()
-        == report.write_report(reported, reported / "again.html").read_bytes()
-    )
+    page = write_report(reported)
+    assert page.read_bytes() == report.write_page(reported / "report.ipynb", reported / "again.html").read_bytes()
+
+
+def test_ids_of_headings_are_their_own() -> None:
+    """The table of contents links to them, and links in the text do."""
+    names = ("report", *report.NOTEBOOKS, *report.ROAR_NOTEBOOKS)
+    heads = [
+        head
+        for name in names
+        for cell in nbformat.read(f"notebooks/{name}.ipynb", as_version=4).cells
+        if cell.cell_type == "markdown" and report.HIDDEN not in cell.metadata.get("tags", [])
+        for head in re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
+    ]
+    assert len(set(heads)) == len(heads) and {"Findings", "Claims"} <= set(heads)
+
+
+def test_source_of_a_verdict_is_folded_under_its_claim() -> None:
+    shown = report.source(claims.CLAIMS["F1"].test).data
+    assert shown.startswith("<details><summary><code>f1_robust_gradients</code> F1: Robust networks explain better")
+    assert "over_units" in shown and shown.endswith("</details>")
 
 
 @pytest.mark.parametrize(
@@ -99,18 +121,32 @@ def test_what_only_links_is_allowed() -> None:
 def test_missing_and_broken_notebooks_are_named(reported, capsys) -> None:
     (reported / "gallery.ipynb").write_text('{"cells": [')
     with pytest.raises(InputError, match=r"gallery\.ipynb: not a complete notebook"):
-        report.write_report(reported)
+        write_report(reported)
     (reported / "gallery.ipynb").unlink()
-    assert report.main([str(reported)]) == 2
-    assert "gallery.ipynb: no such executed notebook" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"gallery\.ipynb: no such executed notebook"):
+        write_report(reported)
+    assert report.main([str(reported / "report.ipynb")]) == 2
+    assert "report.ipynb: no such executed notebook" in capsys.readouterr().err
     assert not (reported / "report.html").exists()
 
 
 def test_report_without_findings_or_records(tmp_path) -> None:
     for name in report.NOTEBOOKS:
         executed(tmp_path, name)
-    page = report.write_report(tmp_path).read_text()
-    assert "No findings yet" in page and "None: every method" in page
+    page = write_report(tmp_path).read_text()
+    assert "Nothing was tested yet: findings.csv is missing" in page and "none, every method was run" in page
+
+
+def test_several_values_of_slices_are_all_told(tmp_path) -> None:
+    for i, device in enumerate(("cpu", {"name": "H200"})):
+        record = {"device": device, "git": {"commit": f"{i}" * 40, "changed": bool(i)}, "packages": {"torch": f"2.{i}"}}
+        results.write_json(tmp_path / str(i) / "predict.json", record | {"finished": f"2030-01-0{2 - i}"})
+    (tmp_path / "0" / "evaluate.json").write_text('{"half')
+    slices = facts.slice_records(tmp_path)
+    told = facts.origins(slices).frame["Value"]
+    assert told["Code (commit)"] == f"{'0' * 12}, {'1' * 12} with local changes" and told["Device"] == "cpu, name: H200"
+    assert told["Packages"] == "torch 2.0, torch 2.1" and told["Slices finished"] == "2030-01-01 to 2030-01-02"
+    assert facts.costs(slices).frame.loc["predict", "Slices"] == 2
 
 
 @pytest.mark.parametrize("name", report.NOTEBOOKS)

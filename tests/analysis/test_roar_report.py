@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import roar_synthetic
 import torch
-from cells import run_cells
+from cells import run_cells, texts
+from test_report import write_report
 
 from xailib import plots
 from xailib.analysis import findings, report, roar_examples, roar_tables
@@ -53,12 +54,24 @@ def folder(made_up, tmp_path_factory):
     return place
 
 
-def texts(figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+def cells_of(accuracy: pd.DataFrame, mode: str) -> pd.DataFrame:
+    return accuracy[accuracy["mode"] == mode]
 
 
-def test_curves_are_labelled_at_their_ends_in_three_panels(accuracy) -> None:
-    figure = plots.roar_curves(accuracy, 1 / 12)
+@pytest.fixture(scope="module")
+def drawn(folder, tmp_path_factory):
+    """The figures that the notebook saves, by name."""
+    figures, out = {}, tmp_path_factory.mktemp("figures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "save", lambda figure, out_dir, name, data: figures.setdefault(name, figure))
+        run_cells(
+            "roar_results", {"results_dir": str(folder), "out_dir": str(out), "bootstrap": 50, "study": "made_up"}
+        )
+    return figures
+
+
+def test_curves_are_labelled_at_their_ends_in_three_panels(accuracy, drawn) -> None:
+    figure = drawn["roar_remove"]
     assert len(figure.axes) == 3
     for axes, own in zip(figure.axes, (["GRAD", "SQ-GRAD"], ["SG-GRAD"], ["VAR-GRAD"]), strict=True):
         labels = [text.get_text() for text in axes.texts]
@@ -66,45 +79,57 @@ def test_curves_are_labelled_at_their_ends_in_three_panels(accuracy) -> None:
         heights = sorted(text.get_position()[1] for text in axes.texts)
         assert np.diff(heights).min() > 0.04  # labels do not cover each other
     assert "n = 120 test images, 2 trainings a point" in texts(figure)
-    drawn = {tuple(line.get_ydata()) for line in figure.axes[0].lines}
+    lines = {tuple(line.get_ydata()) for line in figure.axes[0].lines}
     cells = accuracy.query("mode == 'remove' and estimator in ('none', 'gradient')")["accuracy"]
-    assert tuple(cells) in drawn
-    assert "Most important inputs kept" in texts(plots.roar_curves(accuracy, 1 / 12, "keep"))
+    assert tuple(cells) in lines
+    assert "Most important inputs kept" in texts(drawn["roar_keep"])
 
 
-def test_pairs_checks_and_leak(accuracy, made_up) -> None:
-    pair = plots.roar_retraining(accuracy, 1 / 12)
-    first, second = ({text.get_text() for text in axes.texts} for axes in pair.axes)
+def test_pairs_checks_and_leak(accuracy, drawn) -> None:
+    first, second = ({text.get_text() for text in axes.texts} for axes in drawn["roar_retraining"].axes)
     assert first == second == {"GRAD", "VAR-GRAD", "Random", "Sobel"}
-    assert "GRAD, blurred" in texts(plots.roar_blurred(accuracy, 1 / 12))
-    leak = plots.roar_leak(accuracy, 1 / 12)
-    masks = accuracy[accuracy["mode"] == "mask_only_remove"].set_index("label")["accuracy"]
+    assert {"GRAD", "GRAD, blurred"} == {text.get_text() for text in drawn["roar_blurred"].axes[0].texts}
+    leak = drawn["roar_leak"]
+    masks = cells_of(accuracy, "mask_only_remove").set_index("label")["accuracy"]
     order = [label.get_text() for label in leak.axes[0].get_yticklabels()]
-    assert masks[order].is_monotonic_increasing and "from the mask alone, 90 % removed" in texts(leak)
-    assert "RACU" in texts(plots.roar_area(roar_tables.racu_table(made_up, curves(made_up, 50, 0))))
+    assert masks[order].is_monotonic_increasing and "90 % removed" in texts(leak)
+    for axes, mode in zip(leak.axes, ("mask_only_remove", "remove"), strict=True):
+        at = cells_of(accuracy, mode).query("level == 90").set_index("label")["accuracy"]
+        dots = axes.collections[1].get_offsets()
+        np.testing.assert_allclose(dots[:, 0], at[[order[int(y)] for y in dots[:, 1]]])
+    assert "RACU" in texts(drawn["roar_area"])
 
 
-def test_figures_say_so_when_there_is_nothing_to_draw(accuracy, made_up) -> None:
+def test_figures_say_so_when_there_is_nothing_to_draw(accuracy, made_up, folder, tmp_path) -> None:
     only = accuracy[accuracy["mode"] == "keep"]
-    assert "without retraining" in texts(plots.roar_retraining(only, 0.1))
-    assert "masks alone" in texts(plots.roar_leak(only, 0.1))
-    assert "no trainings" in texts(plots.roar_curves(only, 0.1))
-    assert "blurred" in texts(plots.roar_blurred(only, 0.1))
-    assert "No area scores" in texts(plots.roar_area(pd.DataFrame(columns=["racu", "estimator"])))
+    empty = plots.roar_curves(plots.by_form(cells_of(only, "remove")), only[:0], 0.1, "")
+    assert "no trainings" in texts(empty)
+    pair = {"a": cells_of(accuracy, "remove"), "b": cells_of(only, "no_retraining_remove")}
+    assert "no trainings" in texts(plots.roar_curves(pair, only[:0], 0.1, ""))
     bare = dataclasses.replace(made_up, roar=made_up.roar[made_up.roar["mode"] == "keep"].reset_index(drop=True))
     assert roar_tables.racu_table(bare, curves(bare, 20, 0)).empty
+    place = roar_synthetic.write(dataclasses.replace(bare, trust=bare.trust[:0]), tmp_path / "bare")
+    run_cells(
+        "roar_results", {"results_dir": str(place), "out_dir": str(tmp_path), "bootstrap": 20, "study": "made_up"}
+    )
+    assert (tmp_path / "roar_leak.png").exists() and (tmp_path / "roar_area.png").exists()
 
 
 def test_examples_are_the_images_with_exactly_those_pixels_replaced(made_up, folder) -> None:
     found = roar_examples.examples(made_up, folder, image=1)
-    assert list(found.rows) == ["Random", "GRAD"] and found.titles == ["Unchanged", "10 %", "50 %", "90 %"]
+    assert [label for label, _ in found.rows] == ["Random", "GRAD"] and found.titles == [
+        "Unchanged",
+        "10 %",
+        "50 %",
+        "90 %",
+    ]
     mean = store.open_store(folder / "store").mean.numpy()
-    for images in found.rows.values():
+    for _, images in found.rows:
         for pixels, share in zip(images, (0, 0.1, 0.5, 0.9), strict=True):
             changed = np.isclose(pixels, mean[:, None, None]).all(axis=0) & ~np.isclose(pixels, images[0]).all(axis=0)
             assert changed.mean() == pytest.approx(share, abs=0.03)
     assert found.table["image"].nunique() == 1
-    assert "90 %" in texts(plots.roar_examples(found.rows, found.titles, found.caption))
+    assert "90 %" in texts(plots.picture_grid(found))
     with pytest.raises(InputError, match="no test image 3"):
         roar_examples.examples(made_up, folder, image=3)
     with pytest.raises(InputError, match="did you mean 'gradient'"):
@@ -113,10 +138,10 @@ def test_examples_are_the_images_with_exactly_those_pixels_replaced(made_up, fol
 
 def test_examples_are_left_out_with_a_sentence(made_up, folder, tmp_path) -> None:
     found = roar_examples.examples(made_up, tmp_path)
-    assert found.rows == {} and "no finished store" in found.caption
-    assert "no finished store" in texts(plots.roar_examples(found.rows, found.titles, found.caption))
+    assert found.rows == [] and "no finished store" in found.caption
+    assert "no finished store" in texts(plots.picture_grid(found))
     without = roar_examples.examples(made_up, folder, ["sobel"])
-    assert without.rows == {} and "none of sobel has a ranking" in without.caption
+    assert without.rows == [] and "none of sobel has a ranking" in without.caption
 
 
 def test_notebook_runs_on_a_made_up_study(folder, tmp_path) -> None:
@@ -163,36 +188,39 @@ def reported(made_up, tmp_path):
 
 
 def test_a_roar_study_alone_makes_a_page(reported) -> None:
-    page = report.write_report(reported).read_text()
+    page = write_report(reported).read_text()
     assert report.remote_loads(page) == []
-    places = [
-        page.index(word)
-        for word in ('id="findings"', "<th>R1</th>", 'id="roar_results"', 'id="failed"', 'id="provenance"')
-    ]
+    order = (
+        "Which rankings find what the network needs?",
+        ">R1</th>",
+        "The roar_results",
+        "Trainings and checks that are left out",
+        ">retrain</th>",
+    )
+    places = [page.index(word, page.index("<main>")) for word in order]
     assert places == sorted(places)
-    assert "<th>F1</th>" not in page and 'id="skipped"' not in page
-    assert "Which rankings find what the network needs?" in page and "Made-up rankings." in page
-    assert "Birdsnap\u00a0+" in page and "missing: was not run" in page and "<th>retrain</th>" in page
-    assert 'href="#roar_results-claims"' in page and 'id="roar_results-claims"' in page
+    assert ">F1</th>" not in page and "Pairs left out" not in page
+    assert "Made-up rankings." in page and "Birdsnap\u00a0+" in page and "missing: was not run" in page
+    assert 'href="#Claims"' in page and 'id="Claims"' in page
 
 
-def test_both_papers_on_one_page(reported, tmp_path, capsys) -> None:
+def test_both_papers_on_one_page(reported, tmp_path) -> None:
     for name in report.NOTEBOOKS:
         executed(tmp_path, name)
-    assert report.main([str(tmp_path), str(tmp_path / "both.html"), "--roar", str(reported)]) == 0
-    page = (tmp_path / "both.html").read_text()
-    places = [
-        page.index(f'<h2 id="{name}"') for name in (*report.NOTEBOOKS, *report.ROAR_NOTEBOOKS, "skipped", "failed")
-    ]
+    page = write_report(tmp_path, reported).read_text()
+    page = page[page.index("<main>") :]
+    sections = [f"The {name}<a" for name in (*report.NOTEBOOKS, *report.ROAR_NOTEBOOKS)]
+    places = [page.index(word) for word in (*sections, "Pairs left out", "Trainings and checks that are left out")]
     assert places == sorted(places) and "How explainable are CNNs?" in page
-    assert page.index("<th>R1</th>") < places[0] and page.index("No findings yet") < page.index("<th>R1</th>")
-    assert report.main([str(reported), "--roar", str(reported)]) == 2
-    assert "a ROAR study's folder itself" in capsys.readouterr().err
+    assert page.index("Nothing was tested yet") < page.index(">R1</th>") < places[0]
+    assert 'href="../roar_made_up/roar_results.ipynb"' in page or 'href="roar_made_up/roar_results.ipynb"' in page
+    with pytest.raises(InputError, match="a ROAR study's folder itself"):
+        report.studies(reported, reported)
 
 
 def test_a_report_before_the_claims_says_so(reported) -> None:
     (reported / "roar_findings.csv").unlink()
-    assert "No claims tested yet" in report.write_report(reported).read_text()
+    assert "Nothing was tested yet: roar_findings.csv is missing" in write_report(reported).read_text()
     (reported / "roar_results.ipynb").unlink()
     with pytest.raises(InputError, match=r"roar_results\.ipynb: no such executed notebook"):
-        report.write_report(reported)
+        write_report(reported)

@@ -4,10 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import synthetic
-from cells import run_cells
+from cells import figures, run_cells, texts
 
 from xailib import plots
 from xailib.analysis.frames import Frames
@@ -70,16 +69,12 @@ def test_final_notebooks_of_a_small_study(case: str, name: str, ids: list[str], 
     assert {".png", ".pdf", ".csv"} <= {path.suffix for path in (tmp_path / "out").iterdir()}
 
 
-def said(figure: object) -> str:
-    return " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
-
-
-def test_what_is_empty_is_said() -> None:
-    from xailib.analysis.gallery import MapGrid, Row
-
-    assert "no method beside the controls: nothing to rank" in said(plots.method_ranks(pd.DataFrame()))
-    grid = MapGrid([Row("ResNet", np.zeros((3, 4, 4)), {})], {}, set(), "One image", pd.DataFrame())
-    assert "no maps to show" in said(plots.map_grid(grid))
+def test_what_is_empty_is_said(ids: list[str], tmp_path: Path) -> None:
+    controls = cut(ids, TWINS, ["random", "sobel"])
+    ranks = figures("explainability", controls, tmp_path)["method_ranks"]
+    assert "no method beside the controls: nothing to rank" in texts(ranks)
+    maps = figures("gallery", controls, tmp_path, results_dir=str(tmp_path), limit=4)
+    assert "no maps to show" in texts(maps["gallery_teaser"]) and "no maps to show" in texts(maps["gallery_pair"])
 
 
 def test_any_training_algorithm_has_a_colour_and_a_name() -> None:
@@ -90,13 +85,13 @@ def test_any_training_algorithm_has_a_colour_and_a_name() -> None:
     assert len({colour for colour, _ in many.values()}) == 4, "three colours, then grey"
 
 
-def test_figures_show_networks_of_another_training(ids: list[str]) -> None:
+def test_figures_show_networks_of_another_training(ids: list[str], tmp_path: Path) -> None:
     from xailib.analysis import correlation
 
     frames = cut(ids, TWINS, ["gradient", "gradcam"])
     models = frames.models.assign(training_algorithm=["vanilla", "linf_training"])
     frames = dataclasses.replace(frames, models=models)
-    figure = plots.confidence_histograms(correlation.confidence_histogram(frames))
+    figure = figures("correlation", frames, tmp_path)["confidence"]
     assert [axes.get_title().split(":")[0] for axes in figure.axes] == ["Vanilla", "Linf training"]
     criteria = correlation.model_criteria(frames, 100)
     points = correlation.points(criteria, ["test_accuracy"], ["explainability"])

@@ -1,14 +1,13 @@
-"""What the report tells about a study beside its notebooks: parameters, verdicts, pairs left out, provenance."""
+"""What a study's folder tells beside its tables: its values, what was left out, where its slices come from."""
 
 import contextlib
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from xailib.errors import InputError
+from xailib.analysis.table import Table
 from xailib.params import ids, load_params, read
 from xailib.results import read_table
 
@@ -30,85 +29,73 @@ def study_values(folder: Path) -> dict[str, Any]:
     return {"study": folder.name, "description": "", **given}
 
 
-def parameter_rows(study: dict[str, Any]) -> dict[str, str]:
+def parameters(folder: Path) -> Table:
     """Return those of a study's values that say something, as a reader would write them."""
-    return {key: told(value) for key, value in study.items() if value not in (None, "", [], {})}
+    values = {key: written(value) for key, value in study_values(folder).items() if value not in (None, "", [], {})}
+    return Table(pd.DataFrame({"Value": values}), f"Parameters of {folder.name}")
 
 
-def findings_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the headline of each finding; none when the study has no findings yet."""
-    path = folder / "findings.csv"
-    if not path.exists():
-        return []
-    table = read_table(path).fillna({"claim": "", "sentence": ""})
-    return table[table["part"] == "headline"].to_dict("records")
-
-
-def skipped_rows(folder: Path) -> list[dict[str, str]]:
-    """Return the pairs that were left out, with the reason."""
+def skipped(folder: Path) -> Table:
+    """Return the pairs of network and method that were left out, with the reason."""
     path = folder / "skipped.csv"
-    try:
-        return read_table(path).astype(str).to_dict("records") if path.exists() else []
-    except (pd.errors.EmptyDataError, InputError):
-        return []
+    if not path.exists() or path.stat().st_size < 2:
+        return Table(pd.DataFrame(), "Pairs left out: none, every method was run on every network.")
+    table = read_table(path).astype(str)
+    return Table(table.set_index(table.columns[0]), f"Pairs left out, since they do not apply: {len(table)}")
 
 
-def slice_records(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return (stage, record) of every slice: what its provenance says."""
-    found = []
-    for stage in STAGES:
-        for path in sorted(folder.glob(f"**/{stage}.json")):
-            try:
-                found.append((stage, json.loads(path.read_text(encoding="utf-8"))))
-            except (OSError, ValueError):
-                continue  # a slice that is being written again
-    return found
+def slice_records(*folders: Path) -> pd.DataFrame:
+    """Return what the provenance of every slice in these folders says, one row a slice.
 
-
-def stage_rows(records: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return what each stage cost: slices, seconds, passes, and the largest memory of a slice."""
+    Columns: stage, seconds (of these in the network: network), images through it (forward, backward), memory (MiB at
+    most), commit, packages (a list), device, platform, finished (ISO time); empty where a record does not say.
+    """
     rows = []
-    for stage in dict.fromkeys(stage for stage, _ in records):
-        part = [record for name, record in records if name == stage]
-        passes = [record.get("passes") or {} for record in part]
-        rows.append(
-            {
-                "stage": stage,
-                "slices": len(part),
-                "seconds": round(sum(record.get("seconds") or 0 for record in part)),
-                "network": round(sum(item.get("seconds") or 0 for item in passes)),
-                "forward": sum(item.get("forward") or 0 for item in passes),
-                "backward": sum(item.get("backward") or 0 for item in passes),
-                "memory": round(max((record.get("peak_memory_mib") or {}).get("resident") or 0 for record in part)),
-            }
-        )
-    return rows
+    for stage in STAGES:
+        for path in sorted(path for folder in folders for path in folder.glob(f"**/{stage}.json")):
+            with contextlib.suppress(OSError, ValueError):  # a slice that is being written again
+                rows.append({"stage": stage, **_flat(json.loads(path.read_text(encoding="utf-8")))})
+    return pd.DataFrame(rows, columns=["stage", *_flat({})])
 
 
-def origins(records: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
-    """Return commit, versions, device and dates of the slices; several values where slices differ."""
-    commits, packages, devices, platforms, dates = Counter(), Counter(), Counter(), Counter(), []
-    for _, record in records:
-        git = record.get("git") or {}
-        commits[f"{(git.get('commit') or 'unknown')[:12]}{' with local changes' if git.get('changed') else ''}"] += 1
-        versions = {"python": record.get("python"), **(record.get("packages") or {})}
-        packages.update(f"{name} {version}" for name, version in versions.items() if version)
-        devices[told(record.get("device") or "unknown")] += 1
-        platforms[record.get("platform") or "unknown"] += 1
-        dates.append(record.get("finished") or "")
-    dates = sorted(filter(None, dates))
-    named = {
-        "Code (commit)": ", ".join(commits),
-        "Packages": ", ".join(sorted(packages)),
-        "Device": ", ".join(devices),
-        "Platform": ", ".join(platforms),
-        "Slices finished": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "",
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    passes, git = record.get("passes") or {}, record.get("git") or {}
+    versions = {"python": record.get("python"), **(record.get("packages") or {})}
+    return {
+        "seconds": record.get("seconds") or 0,
+        "network": passes.get("seconds") or 0,
+        "forward": passes.get("forward") or 0,
+        "backward": passes.get("backward") or 0,
+        "memory": (record.get("peak_memory_mib") or {}).get("resident") or 0,
+        "commit": (git.get("commit") or "unknown")[:12] + " with local changes" * bool(git.get("changed")),
+        "packages": [f"{name} {version}" for name, version in sorted(versions.items()) if version],
+        "device": written(record.get("device") or "unknown"),
+        "platform": record.get("platform") or "unknown",
+        "finished": record.get("finished") or None,
     }
-    return {name: value for name, value in named.items() if value}
 
 
-def told(value: Any) -> str:
+def costs(slices: pd.DataFrame) -> Table:
+    """Return what each stage cost, from `slice_records`."""
+    stages = slices.groupby("stage", sort=False)
+    columns = {"seconds": "Seconds", "network": "of these in the network"}
+    columns |= {"forward": "Images forward", "backward": "Images backward"}
+    table = stages[list(columns)].sum().rename(columns=columns)
+    table.insert(0, "Slices", stages.size())
+    return Table(table.assign(**{"Largest memory (MiB)": stages["memory"].max()}), "What each stage cost", digits=0)
+
+
+def origins(slices: pd.DataFrame) -> Table:
+    """Return commit, versions, device and dates of `slice_records`; several values where slices differ."""
+    names = {"commit": "Code (commit)", "packages": "Packages", "device": "Device", "platform": "Platform"}
+    facts = {label: ", ".join(slices[name].explode().dropna().unique()) for name, label in names.items()}
+    dates = slices["finished"].dropna().sort_values()
+    facts["Slices finished"] = " to ".join(dates.iloc[[0, -1]].unique()) if len(dates) else ""
+    return Table(pd.DataFrame({"Value": facts}), "Where the results come from")
+
+
+def written(value: Any) -> str:
     """A parameter's value as a reader would write it."""
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {told(item)}" for key, item in value.items())
-    return ", ".join(map(told, value)) if isinstance(value, list | tuple) else str(value)
+        return ", ".join(f"{key}: {written(item)}" for key, item in value.items())
+    return ", ".join(map(written, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,6 +1,6 @@
 """What the gallery shows: which networks, which images, which maps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,22 @@ from xailib.results import read_maps
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the grid: an image `(3, h, w)` and maps `(h, w)` by method id, None where a method does not apply."""
+class Grid:
+    """A figure of pictures; without rows the caption says why.
 
-    label: str
-    pixels: Any
-    maps: dict[str, Any]
+    Attributes:
+        rows: (label, pictures), one picture for each title: pixels `(3, h, w)` in [0, 1], a map `(h, w)`, or None.
+        titles: of the columns.
+        caption: of the figure.
+        table: one row a picture: what it is.
+        signed: titles of the columns whose maps have negative values.
+    """
 
-
-@dataclass(frozen=True)
-class MapGrid:
-    """A figure of maps: `columns` maps method ids to labels, `signed` holds those with negative values."""
-
-    rows: list[Row]
-    columns: dict[str, str]
-    signed: set[str]
+    rows: list[tuple[str, list[Any]]]
+    titles: list[str]
     caption: str
     table: pd.DataFrame
+    signed: set[str] = field(default_factory=set)
 
 
 def study_images(
@@ -55,8 +54,9 @@ def study_images(
     record = load_params("datasets", dataset)
     source = {"split": split, "seed": seed, "root": root and place(root), **record["dataset_options"]}
     images = load_images(record.get("dataset_function", dataset), limit=min(limit or most, most), **source)
-    if set(images.ids) & set(frames.images) != set(images.ids):
-        other = next(name for name in images.ids if name not in frames.images)
+    known = set(frames.images)
+    other = next((name for name in images.ids if name not in known), None)
+    if other:
         raise InputError(
             f"{dataset}: image '{other}' has no scores; give the split, limit and seed that the study ran with"
         )
@@ -65,7 +65,7 @@ def study_images(
 
 def teaser(
     frames: Frames, results_dir: str | Path, images: ImageBatch, architecture: str = "", image: str = ""
-) -> MapGrid:
+) -> Grid:
     """One image on up to four networks of one architecture.
 
     Args:
@@ -77,31 +77,24 @@ def teaser(
     name = image or _right(frames, images)[0]
     if name not in images.ids:
         raise InputError(f"image: no image '{name}' in this study{nearest(name, images.ids)}")
-    rows = [(frames.models.loc[model, "label"], model, name) for model in models]
-    return _grid(
-        frames, results_dir, images, rows, f"One image, every method, {len(models)} network{'s' * (len(models) > 1)}"
-    )
+    caption = f"One image, every method, {len(models)} network{'s' * (len(models) > 1)}"
+    return _grid(frames, results_dir, images, models, [name], caption)
 
 
 def pair(
     frames: Frames, results_dir: str | Path, images: ImageBatch, architecture: str = "", count: int = 4, seed: int = 0
-) -> MapGrid:
+) -> Grid:
     """Several images, each on a vanilla network and its robust twin (or on the study's first two networks).
 
     The images are drawn among those that every network classifies correctly.
     """
-    twins = scores.twins(frames)
-    ours = [models for name, *models in twins if name == architecture or (not architecture and "resnet" in name)] or [
-        models for _, *models in twins
-    ]
-    models = list(reversed(ours[0])) if ours else list(frames.models.index[:2])
+    twins = {name: [vanilla, robust] for name, robust, vanilla in scores.twins(frames)}
+    asked = [name for name in twins if name == architecture or (not architecture and "resnet" in name)]
+    models = next((twins[name] for name in [*asked, *twins]), list(frames.models.index[:2]))
     right = _right(frames, images)
-    chosen = np.random.default_rng(seed).permutation(len(right))[:count]
-    names = [right[i] for i in sorted(chosen)]
-    rows = [(frames.models.loc[model, "label"], model, name) for name in names for model in models]
-    return _grid(
-        frames, results_dir, images, rows, " and ".join(frames.models.loc[models, "label"]) + f" on {len(names)} images"
-    )
+    names = [right[i] for i in sorted(np.random.default_rng(seed).permutation(len(right))[:count])]
+    caption = f"{' and '.join(frames.models.loc[models, 'label'])} on {len(names)} images"
+    return _grid(frames, results_dir, images, models, names, caption)
 
 
 def chosen_networks(frames: Frames, architecture: str = "") -> list[str]:
@@ -125,35 +118,26 @@ def _right(frames: Frames, images: ImageBatch) -> list[str]:
 
 
 def _grid(
-    frames: Frames, results_dir: str | Path, images: ImageBatch, rows: list[tuple[str, str, str]], caption: str
-) -> MapGrid:
-    """Read the maps of (label, model, image) rows for every method but the controls."""
+    frames: Frames, results_dir: str | Path, images: ImageBatch, models: list[str], names: list[str], caption: str
+) -> Grid:
+    """Read the maps of every method but the controls: a row an (image, network)."""
     folder = find_folder(results_dir)
-    methods = frames.methods[frames.methods["family"] != "control"]
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    signed: set[str] = set()
-    for model in dict.fromkeys(model for _, model, _ in rows):
-        for method in methods.index:
-            path = folder / model / method / "maps.npz"
-            if path.exists():
-                record = read_maps(path)
-                found[model, method] = dict(zip(record["ids"], record["maps"].numpy(), strict=True))
-                if (record["maps"] < 0).any():
-                    signed.add(method)
-    drawn = [
-        Row(
-            label,
-            images.pixels[images.ids.index(name)].numpy(),
-            {method: found.get((model, method), {}).get(name) for method in methods.index},
-        )
-        for label, model, name in rows
-    ]
-    table = pd.DataFrame(
-        [
-            {"row": i, "model": model, "image": name, "method": method, "signed": method in signed,
-             "low": np.min(row.maps[method]), "high": np.max(row.maps[method])}
-            for i, ((_, model, name), row) in enumerate(zip(rows, drawn, strict=True))
-            for method in methods.index if row.maps[method] is not None
-        ]
-    )  # fmt: skip
-    return MapGrid(drawn, dict(methods["label"]), signed, caption, table)
+    methods = frames.methods.loc[frames.methods["family"] != "control", "label"]
+    paths = {(model, method): folder / model / method / "maps.npz" for model in models for method in methods.index}
+    maps = {key: read_maps(path) for key, path in paths.items() if path.exists()}
+    signed = {method for (_, method), record in maps.items() if (record["maps"] < 0).any()}
+    rows, table = [], []
+    for name in names:
+        for model in models:
+            pictures: list[Any] = [images.pixels[images.ids.index(name)].numpy()]
+            for method in methods.index:
+                record = maps.get((model, method), {"ids": []})
+                found = record["maps"][record["ids"].index(name)].numpy() if name in record["ids"] else None
+                pictures.append(found)
+                if found is not None:
+                    facts = {"row": len(rows), "model": model, "image": name, "method": method}
+                    table.append({**facts, "signed": method in signed, "low": found.min(), "high": found.max()})
+            rows.append((frames.models.loc[model, "label"], pictures))
+    if methods.empty:
+        rows, caption = [], "This study has no method beside the controls: no maps to show."
+    return Grid(rows, ["Image", *methods], caption, pd.DataFrame(table), set(methods.loc[list(signed)]))

@@ -1,7 +1,7 @@
 """What a network of a ROAR study gets to see: one test image at every level of several rankings."""
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xailib.analysis.frames import find_folder
+from xailib.analysis.gallery import Grid
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.errors import InputError, nearest
 
@@ -29,19 +30,6 @@ TELLING = (
 )
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Images for a figure: `rows` maps labels to pixels `(3, h, w)` in [0, 1], one for each of `titles`.
-
-    Without images `rows` is empty and `caption` says why.
-    """
-
-    rows: dict[str, list[NDArray[np.float32]]]
-    titles: list[str]
-    caption: str
-    table: pd.DataFrame
-
-
 def examples(
     frames: RoarFrames,
     results_dir: str | Path,
@@ -49,7 +37,7 @@ def examples(
     image: int = 0,
     mode: str = "remove",
     store_dir: str | Path | None = None,
-) -> Examples:
+) -> Grid:
     """Take one test image at every level of some rankings, as the retrained networks saw it.
 
     Args:
@@ -63,35 +51,32 @@ def examples(
     Raises:
         InputError: an estimator that the study does not have, or no such image.
     """
-    unknown = [name for name in estimators if name not in frames.estimators.index]
-    if unknown:
-        raise InputError(
-            f"estimators: '{unknown[0]}' is not in this study{nearest(unknown[0], frames.estimators.index)}"
-        )
     from xailib.roar.store import open_store
 
+    known, labels = frames.estimators.index, frames.estimators["label"]
+    unknown = [name for name in estimators if name not in known]
+    if unknown:
+        raise InputError(f"estimators: '{unknown[0]}' is not in this study{nearest(unknown[0], known)}")
     folder = find_folder(results_dir)
     names = ["estimator", "mode", "level", "image"]
     try:
-        part, mean = (store := open_store(find_folder(store_dir) if store_dir else folder / "store")).test, store.mean
+        store = open_store(find_folder(store_dir) if store_dir else folder / "store")
     except InputError as error:
-        return Examples({}, [], f"No example images: {error}", pd.DataFrame(columns=names))
+        return Grid([], [], f"No example images: {error}", pd.DataFrame(columns=names))
+    part = store.test
     if not 0 <= image < len(part):
         raise InputError(f"example: there is no test image {image}; there are {len(part)}, counted from 0")
-    chosen = estimators or [name for name in TELLING if name in frames.estimators.index] or frames.estimators.index[:6]
-    rows, table, levels = {}, [], frames.levels
+    chosen = estimators or [name for name in TELLING if name in known] or known[:6]
+    rows, table, levels = [], [], frames.levels
     for name in chosen:
-        try:
-            seen = at_levels(folder / name, part, mean, image, levels, mode)
-        except InputError:
-            continue  # its ranking was cleared away; the others are still worth a look
-        rows[frames.estimators.loc[name, "label"]] = seen
-        table += [[name, mode, level, part.ids[image]] for level in levels]
+        with contextlib.suppress(InputError):  # a ranking that was cleared away; the others are still worth a look
+            rows.append((labels[name], at_levels(folder / name, part, store.mean, image, levels, mode)))
+            table += [[name, mode, level, part.ids[image]] for level in levels]
     word = {"remove": "removed", "keep": "kept"}[mode]
     caption = f"Test image {part.ids[image]} with the most important pixels {word}"
     caption = caption if rows else f"No example images: none of {', '.join(chosen)} has a ranking in {folder}."
     titles = ["Unchanged", *(f"{level} %" for level in levels)]
-    return Examples(rows, titles, caption, pd.DataFrame(table, columns=names))
+    return Grid(rows, titles, caption, pd.DataFrame(table, columns=names))
 
 
 def at_levels(

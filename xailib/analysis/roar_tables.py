@@ -1,5 +1,6 @@
 """Tables of a ROAR study: accuracies at every level, with the gap to Random, and the paper's beside ours."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
+from xailib.analysis.tables import best_of
 from xailib.params import ROOT
 from xailib.results import read_table, write_table
 
@@ -42,25 +44,22 @@ def accuracy_table(frames: RoarFrames, found: Curves) -> pd.DataFrame:
     Columns: estimator ("none" at level 0), label, method, form, family, mode, level, accuracy, low, high, gap, gap_low,
     gap_high (all in [0, 1]; NaN where not measured), seeds (trainings), n (test images).
     """
-    counts = _counts(frames)
-    rows = []
+    counts, rows = _counts(frames), []
     clean = found.estimate(found.clean)
     if np.isfinite(clean.value):
-        trainings = int((frames.roar["level"] == 0).sum())
-        rows.append(
-            {"estimator": "none", "label": "Unchanged", "mode": "remove", "level": 0, "accuracy": clean.value}
-            | {"low": clean.low, "high": clean.high, "seeds": trainings, "n": found.n}
-        )
+        row = {"estimator": "none", "label": "Unchanged", "mode": "remove", "level": 0, "accuracy": clean.value}
+        row |= {"low": clean.low, "high": clean.high, "seeds": int((frames.roar["level"] == 0).sum()), "n": found.n}
+        rows.append(row)
     for mode in found.modes:
-        for name in found.known(mode):
-            for i, level in enumerate(found.levels):
-                draws, random = found.of(mode, name)[:, i], found.of(mode, "random")[:, i]
-                own, gap = found.estimate(draws), found.estimate(draws - random)
-                if np.isfinite(own.value):
-                    row = {"estimator": name, **frames.estimators.loc[name], "mode": mode, "level": level}
-                    row |= {"accuracy": own.value, "low": _unit(own.low), "high": _unit(own.high)}
-                    row |= {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
-                    rows.append(row | counts[name, mode, level])
+        for name, (i, level) in product(found.known(mode), enumerate(found.levels)):
+            draws, random = found.of(mode, name)[:, i], found.of(mode, "random")[:, i]
+            own, gap = found.estimate(draws), found.estimate(draws - random)
+            if np.isfinite(own.value):
+                low, high = np.clip([own.low, own.high], 0, 1)
+                row = {"estimator": name, **frames.estimators.loc[name], "mode": mode, "level": level}
+                row |= {"accuracy": own.value, "low": low, "high": high}
+                row |= {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
+                rows.append(row | counts[name, mode, level])
     names = ["estimator", "label", "method", "form", "family", "mode", "level"]
     names += ["accuracy", "low", "high", "gap", "gap_low", "gap_high", "seeds", "n"]
     return pd.DataFrame(rows, columns=names)
@@ -97,18 +96,14 @@ def by_level(
     if len(cells.columns) and "random" in cells.index:
         top = cells.columns[-1]
         frame[f"{top} % minus Random"] = cells[top] - cells.loc["random", top]
-    signs = np.full(frame.shape[1], -1.0 if mode == "remove" else 1.0)
+    better = pd.Series("lower" if mode == "remove" else "higher", frame.columns)
     if area is not None:
-        frame[RACU] = area.set_index("estimator")["racu"].reindex(names)
-        signs = np.append(signs, 1.0)
-    good = np.where(control[:, None] | frame.isna(), -np.inf, frame.to_numpy(float) * signs)
-    best = (good == good.max(axis=0, initial=-np.inf)) & np.isfinite(good)
+        frame[RACU], better[RACU] = area.set_index("estimator")["racu"].reindex(names), "higher"
     labels = frames.estimators.loc[names, "label"].to_numpy()
     word = {"remove": "removed (ROAR; lower is better)", "keep": "kept (KAR; higher is better)"}[mode]
     caption = f"Accuracy in % with the most important inputs {word}: n = {frames.images} test images, {frames.seeds} trainings"
-    return Table(
-        frame.set_axis(labels), caption, pd.DataFrame(best, labels, frame.columns), tuple(labels[control]), 2, part
-    )
+    best = best_of(frame, list(better), ~control)
+    return Table(frame.set_axis(labels), caption, best, tuple(labels[control]), 2, part)
 
 
 def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Table:
@@ -117,29 +112,27 @@ def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Tab
     Only levels and rankings that both have; accuracies of different data sets and networks can only be set beside each
     other as differences.
     """
-    papers = {name: paper_curves(name) for name in DATASETS}
-    theirs = next(iter(papers.values()))
+    sources = {"here": found, **{name: paper_curves(name) for name in DATASETS}}
+    theirs = paper_curves(next(iter(DATASETS)))
     levels = [level for level in found.levels if level in theirs.levels]
     names = [name for name in found.known(mode) if name in theirs.estimators and name != "random"]
-    columns, rows = {}, []
-    for level in levels:
-        for source, curves in {"here": found, **papers}.items():
-            gaps = curves.of(mode, names, [level])[:, :, 0] - curves.of(mode, "random", [level])
-            columns[f"{level} %, {source}"] = 100 * gaps[0]
-            for i, name in enumerate(names):
-                own = curves.estimate(gaps[:, i])
-                row = {"estimator": name, "mode": mode, "level": level, "source": source, "minus_random": own.value}
-                rows.append(row | {"low": own.low, "high": own.high})
-    labels = frames.estimators.loc[names, "label"].to_numpy()
-    frame = pd.DataFrame(columns, index=labels)
+    rows = []
+    for level, (source, curves) in product(levels, sources.items()):
+        gaps = curves.of(mode, names, [level])[:, :, 0] - curves.of(mode, "random", [level])
+        for i, name in enumerate(names):
+            own = curves.estimate(gaps[:, i])
+            row = {"estimator": name, "mode": mode, "level": level, "source": source, "minus_random": own.value}
+            rows.append(row | {"low": own.low, "high": own.high})
+    plain = pd.DataFrame(rows, columns=["estimator", "mode", "level", "source", "minus_random", "low", "high"])
+    head = plain["level"].astype(str) + " %, " + plain["source"]
+    labels = plain["estimator"].map(frames.estimators["label"])
+    frame = (100 * plain["minus_random"]).groupby([labels, head], sort=False).first().unstack(sort=False)
     word = {"remove": "removed", "keep": "kept"}[mode]
     caption = (
         f"Accuracy minus Random's in points, the most important inputs {word}: this study beside the paper's Table 2"
     )
-    quiet = tuple(frames.estimators.loc[[name for name in names if name == "sobel"], "label"])
-    return Table(
-        frame, caption, frame.eq(frame.min() if mode == "remove" else frame.max()), quiet, 1, pd.DataFrame(rows)
-    )
+    quiet = tuple(labels[plain["estimator"] == "sobel"].unique())
+    return Table(frame, caption, best_of(frame, "lower" if mode == "remove" else "higher"), quiet, 1, plain)
 
 
 def read_toy(results_dir: str | Path, toy_path: str | Path | None = None) -> pd.DataFrame:
@@ -167,8 +160,3 @@ def _counts(frames: RoarFrames) -> dict[tuple[str, str, int], dict[str, int]]:
     both = pd.concat([frames.roar, checks])[["estimator", "mode", "level", "n"]]
     cells = both.groupby(["estimator", "mode", "level"])["n"].agg(["size", "max"])
     return {(str(a), str(b), int(c)): {"seeds": int(s), "n": int(n)} for (a, b, c), (s, n) in cells.iterrows()}
-
-
-def _unit(value: float) -> float:
-    """An accuracy's end of interval within [0, 1]; NaN stays."""
-    return float(np.clip(value, 0, 1))

@@ -12,10 +12,19 @@ from xailib.results import write_table
 _STYLE = [
     {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0; white-space: nowrap"},
     {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.35em"},
-    {"selector": "th.row_heading", "props": "text-align: left; font-weight: normal; white-space: nowrap"},
+    {
+        "selector": "th.row_heading",
+        "props": "text-align: left; font-weight: normal; white-space: nowrap; vertical-align: top",
+    },
     {"selector": "td.short", "props": "white-space: nowrap"},
     {"selector": "td.text", "props": "text-align: left; vertical-align: top"},
 ]
+# Verdicts are told apart by their words; the colours (dark on light, 7:1 or more) help to find them.
+_WORDS = {
+    "supported": "background: #d5f0e5; color: #00543c; font-weight: 600",
+    "contradicted": "background: #fbdfcd; color: #7d2f00; font-weight: 600",
+    "undecided": "background: #e6e8eb; color: #3d444d; font-weight: 600",
+}
 
 
 @dataclass(frozen=True)
@@ -40,37 +49,38 @@ class Table:
 
     def save(self, out_dir: str | Path, name: str) -> Path:
         """Write the table as `{out_dir}/{name}.csv`; a relative folder starts from the repository."""
-        return write_table(
-            ROOT / out_dir / f"{name}.csv", self.frame.reset_index() if self.plain is None else self.plain
-        )
+        plain = self.frame.reset_index() if self.plain is None else self.plain
+        return write_table(ROOT / out_dir / f"{name}.csv", plain)
 
     def _repr_html_(self) -> str:
+        if self.frame.empty:
+            return f"<p>{self.caption}</p>"
         frame = self.frame.rename_axis(index=None, columns=None)
         numbered = not frame.index.is_unique  # Styler wants unique labels: a column of labels does the same
         frame = frame.reset_index(names="") if numbered else frame
-        texts = frame.map(lambda value: isinstance(value, str))
-        wordy = {
-            name: [{"selector": "", "props": "text-align: left"}] for name in frame if texts[name].all() and len(texts)
-        }
-        styler = frame.style.format(
-            lambda value: value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:.{self.digits}f}"
-        )
+        quiet = frame.index.isin(self.quiet)
+        weights = np.zeros(frame.shape, bool) if self.best is None else self.best.to_numpy(bool)
+        props = np.where(weights, "font-weight: 700;", "") + np.where(quiet[:, None], "color: #6b6b6b;", "")
         styler = (
-            styler.set_caption(self.caption)
+            frame.style.format(self._text, escape="html")
+            .set_caption(self.caption)
             .set_table_styles(_STYLE)
-            .set_table_styles(wordy, overwrite=False)
             .set_td_classes(frame.map(_class))
+            .apply(lambda _: pd.DataFrame(props, frame.index, frame.columns), axis=None)
+            .map(_WORDS.get)
+            .apply_index(lambda _: np.where(quiet, "color: #6b6b6b; font-style: italic", ""))
+            .apply_index(
+                lambda names: ["text-align: left !important" if _wordy(frame[name]) else "" for name in names], axis=1
+            )
         )
-        if numbered:
-            styler = styler.hide(axis="index")
-        if self.best is not None:
-            marks = np.where(self.best.to_numpy(bool), "font-weight: 700", "")
-            styler = styler.apply(lambda _: pd.DataFrame(marks, frame.index, frame.columns), axis=None)
-        if self.quiet:
-            rows = frame.index.isin(self.quiet)
-            styler = styler.apply(lambda part: np.where(rows, "color: #777", ""), axis=0)
-            styler = styler.apply_index(lambda part: np.where(rows, "color: #777; font-style: italic", ""))
-        return styler.to_html()
+        return (styler.hide(axis="index") if numbered else styler).to_html()
+
+    def _text(self, value: object) -> str:
+        return value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:,.{self.digits}f}"
+
+
+def _wordy(column: pd.Series) -> bool:
+    return len(column) > 0 and all(isinstance(value, str) for value in column)
 
 
 def _class(value: object) -> str:

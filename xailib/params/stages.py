@@ -79,6 +79,7 @@ STAGES = {
         study=("study", "description", "only_correct", "bootstrap", "compare"),
         uses=("dataset",),
     ),
+    "report_notebook": Stage("notebooks/report.ipynb"),
     "report": Stage("xailib.analysis.report"),
     "train": Stage("notebooks/train.ipynb", uses=("model",), minutes=1440, gpu=True, any_scale=True),
     # Of a ROAR study. Which estimators there are, or how many seeds, re-run no ranking.

@@ -1,33 +1,46 @@
-"""Figures for talks and papers: tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals."""
+"""What several figures share: palette and style, pictures of maps, charts that more than one notebook draws.
 
-from xailib.plots.charts import method_ranks, robust_differences
-from xailib.plots.maps import curves, map_grid, overlay, show, show_maps
-from xailib.plots.networks import confidence_histograms, correlation_matrix, scatter
-from xailib.plots.reliability import reliability
-from xailib.plots.roar import roar_blurred, roar_curves, roar_retraining
-from xailib.plots.roar_checks import roar_area, roar_examples, roar_leak
+Tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals. What only one notebook shows is drawn there.
+"""
+
+from xailib.plots.maps import curves, overlay, picture_grid, show
+from xailib.plots.networks import correlation_matrix, scatter
+from xailib.plots.roar import by_form, method_colours, roar_curves
 from xailib.plots.roar_toy import toy_curves
-from xailib.plots.style import list_files, save
+from xailib.plots.style import (
+    FAMILIES,
+    FAMILY_LABELS,
+    FAMILY_PALETTE,
+    GREY,
+    MARKERS,
+    algorithms,
+    empty,
+    list_files,
+    note,
+    save,
+    set_style,
+)
 
 __all__ = [
-    "confidence_histograms",
+    "FAMILIES",
+    "FAMILY_LABELS",
+    "FAMILY_PALETTE",
+    "GREY",
+    "MARKERS",
+    "algorithms",
+    "by_form",
     "correlation_matrix",
     "curves",
+    "empty",
     "list_files",
-    "map_grid",
-    "method_ranks",
+    "method_colours",
+    "note",
     "overlay",
-    "reliability",
-    "roar_area",
-    "roar_blurred",
+    "picture_grid",
     "roar_curves",
-    "roar_examples",
-    "roar_leak",
-    "roar_retraining",
-    "robust_differences",
     "save",
     "scatter",
+    "set_style",
     "show",
-    "show_maps",
     "toy_curves",
 ]

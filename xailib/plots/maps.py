@@ -1,7 +1,6 @@
-"""Pictures of maps: over images, in grids, and the curves of deletion and insertion."""
+"""Pictures of maps: over images, in grids, and the curves of Deletion and Insertion."""
 
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from xailib.maps import check_ids
 from xailib.plots.style import empty, styled, subplots
 
 if TYPE_CHECKING:
-    from xailib.analysis.gallery import MapGrid
+    from xailib.analysis.gallery import Grid
 
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
+CURVES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
 
 
 def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any) -> None:
@@ -29,10 +29,8 @@ def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any
     signed = bool((values < 0).any()) if signed is None else signed
     top = max(np.quantile(np.abs(values), 0.995), np.abs(values).max() * 1e-3) or 1.0
     low = values.min() if values.min() < top else 0.0  # a constant map has no differences
-    limits = (
-        {"cmap": DIVERGING, "vmin": -top, "vmax": top} if signed else {"cmap": SEQUENTIAL, "vmin": low, "vmax": top}
-    )
-    axes.imshow(values, **{**limits, **options})
+    cmap, low = (DIVERGING, -top) if signed else (SEQUENTIAL, low)
+    axes.imshow(values, cmap=cmap, vmin=low, vmax=top, **options)
 
 
 def draw_image(axes: Axes, pixels: Any) -> None:
@@ -44,21 +42,6 @@ def bare(axes: Axes) -> None:
     """Take ticks and frame away, but keep room for labels."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-
-
-@styled
-def show_maps(images: Any, maps: Any, titles: Sequence[str] = (), *, signed: bool | None = None) -> Figure:
-    """Draw images `(n, 3, h, w)` in the upper row and their maps `(n, h, w)` in the lower one."""
-    n = len(images)
-    figure, grid = subplots(2, n, figsize=(1.9 * n + 0.3, 4.3))
-    for i in range(n):
-        draw_image(grid[0, i], images[i])
-        draw_map(grid[1, i], maps[i], signed=signed)
-        bare(grid[0, i])
-        bare(grid[1, i])
-        if i < len(titles):
-            grid[0, i].set_title(titles[i], fontsize=12)
-    return figure
 
 
 @styled
@@ -142,47 +125,38 @@ def curves(fractions: Any, scores: dict[str, Any], title: str = "") -> Figure:
         title: of the figure.
     """
     figure, ((axes,),) = subplots(figsize=(6.5, 4.2))
-    x = np.asarray(fractions, float)
-    for (label, values), colour, style in zip(
-        scores.items(), ("#D55E00", "#0072B2", "#009E73", "#CC79A7"), ("-", "--", ":", "-."), strict=False
-    ):
+    x, styles = np.asarray(fractions, float), zip(CURVES, ("-", "--", ":", "-."), strict=True)
+    for (label, values), (colour, style) in zip(scores.items(), styles, strict=False):
         y = np.asarray(values, float)
         axes.plot(x, y, style, color=colour, linewidth=2.5, label=f"{label}: area {np.trapezoid(y, x):.2f}")
         axes.fill_between(x, y, color=colour, alpha=0.12)
-    axes.set(
-        xlabel="Fraction of pixels changed",
-        ylabel="Probability of the target",
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-        title=title,
-    )
+    axes.set(xlabel="Fraction of pixels changed", ylabel="Probability of the target", title=title)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.grid()
     axes.legend()
     return figure
 
 
 @styled
-def map_grid(grid: "MapGrid") -> Figure:
-    """Draw rows of (image, maps of every method); a method that does not apply leaves its cell empty."""
+def picture_grid(grid: "Grid") -> Figure:
+    """Draw rows of images and maps; a cell that has none, such as a method that does not apply, shows a dash."""
     if not grid.rows:
         return empty(grid.caption)
-    if not grid.columns:
-        return empty("This study has no method beside the controls: no maps to show.")
-    rows, columns = len(grid.rows), len(grid.columns) + 1
-    figure, cells = subplots(rows, columns, figsize=(1.45 * columns + 0.9, 1.45 * rows + 0.9))
+    rows, columns = len(grid.rows), len(grid.titles)
+    figure, cells = subplots(rows, columns, figsize=(1.5 * columns + 1.2, 1.5 * rows + 0.9))
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
-    for y, row in enumerate(grid.rows):
-        draw_image(cells[y, 0], row.pixels)
-        cells[y, 0].set_ylabel(row.label, fontsize=12, rotation=0, ha="right", va="center")
-        for x, method in enumerate(grid.columns, start=1):
-            if row.maps.get(method) is None:
-                cells[y, x].text(0.5, 0.5, "-", ha="center", va="center", color="#777777")
-                cells[y, x].set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
+    for line, (label, pictures) in zip(cells, grid.rows, strict=True):
+        line[0].set_ylabel(label, fontsize=12, rotation=0, ha="right", va="center")
+        for axes, picture, title in zip(line, pictures, grid.titles, strict=True):
+            if picture is None:
+                axes.text(0.5, 0.5, "-", ha="center", va="center", color="#777777")
+                axes.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
+            elif np.ndim(picture) == 3:
+                draw_image(axes, picture)
             else:
-                draw_map(cells[y, x], row.maps[method], signed=method in grid.signed)
-        for axes in cells[y]:
+                draw_map(axes, picture, signed=title in grid.signed)
             bare(axes)
-    for axes, title in zip(cells[0], ["Image", *grid.columns.values()], strict=True):
-        axes.set_title(title.replace(" ", "\n", 1), fontsize=12)
+    for axes, title in zip(cells[0], grid.titles, strict=True):
+        axes.set_title(textwrap.fill(title, 12), fontsize=12)
     figure.suptitle(grid.caption, fontsize=13)
     return figure

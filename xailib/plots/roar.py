@@ -1,6 +1,6 @@
 """Curves of ROAR: accuracy against the share of the inputs removed or kept, with intervals and direct labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,83 +21,33 @@ PANELS = {
     "SmoothGrad (dashed: then squared)": ("smoothgrad", "smoothgrad_then_squared"),
     "SmoothGrad-Squared (dashed: VarGrad)": ("smoothgrad_squared", "vargrad"),
 }
-AXES = {
-    "remove": "Most important inputs removed (%)",
-    "keep": "Most important inputs kept (%)",
-    "no_retraining_remove": "Most important inputs removed (%)",
-    "no_retraining_keep": "Most important inputs kept (%)",
-}
 
 
-@styled
-def roar_curves(accuracy: pd.DataFrame, chance: float, mode: str = "remove") -> Figure:
-    """Draw accuracy against level: single estimates, SmoothGrad, and the ensembles, with Random and Sobel in each.
-
-    Args:
-        accuracy: `roar_tables.accuracy_table`.
-        chance: accuracy of a network that sees nothing.
-        mode: remove (ROAR: the lower, the better the ranking) or keep (KAR: the higher, the better).
-    """
-    part = accuracy[(accuracy["mode"] == mode) & (accuracy["level"] > 0)]
-    tested = part[~part["family"].isin(["control", "check"])]
+def by_form(accuracy: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return title -> rows of `accuracy`: single estimates, SmoothGrad and the ensembles, each with the controls."""
+    part = accuracy[accuracy["level"] > 0]
+    tested, controls = part[~part["family"].isin(["control", "check"])], part[part["family"] == "control"]
     panels = {title: tested[tested["form"].isin(forms)] for title, forms in PANELS.items()}
-    controls = part[part["family"] == "control"]
-    panels = {title: pd.concat([rows, controls]) for title, rows in panels.items() if len(rows)}
-    better = {"remove": "lower: better ranking", "keep": "higher: better ranking"}[mode]
-    return _panels(accuracy, panels, chance, f"Test accuracy after retraining\n({better})")
+    return {title: pd.concat([rows, controls]) for title, rows in panels.items() if len(rows)}
 
 
 @styled
-def roar_retraining(accuracy: pd.DataFrame, chance: float, estimators: Sequence[str] = ()) -> Figure:
-    """Draw the same rankings with retraining and without, side by side.
+def roar_curves(panels: Mapping[str, pd.DataFrame], clean: pd.DataFrame, chance: float, ylabel: str) -> Figure:
+    """Draw accuracy against level, one panel a group of rankings, with shared axes and n below.
 
     Args:
-        accuracy: `roar_tables.accuracy_table`.
+        panels: title -> rows of `roar_tables.accuracy_table` of one mode; at most eight rankings a panel read well.
+        clean: its row of unchanged images, on which networks were trained, too; may be empty.
         chance: accuracy of a network that sees nothing.
-        estimators: at most eight read well; by default the single estimates, the ensembles of the gradient and the
-            controls.
+        ylabel: what is drawn.
     """
-    without = accuracy[accuracy["mode"] == "no_retraining_remove"]
-    chosen = list(estimators) or _telling(without)
-    both = {"Retrained (ROAR)": accuracy[(accuracy["mode"] == "remove") & (accuracy["level"] > 0)]}
-    both["The explained network, not retrained"] = without
-    panels = {title: rows[rows["estimator"].isin(chosen)] for title, rows in both.items()}
-    if any(rows.empty for rows in panels.values()):
-        return empty("This study did not test the explained network without retraining.")
-    return _panels(accuracy, panels, chance, "Test accuracy")
-
-
-@styled
-def roar_blurred(accuracy: pd.DataFrame, chance: float) -> Figure:
-    """Draw what should change nothing: a blurred ranking beside its original, Random redrawn beside Random fixed."""
-    part = accuracy[(accuracy["mode"] == "remove") & (accuracy["level"] > 0)]
-    checks = part[part["family"] == "check"]
-    if checks.empty:
-        return empty("This study has no blurred or redrawn rankings.")
-    panels = {}
-    for method in dict.fromkeys(checks["method"]):
-        ours = (part["method"] == method) & part["form"].isin(["plain"])
-        original = part[ours & (part["family"] != "check")]
-        label = original["label"].iloc[0] if len(original) else method
-        panels[f"{label} and its variants"] = pd.concat([original, checks[checks["method"] == method]])
-    return _panels(accuracy, panels, chance, "Test accuracy after retraining")
-
-
-def _telling(part: pd.DataFrame) -> list[str]:
-    """The rankings that tell most: single estimates, the gradient's ensembles, the controls."""
-    gradients = (part["method"] == "gradient") & (part["family"] == "ensemble")
-    return part[(part["form"] == "plain") & (part["family"] != "check") | gradients]["estimator"].unique().tolist()
-
-
-def _panels(accuracy: pd.DataFrame, panels: dict[str, pd.DataFrame], chance: float, ylabel: str) -> Figure:
-    """Draw one panel a group of rankings, with shared axes and n below."""
-    if not panels:
-        return empty("There are no trainings of these rankings.")
+    if not panels or any(rows.empty for rows in panels.values()):
+        return empty("There are no trainings or tests of these rankings.")
     figure, (row,) = subplots(1, len(panels), figsize=(5.6 * len(panels) + 0.6, 5.8), sharey=True)
     row[0].set(ylabel=ylabel, ylim=(0, 1.0))
     for axes, (title, rows) in zip(row, panels.items(), strict=True):
-        _panel(axes, rows, accuracy[accuracy["level"] == 0], chance)
-        axes.set_title(title, fontsize=14, pad=12)
+        _panel(axes, rows, clean, chance)
+        axes.set_title(title, pad=12)
     row[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     trained = pd.concat(panels.values())
     seeds = trained.loc[trained["mode"].isin(["remove", "keep"]), "seeds"]
@@ -110,40 +60,35 @@ def _panels(accuracy: pd.DataFrame, panels: dict[str, pd.DataFrame], chance: flo
 
 def _panel(axes: Axes, rows: pd.DataFrame, clean: pd.DataFrame, chance: float) -> None:
     """Draw the curves of one panel, the point of unchanged images included, and label them at their ends."""
-    levels = sorted(rows["level"].unique())
-    modes = rows["mode"].unique()
-    keep = modes[0].endswith("keep")
+    mode, levels = rows["mode"].iloc[0], sorted(rows["level"].unique())
+    keep, retrained = mode.endswith("keep"), mode in ("remove", "keep")
+    start = clean.assign(level=100 if keep else 0)[: retrained * len(clean)]
     axes.axhline(chance, color=GREY, linestyle=":", linewidth=1.5)
-    ends, colours, checks = [], colours_of(rows), 0
+    ends, colours, checks = [], method_colours(rows["method"]), 0
     for name, curve in rows.groupby("estimator", sort=False):
-        curve = curve.sort_values("level")
         facts = curve.iloc[0]
-        if len(clean) and modes[0] in ("remove", "keep"):  # unchanged images were trained on anew, too
-            curve = pd.concat([clean.assign(level=100 if keep else 0), curve]).sort_values("level")
-        x, y, low, high = (curve[key].to_numpy(float) for key in ("level", "accuracy", "low", "high"))
-        control = facts["family"] == "control"
-        checks += facts["family"] == "check"
+        colour, checks = colours[facts["method"]], checks + (facts["family"] == "check")
         dashed = facts["form"] in DASHED or facts["family"] == "check" or name == "sobel"
-        style = (":" if checks == 2 else "--") if dashed else "-"
-        axes.fill_between(x, low, high, color=colours[name], alpha=0.13, linewidth=0)
-        axes.plot(x, y, style, color=colours[name], linewidth=3.2 if control else 2.2)
-        axes.plot(x, y, "s" if dashed else "o", color=colours[name], markersize=5.5)
-        ends.append((y[0] if keep else y[-1], facts["label"], colours[name]))
-    first, last = (min(levels), 100 if len(clean) else max(levels)) if keep else (0, max(levels))
+        curve = pd.concat([start, curve]).sort_values("level")
+        axes.fill_between(curve["level"], curve["low"], curve["high"], color=colour, alpha=0.13, linewidth=0)
+        style = {"linestyle": (":" if checks == 2 else "--") if dashed else "-", "marker": "s" if dashed else "o"}
+        style |= {"linewidth": 3.2 if facts["family"] == "control" else 2.2, "markersize": 5.5}
+        axes.plot(curve["level"], curve["accuracy"], color=colour, **style)
+        ends.append((curve["accuracy"].iloc[0 if keep else -1], facts["label"], colour))
+    first, last = (min(levels), 100 if len(start) else max(levels)) if keep else (0, max(levels))
     span = max(last - first, 1)
     axes.set_xticks(sorted({*levels, last, first}))
-    axes.set_xlabel(AXES.get(modes[0], ""))
-    axes.set_xlim((first - 0.02 * span, last + 0.4 * span) if not keep else (first - 0.4 * span, last + 0.02 * span))
+    axes.set_xlabel(f"Most important inputs {'kept' if keep else 'removed'} (%)")
+    axes.set_xlim((first - 0.4 * span, last + 0.02 * span) if keep else (first - 0.02 * span, last + 0.4 * span))
     axes.spines["bottom"].set_bounds(first, last)
     axes.grid(axis="y")
     label_ends(axes, ends, first if keep else last, span, left=keep)
 
 
-def colours_of(rows: pd.DataFrame) -> dict[str, str]:
-    """Each ranking's colour: its method's; methods beyond the paper's take the next free ones."""
-    others = [method for method in dict.fromkeys(rows["method"]) if method not in METHODS]
-    table = METHODS | {method: OTHERS[i % len(OTHERS)] for i, method in enumerate(others)}
-    return {row.estimator: table[row.method] for row in rows.itertuples()}
+def method_colours(methods: Iterable[str]) -> dict[str, str]:
+    """Return method -> colour; methods beyond the paper's take the next free ones."""
+    others = [method for method in dict.fromkeys(methods) if method not in METHODS]
+    return METHODS | {method: OTHERS[i % len(OTHERS)] for i, method in enumerate(others)}
 
 
 def label_ends(
@@ -159,9 +104,8 @@ def label_ends(
         left: labels stand left of `x`.
     """
     low, high = axes.get_ylim()
-    gap = 0.046 * (high - low)
-    order = sorted(range(len(ends)), key=lambda i: ends[i][0])
-    places = np.array([ends[i][0] for i in order], float)
+    gap, ends = 0.046 * (high - low), sorted(ends, key=lambda end: end[0])
+    places = np.array([y for y, *_ in ends], float)
     for _ in range(200):  # neighbours that are too close move apart by half of what they lack
         lack = np.maximum(0, gap - np.diff(places))
         if lack.max(initial=0) < 1e-3 * gap:
@@ -169,9 +113,7 @@ def label_ends(
         places[1:] += lack / 2
         places[:-1] -= lack / 2
         places += max(0, low + gap / 2 - places[0]) - max(0, places[-1] - (high - gap / 3))
-    sign = -1 if left else 1
-    for i, place in zip(order, places, strict=True):
-        y, text, colour = ends[i]
-        axes.plot([x, x + sign * 0.05 * span], [y, place], color=colour, linewidth=0.8, clip_on=False)
-        axes.text(x + sign * 0.06 * span, place, text, color=colour, va="center", ha="right" if left else "left",
-                  fontsize=12)  # fmt: skip
+    step, side = (-span, "right") if left else (span, "left")
+    for (y, text, colour), place in zip(ends, places, strict=True):
+        axes.plot([x, x + 0.05 * step], [y, place], color=colour, linewidth=0.8, clip_on=False)
+        axes.text(x + 0.06 * step, place, text, color=colour, va="center", ha=side, fontsize=12)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xailib.plots.style import GREY, styled, subplots
@@ -19,31 +18,29 @@ NOISE_TERMS = {"scalar": "one noise an example", "vector": "one noise an input"}
 
 @styled
 def toy_curves(frame: pd.DataFrame) -> Figure:
-    """Draw mean accuracy with 95 % intervals over seeds: a column with and one without retraining, a row a noise term.
+    """Draw the toy problem: a column with and one without retraining, a row a noise term, 95 % intervals over seeds.
 
     Args:
         frame: `roar.toy.curves`, or some of its noise terms.
     """
     rows = [name for name in NOISE_TERMS if name in set(frame["noise_term"])]
     figure, grid = subplots(len(rows), 2, figsize=(12, 3.6 * len(rows) + 1.2), sharex=True, sharey=True)
-    for noise_term, line in zip(rows, grid, strict=True):
-        for mode, axes in zip(MODES, line, strict=True):
-            _panel(axes, frame[(frame["noise_term"] == noise_term) & (frame["mode"] == mode)])
-            axes.set_title(f"{MODES[mode]}, {NOISE_TERMS[noise_term]}")
-        line[0].set_ylabel("Test accuracy (%)")
-    for axes in grid[-1]:
-        axes.set_xlabel(f"Inputs removed, of {frame['removed'].max()}")
+    for (y, x), axes in np.ndenumerate(grid):
+        noise_term, mode = rows[y], list(MODES)[x]
+        part = frame[(frame["noise_term"] == noise_term) & (frame["mode"] == mode)].sort_values("removed")
+        axes.axhline(50, color="black", linewidth=1, linestyle=":")
+        for ranking, (colour, marker, label) in RANKINGS.items():
+            curve = part[part["ranking"] == ranking]
+            mean, half = 100 * curve["accuracy"], 196 * curve["sd"] / np.sqrt(curve["n"])
+            axes.fill_between(curve["removed"], mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(curve["removed"], mean, color=colour, marker=marker, markersize=6, label=label)
+        axes.set(ylim=(45, 102), xticks=range(0, int(frame["removed"].max()) + 1, 2))
+        axes.set(
+            title=f"{MODES[mode]}, {NOISE_TERMS[noise_term]}", xlabel=f"Inputs removed, of {frame['removed'].max()}"
+        )
+        axes.set_ylabel("Test accuracy (%)")
+        axes.label_outer()
+        axes.grid(axis="y")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(RANKINGS))
     figure.suptitle(f"n = {frame['n'].iloc[0]} problems; bands: 95 % intervals of the mean", fontsize=12, color=GREY)
     return figure
-
-
-def _panel(axes: Axes, part: pd.DataFrame) -> None:
-    axes.axhline(50, color="black", linewidth=1, linestyle=":")
-    for ranking, (colour, marker, label) in RANKINGS.items():
-        curve = part[part["ranking"] == ranking].sort_values("removed")
-        mean, half = 100 * curve["accuracy"], 196 * curve["sd"] / np.sqrt(curve["n"])
-        axes.fill_between(curve["removed"], mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(curve["removed"], mean, color=colour, marker=marker, markersize=6, label=label)
-    axes.set(ylim=(45, 102), xticks=range(0, int(part["removed"].max()) + 1, 2))
-    axes.grid(axis="y")

@@ -1,12 +1,17 @@
-"""What all figures share: palette, type sizes, saving a figure with the numbers behind it."""
+"""What all figures share: palette, type sizes, saving a figure with the numbers behind it.
+
+A notebook that draws calls `set_style()` once; the functions of `xailib.plots` bring the style with them.
+"""
 
 import functools
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xailib.params import ROOT
@@ -16,6 +21,7 @@ from xailib.results import atomic, write_table
 ALGORITHMS = {"vanilla": "#0072B2", "advprop": "#009E73", "robust": "#D55E00"}
 FAMILIES = {"gradient": "#CC79A7", "cam": "#0072B2", "perturbation": "#E69F00", "control": "#7F7F7F"}
 FAMILY_LABELS = {"gradient": "Gradient", "cam": "CAM", "perturbation": "Perturbation", "control": "Control"}
+FAMILY_PALETTE = {FAMILY_LABELS[name]: colour for name, colour in FAMILIES.items()}
 ALGORITHM_LABELS = {"vanilla": "Vanilla", "advprop": "AdvProp", "robust": "Robust"}
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9")  # training algorithms that are not the paper's, in order of appearance
 MARKERS = "osD^vPX*<>"
@@ -34,11 +40,17 @@ STYLE = {
     "grid.color": "#DDDDDD",
     "grid.linewidth": 0.8,
     "figure.dpi": 100,
+    "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
     "savefig.bbox": "tight",
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "none",
 }
+
+
+def set_style() -> None:
+    """Let everything that is drawn from here on be in the house style."""
+    plt.rcParams.update(STYLE)
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -64,15 +76,21 @@ def algorithms(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def subplots(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
-    """Return a figure that lays itself out, and its axes `(rows, columns)`."""
+    """Return a figure that lays itself out, and its axes `(rows, columns)`, also where there is only one."""
     return plt.subplots(rows, columns, layout="constrained", squeeze=False, **options)
 
 
+def note(axes: Axes, text: str) -> None:
+    """Write n and what the intervals are above a chart."""
+    axes.set_title(text, fontsize=12, color=GREY, loc="left")
+
+
 def save(figure: Figure, out_dir: str | Path, name: str, data: pd.DataFrame) -> Figure:
-    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure.
+    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure, which is closed.
 
     A relative folder starts from the repository.
     """
+    plt.close(figure)  # a notebook shows it as the cell's value, and not a second time as an open figure
     out_dir = ROOT / out_dir
     with plt.rc_context(STYLE):
         figure.draw_without_rendering()
@@ -89,7 +107,7 @@ def empty(message: str) -> Figure:
     """Return a small figure that says why there is nothing to draw."""
     figure, axes = subplots(figsize=(8, 1.5))
     axes[0, 0].axis("off")
-    axes[0, 0].text(0.5, 0.5, message, ha="center", va="center", fontsize=14, color=GREY)
+    axes[0, 0].text(0.5, 0.5, textwrap.fill(message, 64), ha="center", va="center", color=GREY)
     return figure
 
 

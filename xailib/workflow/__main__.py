@@ -24,7 +24,7 @@ commands:
   plan      say what a study will cost on this machine: passes, hours, memory
   images    build the images of a ROAR study
   collect   join the tables of a study's slices
-  report    make one page of a study's executed notebooks
+  report    make one page of a study's executed report.ipynb
   where     say where that page is
   fetch     fetch the weights of networks
   endings   say which slices Slurm ended, by its logs
