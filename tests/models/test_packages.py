@@ -13,6 +13,7 @@ from xailib import params
 from xailib.errors import InputError
 from xailib.models import packages
 from xailib.models.packages import convert_squeezenet, load_package_weights, read_arrays, read_torch
+from xailib.params.installed import package_file
 from xailib.registry import architecture
 
 IDS = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "squeezenet1_1"]
@@ -41,7 +42,7 @@ def test_efficientnet_names_agree_with_the_order_of_layers(id: str) -> None:
 
     record = installed(id)
     weights = record["weights"]
-    source = read_torch(packages.package_file(weights["package"], weights["path"]))
+    source = read_torch(package_file(weights["package"], weights["path"]))
     converted = load_package_weights(record)
     target = list(timm.create_model(record["architecture"]).state_dict())
     assert len(source) == len(target)
@@ -52,7 +53,7 @@ def test_efficientnet_names_agree_with_the_order_of_layers(id: str) -> None:
 def test_squeezenet_first_layer_by_hand() -> None:
     """Keras on BGR minus Caffe's mean, written out, equals torchvision's layer on our normalised RGB."""
     record = installed("squeezenet1_1")
-    path = packages.package_file("ndf", record["weights"]["path"])
+    path = package_file("ndf", record["weights"]["path"])
     kernel, bias = read_arrays(path)["conv1"]
     rgb = np.random.default_rng(0).integers(0, 256, (3, 3, 3))
     bgr = rgb[..., ::-1] - np.array([104.006, 116.669, 122.679])
@@ -138,9 +139,9 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
 
 def test_missing_package_file_and_layout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'no-such-package' is not installed; run: pip install \"xailib\[photos\]\""):
-        packages.package_file("no-such-package", "x")
+        package_file("no-such-package", "x")
     with pytest.raises(InputError, match=r"'torch' holds no file 'torch/none\.pth'; reinstall"):
-        packages.package_file("torch", "torch/none.pth")
+        package_file("torch", "torch/none.pth")
     (tmp_path / "x").write_bytes(b"")
     with pytest.raises(InputError, match=r"unknown weights\.layout 'efficientnet'; did you mean 'efficientnet_lite'"):
         load_package_weights(fake(monkeypatch, tmp_path / "x", "efficientnet"))

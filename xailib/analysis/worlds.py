@@ -9,7 +9,7 @@ from xailib.analysis.frames import find_folder
 from xailib.analysis.rules import CONTRADICTED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
 from xailib.errors import InputError
-from xailib.workflow.digests import findings_path
+from xailib.params.findings import findings_path
 
 
 def other_findings(studies: Sequence[str], results_dir: str | Path) -> dict[str, pd.DataFrame]:

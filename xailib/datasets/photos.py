@@ -12,6 +12,7 @@ from xailib.datasets.imagenet.labels import imagenet_class_names
 from xailib.datasets.items import Item, shuffled
 from xailib.errors import InputError
 from xailib.params import ROOT
+from xailib.params.installed import package_file
 from xailib.registry import dataset
 
 BOXES = ROOT / "params" / "datasets" / "photos_boxes.json"
@@ -35,8 +36,6 @@ def photo_records() -> dict[str, dict[str, Any]]:
 
 
 def _item(name: str, record: dict[str, Any]) -> Item:
-    from xailib.models.packages import package_file
-
     path = package_file("foolbox", f"foolbox/data/{name}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"]:
         raise InputError(f"{path}: not the photograph that its boxes were drawn on; run: pip install foolbox==3.3.4")

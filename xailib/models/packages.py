@@ -4,7 +4,6 @@ The package's own code is never imported: only the file that its metadata lists 
 """
 
 import hashlib
-import importlib.metadata
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from xailib.errors import InputError, nearest
+from xailib.params.installed import package_file
 
 State = dict[str, Tensor]
 
@@ -45,18 +45,6 @@ def load_package_weights(record: dict[str, Any]) -> State:
         )
     read, convert = LAYOUTS[layout]
     return convert(read(path))
-
-
-def package_file(package: str, path: str) -> Path:
-    """Return where an installed package keeps the file that its metadata lists as `path`, without importing it."""
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError:
-        raise InputError(f"the package '{package}' is not installed; run: pip install \"xailib[photos]\"") from None
-    found = next((Path(str(file.locate())) for file in files if str(file) == path), None)
-    if found is None or not found.is_file():
-        raise InputError(f"the package '{package}' holds no file '{path}'; reinstall: pip install \"xailib[photos]\"")
-    return found
 
 
 def read_torch(path: Path) -> State:

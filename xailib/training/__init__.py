@@ -1,0 +1,1 @@
+"""Training of the small networks that come with the project: vanilla, adversarially, with AdvProp."""

@@ -17,6 +17,7 @@ MODULES = {
     "report": "xailib.analysis.report",
     "fetch": "xailib.models.fetch",
     "endings": "xailib.workflow.cluster",
+    "architecture": "xailib.workflow.architecture",
 }
 HELP = """\
 commands:
@@ -28,6 +29,7 @@ commands:
   where     say where that page is
   fetch     fetch the weights of networks
   endings   say which slices Slurm ended, by its logs
+  architecture  write docs/architecture.md
 """
 
 

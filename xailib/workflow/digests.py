@@ -19,6 +19,7 @@ from xailib import params
 from xailib.errors import InputError
 from xailib.params import ROOT
 from xailib.params.facts import registry_facts
+from xailib.params.findings import findings_path
 from xailib.params.stages import STAGES
 
 # No number depends on them otherwise than by values that results hold and that are compared (`made_from`): how parameter
@@ -34,8 +35,6 @@ BOOKKEEPING = frozenset(
         ),
     )
 )
-SHIPPED_FINDINGS = ROOT / "docs" / "findings"
-"""Findings that come with the repository, measured with the networks that come with it."""
 
 
 def nb_code(path: str | Path) -> str:
@@ -92,12 +91,6 @@ def _data(name: str) -> set[str]:
     known = params.load_params("datasets", name) if name in params.ids("datasets") else {}
     facts = registry_facts()["datasets"].get(known.get("dataset_function", name))
     return {facts["module"]} if facts else set()
-
-
-def findings_path(study: str, results: str | Path) -> Path | None:
-    """Return where a study's findings are: in its folder in `results`, else shipped in `docs/findings`, else None."""
-    run, shipped = ROOT / results / study / "findings.csv", SHIPPED_FINDINGS / f"{study}.csv"
-    return next((path for path in (run, shipped) if path.exists()), None)
 
 
 def findings_code(studies: Iterable[str], results: str | Path = "results") -> str:

@@ -15,9 +15,10 @@ import yaml
 from xailib import params
 from xailib.errors import InputError, nearest
 from xailib.params import made_from, shift_roots
+from xailib.params.findings import SHIPPED_FINDINGS, findings_path
 from xailib.params.stages import STAGES
 from xailib.workflow import grids, preflight
-from xailib.workflow.digests import SHIPPED_FINDINGS, findings_path, lib_code, modules, nb_code
+from xailib.workflow.digests import lib_code, modules, nb_code
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""docs/architecture.md: the wings of xailib, which stands on which, and the way of the data, read from the code.
+
+`python -m xailib.workflow architecture` writes the page; a test says when it is out of date.
+"""
+
+import ast
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from xailib.params import ROOT
+from xailib.params.stages import STAGES
+from xailib.workflow.digests import imports
+
+PAGE = ROOT / "docs" / "architecture.md"
+HALL = "front hall"
+INTRODUCTION = """\
+# Where everything is
+
+Written by `python -m xailib.workflow architecture` from the code itself.
+
+A study is a grid of *slices*, one executed notebook each. `Snakefile` and `rules/` say which slices there are, `params/`
+holds one YAML file for each study, data set, network, method, metric and estimator, `notebooks/` what a slice does, and
+`xailib/` the functions that the notebooks call. Adding a method, metric, data set, architecture or estimator touches one
+file of code, which is found by itself, and one of `params/`.
+
+| you look for | it is in |
+|---|---|
+| the formula of a method, such as RISE | `xailib/attribution/`, a file a method |
+| a metric, and the threshold of localisation | `xailib/metrics/` |
+| which results an edit makes again | `xailib/params/stages.py` (the one table), `xailib/workflow/digests.py` |
+| how a finding is decided | `xailib/analysis/claims.py`, `roar_claims.py`: words, rule and test of each side by side |
+| where a checkpoint's layout is recognised | `xailib/models/layouts.py` |
+| how a slice is started | `xailib/workflow/slices.py` |
+"""
+
+
+def floors(graph: Mapping[str, set[str]]) -> dict[str, int]:
+    """Return how many wings a wing has below it at most: 0 stands on none."""
+
+    def height(wing: str) -> int:
+        return max((1 + height(other) for other in graph[wing]), default=0)
+
+    return {wing: height(wing) for wing in graph}
+
+
+def wings(package: Path = ROOT / "xailib") -> tuple[dict[str, list[Path]], dict[str, set[str]]]:
+    """Return the files of each wing, and the wings that it imports from; loose files are the front hall, one box a file."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(package.rglob("*.py")):
+        inner = path.relative_to(package).parts
+        files.setdefault(inner[0] if len(inner) > 1 else path.stem, []).append(path)
+    files.pop("__init__")
+    graph = {
+        wing: {
+            other.split(".")[1]
+            for path in paths
+            for other in imports(path)
+            if other.partition(".")[0] == "xailib" and "." in other
+        }
+        & (set(files) - {wing})
+        for wing, paths in files.items()
+    }
+    return files, graph
+
+
+def page() -> str:
+    """Return the page as text."""
+    files, graph = wings()
+    levels = floors(graph)
+    order = sorted(files, key=lambda wing: (levels[wing], wing))
+    rows = [
+        f"| {levels[wing]} | `{wing}{'/' if len(files[wing]) > 1 else '.py'}` | {_told(files[wing])} | {_names(files[wing])} |"
+        for wing in order
+    ]
+    return "\n".join(
+        [
+            INTRODUCTION,
+            "## The wings, from the ground up",
+            "",
+            "Imports run one way, from a higher floor to a lower one.",
+            "",
+            "| floor | wing | what it is for | its files |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "Arrows point to what a wing stands on; an arrow that follows from others is left out.",
+            "",
+            *_drawn(graph, order),
+            "",
+            "## The way of the data",
+            "",
+            *_way(),
+            "",
+            "| stage | runs | of the study it depends on | at most, minutes |",
+            "|---|---|---|---|",
+            *(
+                f"| {name} | `{stage.starts}` | {', '.join(stage.study) or '-'} | {stage.minutes} |"
+                for name, stage in STAGES.items()
+            ),
+            "",
+        ]
+    )
+
+
+def _told(paths: list[Path]) -> str:
+    """The first sentence of a wing's own description."""
+    first = next((path for path in paths if path.name == "__init__.py"), paths[0])
+    text = ast.get_docstring(ast.parse(first.read_text(encoding="utf-8"))) or ""
+    return " ".join(text.split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _names(paths: list[Path]) -> str:
+    return " ".join(path.stem for path in paths if path.stem != "__init__") if len(paths) > 1 else ""
+
+
+def _drawn(graph: Mapping[str, set[str]], order: list[str]) -> list[str]:
+    """A diagram of the imports between wings, without those that follow from others."""
+
+    def below(wing: str) -> set[str]:
+        return set().union(*({other} | below(other) for other in graph[wing]))
+
+    arrows = [
+        (wing, other)
+        for wing in reversed(order)
+        for other in sorted(graph[wing])
+        if not any(other in below(between) for between in graph[wing])
+    ]
+    return ["```mermaid", "flowchart TD", *(f"    {wing} --> {other}" for wing, other in arrows), "```"]
+
+
+def _way() -> list[str]:
+    return [
+        "```mermaid",
+        "flowchart LR",
+        '    params["params/*.yaml"] --> study["study.yaml, checked"]',
+        '    study --> predict["predict: accuracy, shifts, attack"] & attribute["attribute: maps.npz"]',
+        '    attribute --> evaluate["evaluate: scores, reliability"]',
+        "    predict & evaluate --> collect",
+        '    collect --> finals["explainability, correlation, gallery"] --> report["report.html"]',
+        '    study --> images["roar_images: store"] --> rank["roar_rank: rankings"] --> retrain["roar_retrain: from scratch"]',
+        '    rank --> trust["roar_trust: checks"]',
+        '    retrain & trust --> results["roar_results"] --> report',
+        "```",
+    ]
+
+
+def main(words: list[str] | None = None) -> int:
+    """Write the page and say where."""
+    PAGE.write_text(page(), encoding="utf-8")
+    print("wrote", PAGE.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
