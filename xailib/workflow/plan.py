@@ -1,4 +1,4 @@
-"""What a study will cost, before anyone spends a week: `python -m xailib.workflow.plan STUDY`, or `make plan STUDY=imagenet`.
+"""What a study will cost, before anyone spends a week: `python -m xailib.workflow plan STUDY`, or `make plan STUDY=imagenet`.
 
 Times each network for a few batches on the machine at hand, counts the passes of each method, metric and `predict`
 slice exactly, and multiplies. What happens around the passes comes on top: reading images, SLIC, ranks, boxes.
@@ -235,7 +235,7 @@ def short(count: float) -> str:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m xailib.workflow.plan", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow plan", description=__doc__.splitlines()[0])
     parser.add_argument("study", help="an id of params/studies/, or a YAML file")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N; the study's by default")
     parser.add_argument("--rounds", type=int, default=3, help="timed passes of each kind")

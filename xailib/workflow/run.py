@@ -1,4 +1,4 @@
-"""Execute one slice: a notebook, its parameter files, its outputs. `python -m xailib.workflow.run --help`.
+"""Execute one slice: a notebook, its parameter files, its outputs. `python -m xailib.workflow slice --help`.
 
 The slice itself is `xailib.workflow.slices`; `xailib.workflow.warm` gives it a process of its own, whose end this outlives.
 """

@@ -188,9 +188,9 @@ def _value(text: str) -> Any:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line of `python -m xailib.workflow.run`."""
+    """Return the command line of `python -m xailib.workflow slice`."""
     parser = argparse.ArgumentParser(
-        prog="python -m xailib.workflow.run",
+        prog="python -m xailib.workflow slice",
         description="Execute one slice: a notebook, its parameter files, its outputs.",
     )
     parser.add_argument("notebook", type=Path)

@@ -1,6 +1,6 @@
 """A process for a slice: forked from a Python that has torch and the Jupyter stack loaded, 0.2 s instead of 5, or started cold.
 
-`python -m xailib.workflow.run --warm` asks a server of its own user, interpreter and checkout, started on first use, to
+`python -m xailib.workflow slice --warm` asks a server of its own user, interpreter and checkout, started on first use, to
 fork. The fork imports `xailib` afresh, so code edits count at once. The server leaves when it has been idle for a minute;
 XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job (a slice must stay in its job's cgroup); everywhere
 else, and whenever anything is wrong with the server, a new Python does the same.
