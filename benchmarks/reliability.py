@@ -23,7 +23,7 @@ from timing import arguments, load, picture, report, seconds, settle
 from torch import Tensor
 
 import xailib as xai
-from xailib.workflow.plan_passes import options
+from xailib.workflow.plan_costs import options
 
 NETWORKS = ["mini_resnet_vanilla", "mini_googlenet_vanilla"]
 # The option that counts samples, each one pass (SHAP: forward and back); the peers' first and largest count.

@@ -19,7 +19,7 @@ from xailib import engine
 from xailib.images import ImageBatch
 from xailib.models.model import Model
 from xailib.results import provenance
-from xailib.workflow.plan_passes import method_passes, metric_passes, options
+from xailib.workflow.plan_costs import method_passes, metric_passes, options
 
 METHODS = [
     "gradient", "integrated_gradients", "shap", "cam", "gradcam", "extremal_perturbation", "meaningful_perturbation", "rise",
@@ -59,7 +59,7 @@ def photographs(count: int, side: int) -> ImageBatch:
 
 
 def kinds(precision: str) -> list[str]:
-    """Kinds of pass, as `plan_passes.Passes` names them."""
+    """Kinds of pass, as `plan_costs.KINDS` names them."""
     return ["forward", "both", *(["forward_bf16", "both_bf16"] if precision == "bf16" else [])]
 
 
@@ -107,10 +107,11 @@ def measure(
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     wall = seconds(run, chosen.device, chosen.threads)
-    spent, at_scale = (sum(getattr(passes, word) * value for word, value in bare.items()) for passes in (made, wanted))
+    spent, at_scale = (sum(passes[word] * value for word, value in bare.items()) for passes in (made, wanted))
     memory = provenance.peak_memory()
+    back = round(made["both"] + made["both_bf16"])
     return {
-        "task": name, "forward": made.all_forward, "back": made.all_backward, "seconds": wall, "share": spent / wall,
+        "task": name, "forward": round(made.sum()), "back": back, "seconds": wall, "share": spent / wall,
         "images_s": len(images) / (wall * at_scale / spent), "paper_s_an_image": wall * at_scale / spent / len(images),
         "peak_gb": memory.get("gpu", memory["resident"]) / 1024,
     }  # fmt: skip

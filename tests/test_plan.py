@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -15,9 +16,9 @@ from tests.test_engine import SIDE, N, make_model
 from xailib import engine, params, registry
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.workflow import plan, plan_passes
+from xailib.workflow import plan, plan_costs
 from xailib.workflow import study as workflow
-from xailib.workflow.plan_timing import Pace, computed
+from xailib.workflow.plan_costs import computed
 
 # At a small scale; another one than the defaults, so that a count that ignores the options shows.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -48,9 +49,9 @@ def counted(run: Callable[[], Any], precision: str) -> tuple[int, int, int, int]
     return cost.forward, cost.backward, cost.forward_bf16, cost.backward_bf16
 
 
-def planned(passes: plan_passes.Passes) -> tuple[int, int, int, int]:
-    low = round(passes.forward_bf16 + passes.both_bf16)
-    return passes.all_forward, passes.all_backward, low, round(passes.both_bf16)
+def planned(passes: pd.Series) -> tuple[int, int, int, int]:
+    low = passes["forward_bf16"] + passes["both_bf16"]
+    return passes.sum(), passes["both"] + passes["both_bf16"], low, passes["both_bf16"]
 
 
 @pytest.mark.parametrize("name", xai.list_methods())
@@ -58,7 +59,7 @@ def test_every_method_is_counted_exactly(name: str, images: ImageBatch) -> None:
     options = OPTIONS.get(name, {})
     for precision in ("fp32", "bf16"):
         real = counted(lambda: xai.attribute(name, make_model(), images.pixels, images.labels, **options), precision)
-        assert planned(plan_passes.method_passes(name, options, N, precision)) == real
+        assert planned(plan_costs.method_passes(name, options, N, precision)) == real
     assert real[0] > 0 or registry.method.get(name).family == "control"
 
 
@@ -66,7 +67,7 @@ def test_every_method_is_counted_exactly(name: str, images: ImageBatch) -> None:
 def test_every_metric_is_counted_exactly(name: str, images: ImageBatch) -> None:
     options, maps = OPTIONS.get(name, {}), torch.rand(N, SIDE, SIDE)
     real = counted(lambda: xai.evaluate(name, maps, make_model(), images, **options), "bf16")
-    assert planned(plan_passes.metric_passes(name, options, N, "bf16")) == real
+    assert planned(plan_costs.metric_passes(name, options, N, "bf16")) == real
 
 
 def test_predict_is_counted_as_its_notebook_runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,20 +81,20 @@ def test_predict_is_counted_as_its_notebook_runs(repository: Path, monkeypatch: 
             exec(code.replace('device: str = "auto"', 'device: str = "cpu"'), names)
     cost = names["settings"].cost
     values = params.load_study("smoke") | {key: names[key] for key in ("attack_steps", "attack_images")}
-    found = plan_passes.predict_passes(values, names["limit"], names["accuracy_images"], len(names["chosen_shifts"]))
+    found = plan_costs.predict_passes(values, names["limit"], names["accuracy_images"], len(names["chosen_shifts"]))
     total = found["accuracy"] + found["shifts"] + found["attack"]
-    assert (total.all_forward, total.all_backward) == (cost.forward, cost.backward)
+    assert planned(total)[:2] == (cost.forward, cost.backward)
 
 
 def test_shifts_are_counted_before_their_folders_are_there(tmp_path: Path) -> None:
     study = params.load_study("imagenet")
-    assert plan_passes.shift_count({**study, "shifts": ["imagenet_v2", "imagenet_real"]}, "imagenet") == 2
-    assert plan_passes.shift_count({**study, "shifts": "*_2"}, "imagenet") == 4
-    assert plan_passes.shift_count({**study, "shifts": "none"}, "imagenet") == 0
-    on_the_fly = plan_passes.shift_count({**study, "shifts": "*/3"}, "imagenet")
-    assert plan_passes.shift_count(study, "imagenet") == len(study["shift_roots"]) + on_the_fly > 10
+    assert plan_costs.shift_count({**study, "shifts": ["imagenet_v2", "imagenet_real"]}, "imagenet") == 2
+    assert plan_costs.shift_count({**study, "shifts": "*_2"}, "imagenet") == 4
+    assert plan_costs.shift_count({**study, "shifts": "none"}, "imagenet") == 0
+    on_the_fly = plan_costs.shift_count({**study, "shifts": "*/3"}, "imagenet")
+    assert plan_costs.shift_count(study, "imagenet") == len(study["shift_roots"]) + on_the_fly > 10
     with pytest.raises(InputError, match="unknown shift 'imagenet_w2'"):
-        plan_passes.shift_count({**study, "shifts": ["imagenet_w2"]}, "imagenet")
+        plan_costs.shift_count({**study, "shifts": ["imagenet_w2"]}, "imagenet")
 
 
 def test_bytes_and_operations_of_a_pass_are_those_of_its_shapes() -> None:
@@ -112,11 +113,15 @@ def test_bytes_and_operations_of_a_pass_are_those_of_its_shapes() -> None:
 
 
 def test_hours_are_passes_at_the_pace_of_their_kind() -> None:
-    seconds, flop = {"forward": 1.0, "forward_bf16": 0.5, "both": 3.0}, {"both": 1e15, "forward_bf16": 2e15}
-    pace = Pace(seconds, {"forward": 10, "both": 30}, flop, 1)
-    passes = plan_passes.Passes(forward=2, forward_bf16=4, both=1)
-    assert pace.of(passes) == 2 + 2 + 3 and pace.peak(passes) == 30 and pace.pflop(passes) == (1, 8)
-    assert pace.peak(plan_passes.Passes()) == 0
+    pace = pd.DataFrame(
+        {"seconds": [1.0, 0.5, 3.0], "bytes": [10, 5, 30], "flop": [0, 2e15, 1e15]},
+        index=["forward", "forward_bf16", "both"],
+    )
+    found = plan_costs.cost(plan_costs.made(forward=2, forward_bf16=4, both=1), pace, held=5)
+    assert found == {
+        "forward": 7, "backward": 1, "hours": (2 + 2 + 3) / 3600, "gigabytes": 35e-9, "pflop_fp32": 1, "pflop_bf16": 8,
+    }  # fmt: skip
+    assert set(plan_costs.cost(plan_costs.made(), pace).values()) == {0}
 
 
 def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +146,7 @@ def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert int(cells["mini_alexnet_vanilla", "accuracy"]["forward"]) == 5 + 2 * 7
     assert all(float(row["hours"]) > 0 and float(row["gigabytes"]) > 0 for row in rows if int(row["forward"]))
     total = sum(int(row["forward"]) for row in rows)
-    assert f"In all: {plan.text.__globals__['_short'](total)} passes forward" in said.out
+    assert f"In all: {plan.short(total)} passes forward" in said.out
     for words in ("random weights", "No GPU here", "cam needs gap_linear_head", "an estimate, not a measurement"):
         assert words in said.out
     assert said.err.count("timing") == 2

@@ -1,6 +1,8 @@
 """The runner: strict about what goes in, all or nothing about what comes out."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
+from papermill.exceptions import PapermillExecutionError
 
 from xailib.errors import InputError
 from xailib.workflow import run, warm
@@ -33,15 +37,15 @@ def notebook(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def go(notebook: Path, *words: str) -> tuple[int, Path, Path, Path]:
-    """Run a notebook in this process: status, log, final notebook, output file."""
+def go(notebook: Path, *words: str, main: Callable[[list[str]], int] = run.main) -> tuple[int, Path, Path, Path]:
+    """Run a notebook: status, log, final notebook, output file."""
     folder = notebook.parent
     log, final, output = (
         folder / "logs" / "slice.ipynb",
         folder / "results" / "slice.ipynb",
         folder / "results" / "o.txt",
     )
-    status = run.main([str(notebook), str(log), "--final", str(final), "-o", "out_path", str(output), *words])
+    status = main([str(notebook), str(log), "--final", str(final), "-o", "out_path", str(output), *words])
     return status, log, final, output
 
 
@@ -56,34 +60,34 @@ def test_success_leaves_the_notebook_in_both_places(notebook: Callable[..., Path
 
 
 def test_failure_keeps_the_log_and_removes_stale_results(
-    notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = notebook(WRITE, "1 / 0")
     (path.parent / "results").mkdir()
     for name in ("o.txt", "slice.ipynb"):
         (path.parent / "results" / name).write_text("of an earlier run")
     status, log, final, output = go(path)
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert status == 1 and not final.exists() and not output.exists()
     assert said.splitlines()[-1].startswith(f"error: {path} failed in cell ") and "ZeroDivisionError" in said
     assert "ZeroDivisionError" in log.read_text()
     assert "\x1b" not in said
 
 
-def test_an_input_error_is_the_last_line(notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_input_error_is_the_last_line(notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     status, log, final, _ = go(
         notebook("from xailib.errors import InputError\nraise InputError('masks: 0 is too few')")
     )
     assert status == 2 and log.exists() and not final.exists()
-    assert capsys.readouterr().err.splitlines()[-1] == "error: masks: 0 is too few"
+    assert capfd.readouterr().err.splitlines()[-1] == "error: masks: 0 is too few"
 
 
 def test_an_output_that_is_not_written_is_a_failure(
-    notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     status, _, final, _ = go(notebook("x"))
     assert status == 1 and not final.exists()
-    assert "did not write" in capsys.readouterr().err
+    assert "did not write" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -102,10 +106,10 @@ def test_an_output_that_is_not_written_is_a_failure(
         (["-p", "split", "3"], "-p split: 3 is not text or null"),
     ],
 )
-def test_wrong_values_are_refused_before_a_kernel_starts(
+def test_wrong_values_are_refused_before_a_cell_runs(
     notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
-    status, log, _, _ = go(notebook(WRITE), *words)
+    status, log, _, _ = go(notebook(WRITE), *words, main=slicerun.command)
     assert status == 2 and not log.exists()
     assert said in capsys.readouterr().err
 
@@ -115,7 +119,7 @@ def test_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str], content
     path = tmp_path / "n.ipynb"
     if content is not None:
         path.write_text(content)
-    assert run.main([str(path), str(tmp_path / "log.ipynb")]) == 2
+    assert slicerun.command([str(path), str(tmp_path / "log.ipynb")]) == 2
     assert "n.ipynb" in capsys.readouterr().err
 
 
@@ -144,6 +148,16 @@ def test_figures_are_shown_whatever_backend_the_caller_prefers(
     assert status == 0 and '"image/png"' in log.read_text()
 
 
+def test_figures_are_shown_by_hand_whatever_backend_is_preferred(
+    notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, repository: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    path = notebook("from xailib import plots\nfrom xailib.plots import style\nstyle.empty('nothing')")
+    papermill.execute_notebook(path, tmp_path / "hand.ipynb", progress_bar=False)
+    assert '"image/png"' in (tmp_path / "hand.ipynb").read_text()
+
+
 def test_one_key_with_two_values_is_refused(tmp_path: Path, repository: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text((repository / "params/studies/smoke.yaml").read_text().replace("seed: 0", "seed: 1"))
@@ -164,28 +178,30 @@ def test_every_slice_accepts_every_shipped_file(repository: Path) -> None:
         assert given["method"] == method.stem
 
 
-def test_a_full_disk_is_one_sentence(notebook: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_sentence(notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     path = notebook(WRITE)
     assert run.main([str(path), "/dev/full"]) == 2
-    said = capsys.readouterr().err.splitlines()[-1]
+    said = capfd.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ") and "No space left on device" in said and "make room" in said
 
 
-def start(notebook: Path, *words: str) -> subprocess.Popen[Any]:
-    """Start a slice that announces its kernel's process in `pid` and then sleeps."""
-    folder = notebook.parent
-    command = [sys.executable, "-m", "xailib.workflow.run", str(notebook), str(folder / "log.ipynb"), "-o", "out_path"]
+def start(notebook: Path, *words: str, folder: Path | None = None) -> subprocess.Popen[Any]:
+    """Start a slice that announces the process of its cells in `pid` and then sleeps."""
+    here = notebook.parent
+    command = [sys.executable, "-m", "xailib.workflow.run", str(notebook), str(here / "log.ipynb"), "-o", "out_path"]
     # Standard error goes to a file: a pipe would stay open as long as anything lives on.
     # A test run in the background hands on that SIGINT is ignored; a slice at a terminal does not start like that.
     return subprocess.Popen(
-        [*command, str(folder / "o.txt"), *words],
-        stderr=open(folder / "err", "w"),
+        [*command, str(here / "o.txt"), *words],
+        cwd=folder,
+        stderr=open(here / "err", "w"),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SLEEP = "import os, pathlib, time\npathlib.Path(out_path).write_text('half')\npathlib.Path(out_path + '.pid')" \
     ".write_text(str(os.getpid()))\ntime.sleep(60)"  # fmt: skip
 
@@ -217,6 +233,160 @@ def test_a_stopped_slice_leaves_nothing_that_looks_finished(notebook: Callable[.
     wait_for(lambda: not alive(int(mark.read_text())))
 
 
+def test_a_cell_that_takes_no_notice_is_ended(notebook: Callable[..., Path]) -> None:
+    stubborn = "while True:\n    try:\n        time.sleep(60)\n    except KeyboardInterrupt:\n        pass"
+    path = notebook(SLEEP.replace("time.sleep(60)", stubborn))
+    process = start(path)
+    mark = path.parent / "o.txt.pid"
+    wait_for(lambda: mark.exists() and mark.read_text() != "")
+    process.terminate()
+    assert process.wait(60) == 130
+    assert not (path.parent / "o.txt").exists() and not alive(int(mark.read_text()))
+
+
+def test_a_killed_process_is_one_sentence_and_leaves_nothing(
+    notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = notebook(WRITE, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    status, log, final, output = go(path)
+    assert status == 1 and log.exists() and not final.exists() and not output.exists()
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"error: {path}: its process was killed (out of memory?); open {log}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import sys\nsys.exit('enough')", "failed in cell 3 with SystemExit: enough"),
+        ("exit()", "the notebook called exit()"),
+        ("input()", "with StdinNotImplementedError: raw_input was called, but this frontend does not support"),
+        ("1 +", "failed in cell 3 with SyntaxError"),
+    ],
+)
+def test_a_cell_that_ends_or_asks_fails(
+    notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str], code: str, said: str
+) -> None:
+    status, _, final, output = go(notebook(WRITE, code, "open(out_path, 'w').write('went on')"))
+    assert status == 1 and not final.exists() and not output.exists()
+    assert said in capfd.readouterr().err
+
+
+EVERYTHING = """
+import sys, time, warnings
+print("out"); print("err", file=sys.stderr); warnings.warn("beware")
+#
+import base64
+from IPython.display import HTML, Image, Latex, Markdown, clear_output, display
+display(HTML("<b>x</b>"), Markdown("*m*")); Latex("$x$")
+#
+Image(data=base64.b64decode(PNG), format="png")
+#
+print("gone"); clear_output(); print("stays"); handle = display("first", display_id="a")
+#
+handle.update("second")
+#
+import matplotlib.pyplot as plt
+plt.plot([1, 2]);
+#
+figure, axes = plt.subplots(); plt.close(figure); figure
+#
+plt.get_fignums()
+#
+import pandas as pd
+pd.DataFrame({"a": [1.5, 2], "b": ["x", None]})
+#
+import ipywidgets
+from tqdm.auto import tqdm
+inside = ipywidgets.Output()
+with inside:
+    print("inside")
+display(ipywidgets.HBox([ipywidgets.IntSlider(3), inside, ipywidgets.Image(value=base64.b64decode(PNG))]))
+for _ in tqdm(range(3), bar_format="{l_bar}{bar}{n_fmt}"): pass
+#
+inside.outputs
+#
+import asyncio
+await asyncio.sleep(0.01); print("awaited")
+#
+import os
+os.system("echo from the shell"); os.write(1, b"and below Python\\n"); time.sleep(1)
+#
+if not os.fork(): print("a fork"); sys.stdout.flush(); os._exit(0)
+os.wait(); time.sleep(1)
+#
+!echo bang
+#
+%matplotlib inline
+type(get_ipython()).__name__, __name__, "" in sys.path, sys.stdout.isatty(), sys.modules["__main__"].x
+#
+open(out_path, "w").write(str(x))
+#
+def f(): raise ValueError("in the end")
+f()
+"""  # fmt: skip
+
+
+def outputs(path: Path) -> list[str]:
+    """What a notebook shows, without names that are drawn; text joined as Jupyter shows it."""
+    found: list[Any] = []
+    notebook = nbformat.read(path, as_version=4)
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        joined: list[Any] = []
+        for output in cell.outputs:
+            if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
+                joined[-1].text += output.text
+            else:
+                joined.append(output)
+        found.append((cell.execution_count, joined))
+    widgets = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
+    drawn = re.compile(r"ipykernel_\d+|(IPY_MODEL_|\b)[0-9a-f]{32}\b|0x[0-9a-f]+")
+    shown = [*found, notebook.metadata.language_info, *sorted(drawn.sub("DRAWN", repr(widget)) for widget in widgets)]
+    return [drawn.sub("DRAWN", str(one)) for one in shown]
+
+
+def test_cells_show_what_a_jupyter_kernel_shows(
+    notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Text, pictures, widgets, progress bars, values and tracebacks of papermill's own engine, which starts a kernel."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, kernels do not look at what is written below Python
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    path = notebook(*EVERYTHING.replace("PNG", repr(PNG)).split("#\n"))
+    status, log, _, _ = go(path)
+    assert status == 1
+    with pytest.raises(PapermillExecutionError, match="in the end"):
+        papermill.execute_notebook(
+            path, tmp_path / "real.ipynb", {"out_path": str(tmp_path / "o.txt")}, progress_bar=False
+        )
+    assert outputs(log) == outputs(tmp_path / "real.ipynb")
+
+
+def test_a_slice_of_the_study_is_the_same_by_hand(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`papermill` by hand, with a real kernel, and a slice of Snakemake's: the same outputs and the same results."""
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    made = {}
+    for name in ("slice", "hand"):
+        given = {"limit": 2, "method": "gradient", "device": "cpu", "maps_path": str(tmp_path / "maps.npz")}
+        given |= {"record_path": str(tmp_path / "attribute.json")}
+        log = tmp_path / f"{name}.ipynb"
+        if name == "hand":
+            papermill.execute_notebook(repository / "notebooks/attribute.ipynb", log, given, progress_bar=False)
+        else:
+            words = [word for key, value in given.items() if key[-5:] != "_path" for word in ("-p", key, str(value))]
+            words += [word for key, value in given.items() if key[-5:] == "_path" for word in ("-o", key, value)]
+            assert run.main([str(repository / "notebooks/attribute.ipynb"), str(log), *words]) == 0
+        shown = re.sub(
+            r"\d+\.\d+ s in the network", "", repr([cell.get("outputs") for cell in nbformat.read(log, 4).cells])
+        )
+        assert "image/png" in shown
+        made[name] = (shown, (tmp_path / "maps.npz").read_bytes())
+        (tmp_path / "maps.npz").unlink()
+    assert made["slice"] == made["hand"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the warm server is for Linux")
 class TestWarm:
     """A slice that forks from a warm Python does the same as a cold one."""
@@ -225,7 +395,7 @@ class TestWarm:
     def light(self, short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A server of this test's own, which loads only what the trivial notebooks need."""
         monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-        monkeypatch.setenv("XAILIB_WARM", "papermill,ipykernel.kernelapp,torch")
+        monkeypatch.setenv("XAILIB_WARM", "papermill,ipykernel.ipkernel,numpy,torch")
 
     def test_same_results_and_the_callers_surroundings(
         self, notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -245,11 +415,29 @@ class TestWarm:
         status, *_ = go(notebook("from xailib.errors import InputError\nraise InputError('no')"), "--warm")
         assert status == 2 and capfd.readouterr().err.splitlines()[-1] == "error: no"
 
-    def test_code_edits_count_at_once(self, notebook: Callable[..., Path]) -> None:
+    def test_code_edits_count_at_once(self, notebook: Callable[..., Path], repository: Path, tmp_path: Path) -> None:
         """The server never holds xailib: a fork imports it anew."""
-        code = "import sys; open(out_path, 'w').write(str([m for m in sys.modules if m.startswith('xailib')]))"
-        status, _, _, output = go(notebook(code), "--warm")
-        assert status == 0 and output.read_text() == "[]"
+        shutil.copytree(
+            repository / "xailib", tmp_path / "copy" / "xailib", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (tmp_path / "copy" / "params").symlink_to(repository / "params")
+        edited = tmp_path / "copy" / "xailib" / "errors.py"
+        text = edited.read_text()
+        path = notebook("import os, xailib.errors\nopen(out_path, 'w').write(f'{xailib.errors.MARK} {os.getppid()}')")
+        servers = set()
+        for mark in ("one", "another"):
+            edited.write_text(f"{text}\nMARK = {mark!r}\n")
+            assert start(path, "--warm", folder=tmp_path / "copy").wait(120) == 0
+            said, server = (tmp_path / "o.txt").read_text().split()
+            assert said == mark
+            servers.add(server)
+        assert len(servers) == 1, "both were forked from one server"
+
+    def test_chance_is_not_shared(self, notebook: Callable[..., Path]) -> None:
+        """What is drawn without a seed differs between forks, as it does between processes."""
+        path = notebook("import random, numpy\nopen(out_path, 'w').write(f'{numpy.random.rand()} {random.random()}')")
+        drawn = [word for _ in range(2) for word in go(path, "--warm")[3].read_text().split()]
+        assert len(set(drawn)) == 4
 
     @pytest.mark.parametrize("words", [[], ["--warm"]])
     @pytest.mark.parametrize("given", [None, "ACTIVE"])
@@ -275,10 +463,10 @@ class TestWarm:
 
     def test_inside_slurm_and_when_told_it_starts_cold(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SLURM_JOB_ID", "1")
-        assert warm.execute([]) is None
+        assert warm._connect() is None
         monkeypatch.delenv("SLURM_JOB_ID")
         monkeypatch.setenv("XAILIB_WARM", "0")
-        assert warm.execute([]) is None
+        assert warm._connect() is None
 
     def test_a_broken_server_is_no_obstacle(
         self, notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch

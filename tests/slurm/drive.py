@@ -116,7 +116,7 @@ def lose_a_job(checkout: Checkout, check: Report) -> None:
     cluster.ask("scancel", lost)
     ended = lambda: lost not in cluster.jobs(here, "RUNNING", "COMPLETING")  # noqa: E731
     cluster.wait_for(ended, 60, f"job {lost} went on after scancel")
-    # This Slurm follows parents, not cgroups: a kernel that lost its slice ends by itself, within seconds.
+    # This Slurm follows parents, not cgroups: the process of a slice that lost its caller ends by itself, within seconds.
     gone = lambda: all(job != lost for job, _ in cluster.processes())  # noqa: E731
     cluster.wait_for(gone, 15, f"processes of job {lost} live on")
     status, said = checkout.finish()

@@ -4,6 +4,7 @@ A notebook that draws calls `set_style()` once; the functions of `xailib.plots` 
 """
 
 import functools
+import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,6 +52,16 @@ STYLE = {
 def set_style() -> None:
     """Let everything that is drawn from here on be in the house style."""
     plt.rcParams.update(STYLE)
+
+
+def show_in_notebooks() -> None:
+    """Let a Jupyter kernel show figures although MPLBACKEND names a backend that shows none, as in a script."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if hasattr(shell, "kernel") and plt.get_backend().lower() == "agg":
+        shell.run_line_magic("matplotlib", "inline")
+
+
+show_in_notebooks()
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:

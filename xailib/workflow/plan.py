@@ -1,4 +1,4 @@
-"""What a study will cost, before anyone spends a week: `python -m xailib.workflow.plan STUDY`, or `make plan STUDY=imagenet`.
+"""What a study will cost, before anyone spends a week: `python -m xailib.workflow plan STUDY`, or `make plan STUDY=imagenet`.
 
 Times each network for a few batches on the machine at hand, counts the passes of each method, metric and `predict`
 slice exactly, and multiplies. What happens around the passes comes on top: reading images, SLIC, ranks, boxes.
@@ -8,28 +8,55 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xailib import params
 from xailib.errors import InputError
-from xailib.workflow.plan_table import Plan, Row, text, write_csv
 
 if TYPE_CHECKING:
-    from xailib.workflow.plan_passes import Passes
-    from xailib.workflow.plan_timing import Pace
+    import pandas as pd
+
     from xailib.workflow.study import Study
 
+STAGES = ["predict", "attribute", "evaluate"]
+KINDS = {
+    "forward_bf16": "forward bf16",
+    "forward": "forward fp32",
+    "both_bf16": "and back bf16",
+    "both": "and back fp32",
+}
 
-def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Callable[[str], None] = print) -> Plan:
-    """Time the study's networks and count its passes.
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What each slice of a study costs, and how that was found.
+
+    Attributes:
+        rows: a line for each slice, and for each metric within all slices of a network: `model`, `stage` (predict,
+            attribute or evaluate), `name` (accuracy, shifts or attack, a method, or a metric) and what
+            `plan_costs.cost` returns.
+        paces: those of `plan_costs.pace`, by model.
+        skipped: (model, method, reason).
+        notes: sentences.
+    """
+
+    study: str
+    methods: list[str]
+    rows: "pd.DataFrame"
+    paces: dict[str, "pd.DataFrame"]
+    skipped: list[tuple[str, str, str]]
+    notes: list[str]
+
+
+def plan(study: "Study", *, device: str | None = None, rounds: int = 3) -> Plan:
+    """Time the study's networks, which standard error tells, and count its passes.
 
     Args:
         study: from `workflow.open_study`.
         device: auto, cpu, cuda or cuda:N; None is the study's own.
         rounds: timed passes of each kind.
-        say: is told what goes on.
 
     Raises:
         InputError: all images are asked for, and they are not there to be counted; an unknown shift or device.
@@ -38,73 +65,56 @@ def plan(study: "Study", *, device: str | None = None, rounds: int = 3, say: Cal
 
     from xailib import devices
     from xailib.engine.passes import precision_on
-    from xailib.workflow.plan_timing import CPU_BATCH, KINDS, pace
+    from xailib.results import provenance
+    from xailib.workflow.plan_costs import CPU_BATCH, pace
 
     chosen = devices.pick(device or study.values["device"])
-    precision = precision_on(chosen, study.values["precision"])
-    study = dataclasses.replace(study, values={**study.values, "precision": precision})
+    values = study.values | {"precision": precision_on(chosen, study.values["precision"])}
+    study = dataclasses.replace(study, values=values)
     images, work = passes(study)
-    kinds = {kind for kind in KINDS if any(getattr(one, kind) for one in work.values())}
+    kinds = [kind for kind in KINDS if any(one[kind] for one in work.values())]
     paces, known = {}, {}
     for id in study.models:
         record = params.load_params("models", id)
         key = json.dumps([record["architecture"], record.get("model_options"), record["input_size"]], sort_keys=True)
         if key not in known:
-            say(f"timing {record['architecture']} at {record['input_size']} px on {chosen} ...")
-            known[key] = pace(record, chosen, study.values, kinds, rounds)
+            print(f"timing {record['architecture']} at {record['input_size']} px on {chosen} ...", file=sys.stderr)
+            known[key] = pace(record, chosen, values, kinds, rounds)
         paces[id] = known[key]
-    batch = study.values["batch_size"]
     notes = [
         f"{len(study.models)} models, {len(study.methods)} methods, {len(study.metrics)} metrics, {images} images; "
-        f"scale {study.values['scale']}, precision {study.values['precision']}, batch size {batch}.",
-        f"Timed on {_name(chosen)} with random weights, whose values change no time; networks alike are timed once.",
+        f"scale {values['scale']}, precision {values['precision']}, batch size {values['batch_size']}.",
+        f"Timed on {provenance.device(chosen)} with random weights, whose values change no time; networks alike are timed "
+        "once.",
         "Hours are those of the networks' passes, one device after the other; reading images, SLIC and ranks come on top.",
     ]
     if chosen.type != "cuda":
-        notes.insert(2, f"No GPU here: passes of {min(CPU_BATCH, batch)} images on {torch.get_num_threads()} thread(s) "
-                        "are multiplied up, and memory is computed from shapes. A GPU takes a small fraction.")  # fmt: skip
+        batch, threads = min(CPU_BATCH, values["batch_size"]), torch.get_num_threads()
+        notes.insert(2, f"No GPU here: passes of {batch} images on {threads} thread(s) are multiplied up, and memory is "
+                        "computed from shapes. A GPU takes a small fraction.")  # fmt: skip
     return Plan(study.name, study.methods, _rows(study, work, paces, images), paces, study.skipped, notes)
 
 
-def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "Passes"]]:
+def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
     """Return how many images get maps, and the passes of each (stage, name) on one network."""
-    from xailib.workflow import plan_passes
+    from xailib.workflow import plan_costs
 
     values = study.values
     data = params.load_params("datasets", values["dataset"])
     function = data.get("dataset_function", data["dataset"])
     images = values["limit"] or _count(values, data, function, {})
     sample = values["accuracy_images"] or _count(values, data, function, data.get("dataset_accuracy_options", {}))
-    work: dict[tuple[str, str], Passes] = {}
-    shifts = plan_passes.shift_count(values, function)
-    for name, one in plan_passes.predict_passes(values, images, sample, shifts).items():
-        work["predict", name] = one
-    target = plan_passes.target_passes(values, images)
+    parts = plan_costs.predict_passes(values, images, sample, plan_costs.shift_count(values, function))
+    work = {("predict", name): one for name, one in parts.items()}
+    target = plan_costs.target_passes(values, images)
     explained = images + min(values["reliability_images"], images)  # equal maps are not scored again: an upper bound
     for method in study.methods:
-        found = plan_passes.options("methods", method, values["scale"])
-        work["attribute", method] = target + plan_passes.method_passes(*found, explained, values["precision"])
+        found = plan_costs.options("methods", method, values["scale"])
+        work["attribute", method] = target + plan_costs.method_passes(*found, explained, values["precision"])
     for metric in study.metrics:
-        found = plan_passes.options("metrics", metric, values["scale"])
-        work["evaluate", metric] = plan_passes.metric_passes(*found, explained, values["precision"])
+        found = plan_costs.options("metrics", metric, values["scale"])
+        work["evaluate", metric] = plan_costs.metric_passes(*found, explained, values["precision"])
     return images, work
-
-
-def _rows(study: "Study", work: dict[tuple[str, str], "Passes"], paces: dict[str, "Pace"], images: int) -> list[Row]:
-    rows = []
-    for model in study.models:
-        methods = [method for one, method in study.pairs if one == model]
-        side = params.load_params("models", model)["input_size"]
-        held = 2 * images * 3 * side * side * 4  # the images on the device, and what a method makes of them
-        for (stage, name), one in work.items():
-            if stage == "attribute" and name not in methods:
-                continue
-            one = one * len(methods) if stage == "evaluate" else one
-            pace = paces[model]
-            facts = {"hours": pace.of(one) / 3600, "gigabytes": (pace.peak(one) + held) / 1e9}
-            facts |= dict(zip(("pflop_fp32", "pflop_bf16"), pace.pflop(one), strict=True))
-            rows.append(Row(model, stage, name, one.all_forward, one.all_backward, **facts))
-    return rows
 
 
 def _count(values: dict[str, Any], data: dict[str, Any], function: str, other: dict[str, Any]) -> int:
@@ -118,15 +128,114 @@ def _count(values: dict[str, Any], data: dict[str, Any], function: str, other: d
         raise InputError(f"the study wants all images, so they must be there to be counted: {error}") from None
 
 
-def _name(device: Any) -> str:
-    from xailib.results import provenance
+def _rows(
+    study: "Study", work: dict[tuple[str, str], "pd.Series"], paces: dict[str, "pd.DataFrame"], images: int
+) -> "pd.DataFrame":
+    import pandas as pd
 
-    return provenance.device(device)
+    from xailib.workflow.plan_costs import cost
+
+    rows = []
+    for model in study.models:
+        methods = [method for one, method in study.pairs if one == model]
+        side = params.load_params("models", model)["input_size"]
+        held = 2 * images * 3 * side * side * 4  # the images on the device, and what a method makes of them
+        for (stage, name), one in work.items():
+            if stage != "attribute" or name in methods:
+                one = one * len(methods) if stage == "evaluate" else one
+                rows.append({"model": model, "stage": stage, "name": name} | cost(one, paces[model], held))
+    return pd.DataFrame(rows)
+
+
+def text(plan: Plan, tflops: Sequence[float] | None = None) -> str:
+    """Return the whole plan: how it was found, networks, work, hours and memory of each pair, and the total.
+
+    Args:
+        tflops: what another device sustains in fp32 and in bf16, in 10^12 operations a second.
+    """
+    column = plan.rows["name"].where(plan.rows["stage"] == "attribute", plan.rows["stage"])
+    cells = plan.rows.assign(column=column.replace("evaluate", "metrics")).groupby(["model", "column"], sort=False)
+    shape = {"index": plan.paces, "columns": [*plan.methods, "predict", "metrics"]}
+    hours = cells["hours"].sum().unstack().reindex(**shape)
+    memory = cells["gigabytes"].max().unstack().reindex(**shape)
+    hours["all"], memory["all"] = hours.sum(axis=1), memory.max(axis=1)
+    hours.loc["all"] = hours.sum()
+    return "\n\n".join(
+        [
+            f"Plan of study '{plan.study}'",
+            "\n".join(plan.notes),
+            _networks(plan),
+            _work(plan.rows),
+            _table("Hours", hours.map(_number)),
+            _table("Peak memory, GB", memory.map(_number)),
+            *(f"Left out: {reason}." for reason in dict.fromkeys(reason for _, _, reason in plan.skipped)),
+            _total(plan.rows, tflops),
+        ]
+    )
+
+
+def _networks(plan: Plan) -> str:
+    """Milliseconds an image of each kind of pass."""
+    import pandas as pd
+
+    heads = {model: {"parameters": short(pace.attrs["parameters"])} for model, pace in plan.paces.items()}
+    times = {model: (1e3 * pace["seconds"]).map(_number).rename(KINDS) for model, pace in plan.paces.items()}
+    return _table("ms an image", pd.DataFrame(heads).T.join(pd.DataFrame(times).T))
+
+
+def _work(rows: "pd.DataFrame") -> str:
+    """Passes, hours and memory of each method, metric and part of predict, over all networks."""
+    rows = rows.sort_values("stage", key=lambda stages: stages.map(STAGES.index), kind="stable")
+    groups = rows.groupby(rows["stage"] + " " + rows["name"], sort=False)
+    sums = groups.agg({"model": "size", "forward": "sum", "backward": "sum", "hours": "sum", "gigabytes": "max"})
+    sums.columns = ["slices", "passes forward", "back", "hours", "GB"]
+    words = {"passes forward": short, "back": short, "hours": _number, "GB": "{:.1f}".format}
+    return _table("over all models", sums.assign(**{name: sums[name].map(word) for name, word in words.items()}))
+
+
+def _total(rows: "pd.DataFrame", tflops: Sequence[float] | None) -> str:
+    """The last sentences."""
+    sums, peak = rows.sum(numeric_only=True), rows["gigabytes"].max()
+    hours, pflop = sums["hours"], (sums["pflop_fp32"], sums["pflop_bf16"])
+    lines = [
+        f"In all: {short(sums['forward'])} passes forward, {short(sums['backward'])} back: {_number(hours)} h on one such "
+        f"device ({_number(hours / 24)} days), at most {peak:.1f} GB.",
+        f"Arithmetic: {_number(pflop[0])} PFLOP in fp32, {_number(pflop[1])} in bf16.",
+    ]
+    if tflops:
+        there = sum(amount / speed for amount, speed in zip(pflop, tflops, strict=True)) / 3.6
+        lines.append(f"A device that sustains {tflops[0]:g} TFLOP/s in fp32 and {tflops[1]:g} in bf16 needs "
+                     f"{_number(there)} h for it: an estimate, not a measurement.")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _table(title: str, frame: "pd.DataFrame") -> str:
+    """Set a frame as text, the words of its head below each other, so that a dozen columns fit on a screen."""
+    from tabulate import tabulate
+
+    lines = [[title, *(column.replace("_", "\n") for column in frame.columns)], *frame.itertuples()]
+    return tabulate(lines, tablefmt="plain", stralign="right", disable_numparse=True, colalign=["left"])
+
+
+def _number(value: float) -> str:
+    if value != value:
+        return "-"
+    if 0 < value < 0.0005:
+        return "<.001"
+    return "0" if value == 0 else f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def short(count: float) -> str:
+    """Write a count as a reader says it: 12.3 M."""
+    for size, word in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:.3g}{word}"
+    return f"{count:.0f}"
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m xailib.workflow.plan", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow plan", description=__doc__.splitlines()[0])
     parser.add_argument("study", help="an id of params/studies/, or a YAML file")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N; the study's by default")
     parser.add_argument("--rounds", type=int, default=3, help="timed passes of each kind")
@@ -136,18 +245,15 @@ def main(words: list[str] | None = None) -> int:
         "--csv", type=Path, metavar="FILE", help="write every row to a file as well; - prints rows only"
     )
     arguments = parser.parse_args(words)
-    from xailib.workflow import study as workflow
+    from xailib.workflow.study import open_study
 
     try:
         if "estimators" in params.load_study(arguments.study):
             raise InputError(f"{arguments.study} is a ROAR study; only studies of maps can be planned")
-        study = workflow.open_study(arguments.study)
         quiet = str(arguments.csv) == "-"
-        made = plan(
-            study, device=arguments.device, rounds=arguments.rounds, say=lambda line: print(line, file=sys.stderr)
-        )
+        made = plan(open_study(arguments.study), device=arguments.device, rounds=arguments.rounds)
         if arguments.csv:
-            write_csv(made.rows, None if quiet else arguments.csv)
+            made.rows.to_csv(sys.stdout if quiet else arguments.csv, index=False)
         if not quiet:
             print(text(made, arguments.tflops))
     except InputError as error:

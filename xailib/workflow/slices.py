@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import os
+import re
 import shutil
 import signal
 import sys
@@ -16,24 +17,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from xailib import devices
 from xailib.errors import InputError, nearest
-from xailib.workflow import kernels
-from xailib.workflow.kernels import SliceError
+
+
+class SliceError(Exception):
+    """A notebook failed for a reason that is not the user's; `traceback` is the failing cell's."""
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 def command(words: list[str]) -> int:
     """Run a slice by its command line, in this process, and return its exit status as `xailib.workflow.run.main` does."""
-    arguments = parser().parse_args(words)
     try:
-        execute(
-            arguments.notebook,
-            arguments.log.with_suffix(".ipynb") if arguments.log.suffix == ".log" else arguments.log,
-            final=arguments.final,
-            files=arguments.file,
-            parameters={key: _value(text) for key, text in arguments.parameter},
-            outputs=dict(arguments.output),
-            timeout=arguments.timeout,
-        )
+        _execute(parser().parse_args(words))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,47 +45,40 @@ def command(words: list[str]) -> int:
     return 0
 
 
-def execute(
-    notebook: Path,
-    log: Path,
-    *,
-    final: Path | None = None,
-    files: list[Path] = (),
-    parameters: dict[str, Any] | None = None,
-    outputs: dict[str, Path] | None = None,
-    timeout: int = 300,
-) -> None:
-    """Execute `notebook` into `log`, and copy it to `final` when it succeeds.
+def results(arguments: argparse.Namespace) -> list[Path]:
+    """Return the files of a parsed command line that a failed slice leaves none of."""
+    return [*(Path(path) for _, path in arguments.output), *([arguments.final] if arguments.final else [])]
 
-    Args:
-        notebook: a notebook with a cell tagged `parameters`.
-        log: where the executed notebook is kept, also when it fails.
-        final: its place among the results.
-        files: parameter files, merged left to right; a notebook gets those of their keys that it declares.
-        parameters: further values by name; each must be declared by the notebook.
-        outputs: files the notebook writes, by the name of the parameter that takes the path: removed before the run and
-            after a failure, and missed if they are not there in the end.
-        timeout: seconds that a kernel may take to start.
+
+def remove(paths: list[Path]) -> None:
+    """Remove what a failed slice may have left."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _execute(arguments: argparse.Namespace) -> None:
+    """Execute the notebook into its log, and copy it to its place when it succeeds.
 
     Raises:
-        InputError: a faulty parameter file or value, or one that the notebook raised; a full disk.
+        InputError: a faulty parameter file or value, or one that the notebook raised; a GPU that failed; a full disk.
         SliceError: anything else that failed in the notebook.
+        KeyboardInterrupt: it was interrupted or terminated.
     """
-    paths = {key: Path(path) for key, path in (outputs or {}).items()}
     from xailib import params
 
-    params.refuse([f"-p {fault}" for fault in params.word_faults(parameters or {})])
-    values = {**merge(files), **(parameters or {}), **{key: str(path) for key, path in paths.items()}}
-    strict = {*(parameters or {}), *paths}
-    values = declared(notebook, values, strict)
-    written = [*paths.values(), *([final] if final else [])]
+    notebook, log, final, outputs = arguments.notebook, arguments.log, arguments.final, dict(arguments.output)
+    parameters = {key: _value(text) for key, text in arguments.parameter}
+    params.refuse([f"-p {fault}" for fault in params.word_faults(parameters)])
+    values = declared(notebook, merge(arguments.file) | parameters | outputs, {*parameters, *outputs})
     try:
-        with _removed_unless_done(written):
-            _prepare(log, *written)
-            kernels.execute(notebook, log, values, timeout)
-            missing = [str(path) for path in paths.values() if not path.exists()]
+        with _removed_unless_done(results(arguments)):
+            for path in (log, *results(arguments)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            _run_cells(notebook, log, values)
+            missing = [path for path in outputs.values() if not Path(path).exists()]
             if missing:
-                raise SliceError(f"{notebook} ended well but did not write {', '.join(missing)}", "")
+                raise SliceError(f"{notebook} ended well but did not write {', '.join(missing)}")
             if final:
                 partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
                 shutil.copyfile(log, partial)
@@ -97,6 +89,28 @@ def execute(
                 f"{error.filename or log}: cannot be written ({error.strerror}); make room and run again"
             ) from None
         raise
+
+
+def _run_cells(notebook: Path, log: Path, values: dict[str, Any]) -> None:
+    """Execute the notebook, and say how it failed in the words of `_execute`."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from xailib.workflow import inprocess  # late, as papermill is: faults in parameters are found without them
+
+    try:
+        inprocess.execute(str(notebook), str(log), values)
+    except DeadKernelError as error:
+        raise SliceError(f"{notebook}: {error} (open {log})") from None
+    except PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
+        if error.ename == "InputError":
+            raise InputError(error.evalue) from None
+        if lost := devices.failure(error.ename, error.evalue):
+            raise InputError(f"{notebook}: {lost}") from None
+        message = f"{notebook} failed in cell {error.cell_index} with {error.ename}: {error.evalue} (open {log})"
+        raise SliceError(message, re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))) from None
 
 
 def merge(files: list[Path]) -> dict[str, Any]:
@@ -143,6 +157,7 @@ def _removed_unless_done(paths: list[Path]) -> Iterator[None]:
     """Remove stale files first, and whatever the block left when it fails; SIGTERM counts as a failure."""
 
     def stop(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the cleaning up
         raise KeyboardInterrupt
 
     with contextlib.suppress(ValueError):  # only the main thread may set it
@@ -152,15 +167,8 @@ def _removed_unless_done(paths: list[Path]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for path in paths:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        remove(paths)
         raise
-
-
-def _prepare(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _value(text: str) -> Any:
@@ -180,15 +188,15 @@ def _value(text: str) -> Any:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line of `python -m xailib.workflow.run`."""
+    """Return the command line of `python -m xailib.workflow slice`."""
     parser = argparse.ArgumentParser(
-        prog="python -m xailib.workflow.run",
+        prog="python -m xailib.workflow slice",
         description="Execute one slice: a notebook, its parameter files, its outputs.",
     )
     parser.add_argument("notebook", type=Path)
     parser.add_argument(
         "log",
-        type=Path,
+        type=lambda text: Path(text).with_suffix(".ipynb") if text.endswith(".log") else Path(text),
         help="where the executed notebook is kept, also when it fails; X.log stands for X.ipynb beside it",
     )
     parser.add_argument("--final", type=Path, help="its place among the results, written on success only")
@@ -196,6 +204,5 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
     parser.add_argument("-o", "--output", nargs=2, action="append", default=[], metavar=("KEY", "PATH"),
                         help="a file the notebook writes, and the parameter that takes its path")  # fmt: skip
-    parser.add_argument("--timeout", type=int, default=300, help="seconds a kernel may take to start")
     parser.add_argument("--warm", action="store_true", help="fork from a Python that has torch loaded already")
     return parser

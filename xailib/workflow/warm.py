@@ -1,15 +1,18 @@
-"""A Python with torch and the Jupyter stack loaded, from which slices fork: 0.2 s to start instead of 5.
+"""A process for a slice: forked from a Python that has torch and the Jupyter stack loaded, 0.2 s instead of 5, or started cold.
 
-`python -m xailib.workflow.run --warm` asks a server of its own user, interpreter and checkout, started on first use, to fork one
-process for papermill and one for the kernel; both import `xailib` afresh, so code edits count at once. The server
-leaves when it has been idle for a minute; XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job (a
-slice must stay in its job's cgroup); everywhere else, and whenever anything is wrong with the server, the slice starts
-cold and gives the same.
+`python -m xailib.workflow slice --warm` asks a server of its own user, interpreter and checkout, started on first use, to
+fork. The fork imports `xailib` afresh, so code edits count at once. The server leaves when it has been idle for a minute;
+XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job (a slice must stay in its job's cgroup); everywhere
+else, and whenever anything is wrong with the server, a new Python does the same.
+
+The slice's process has the caller's files, folder and environment, tells its exit status through a socket, and ends when
+the caller goes away.
 """
 
-import array
 import contextlib
+import faulthandler
 import fcntl
+import functools
 import gc
 import hashlib
 import importlib
@@ -22,57 +25,92 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = [sys.executable, "-Xfrozen_modules=off", "-m", "xailib.workflow.warm"]  # as kernels start, for the debugger
 # What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
+# Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
 PRELOAD = (
     "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "jsonschema",
-    "papermill", "nbclient", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "captum.attr",
-    "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
+    "papermill", "nbclient", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.inprocess.socket",
+    "matplotlib.pyplot", "captum.attr", "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
 )  # fmt: skip
 IDLE_SECONDS = 60
+GRACE_SECONDS = 10  # for a slice to clean up when its caller is gone
 
 
-def execute(words: list[str]) -> int | None:
-    """Run `xailib.workflow.run` with the command line `words` in a fork of the warm server; None when that is not possible."""
+def execute(words: list[str], warm: bool) -> int | None:
+    """Run the slice of this command line in a process of its own.
+
+    Returns:
+        its exit status; 130 when this process was interrupted or terminated, and the slice has cleaned up. None if its
+        process was killed.
+    """
+    with contextlib.suppress(ValueError):  # only the main thread may set it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (_connect() if warm else None) or _start() as connection:
+        try:
+            socket.send_fds(connection, [b"!"], [0, 1, 2])
+            connection.sendall(json.dumps({"words": words, "cwd": os.getcwd(), "env": _environment()}).encode() + b"\n")
+            answer = connection.makefile("rb").read()
+        except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
+                connection.makefile("rb").read()  # until the slice has cleaned up
+            return 130
+        except ConnectionError:
+            return None
+    return int(answer) if answer else None
+
+
+def _environment(**more: str) -> dict[str, str]:
+    """The caller's environment, and what slices need of theirs."""
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return {
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS reads it when it starts; else GPU results differ from run to run
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *(entry for entry in path if entry not in ("", str(ROOT)))]),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures belong into the notebook
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def _start() -> Iterator[socket.socket]:
+    """Start a Python for one slice, cold."""
+    ours, theirs = socket.socketpair()
+    with subprocess.Popen([*PYTHON, str(theirs.fileno())], cwd=ROOT, env=_environment(), pass_fds=[theirs.fileno()]):
+        theirs.close()
+        with ours:
+            yield ours
+
+
+def _connect() -> socket.socket | None:
+    """Connect to the server; start it if there is none. None where there can be none, or it does not come up."""
     if sys.platform != "linux" or "SLURM_JOB_ID" in os.environ or os.environ.get("XAILIB_WARM") == "0":
         return None
-    try:
-        connection = _connect()
-    except OSError:
-        return None
-    if connection is None:
-        return None
-    request = json.dumps({"words": words, "cwd": os.getcwd(), "env": dict(os.environ)}).encode()
-    files = array.array("i", [0, 1, 2])
-    with connection:
-        connection.sendmsg([len(request).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-        connection.sendall(request)
-        answer = b""
-        # Interrupted or killed, this process closes the connection; the fork sees that and ends.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        try:
-            while chunk := connection.recv(16):
-                answer += chunk
-        except KeyboardInterrupt:
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(16):  # until the fork has cleaned up
-                pass
-            return 130
-    if not answer:
-        print(
-            "error: the slice's process was killed (out of memory?); see its notebook in the log folder",
-            file=sys.stderr,
-        )
-        return 1
-    return int(answer)
+    with contextlib.suppress(OSError):
+        address = _address()
+        if connection := _try(address):
+            return connection
+        with open(address.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one of many slices starts the server, the others wait here
+            return _try(address) or _start_server(address)
+    return None
 
 
 def _address() -> Path:
-    """The socket of this user, interpreter, set of packages and checkout."""
+    """The socket of this user, interpreter, set of packages, search path, checkout and version of this file."""
     packages = Path(sysconfig.get_path("purelib"))
-    identity = f"{sys.executable}\n{packages.stat().st_mtime_ns}\n{Path(__file__).resolve().parents[1]}"
+    versions = [path.stat().st_mtime_ns for path in (packages, Path(__file__))]
+    identity = f"{sys.executable}\n{ROOT}\n{versions}\n{os.environ.get('PYTHONPATH')}"
     folder = Path(tempfile.gettempdir()) / f"xailib-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
@@ -80,34 +118,18 @@ def _address() -> Path:
     return folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def _connect() -> socket.socket | None:
-    """Connect to the server; start it if there is none. None if it does not come up."""
-    address = _address()
-    connection = _try(address)
-    if connection is not None:
-        return connection
-    with open(address.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of many slices starts the server, the others wait here
-        connection = _try(address)
-        if connection is not None:
+def _start_server(address: Path) -> socket.socket | None:
+    environment = _environment(OPENBLAS_NUM_THREADS="1")
+    environment.pop("OMP_NUM_THREADS", None)  # each slice sets its own number of threads
+    server = subprocess.Popen(
+        [*PYTHON, str(address)], cwd=ROOT, env=environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < deadline:
+        if connection := _try(address):
             return connection
-        environment = {
-            **os.environ,
-            "OPENBLAS_NUM_THREADS": "1",
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        }
-        environment.pop("OMP_NUM_THREADS", None)  # each slice sets its own number of threads
-        root = Path(__file__).resolve().parents[2]
-        server = subprocess.Popen(
-            [sys.executable, "-m", "xailib.workflow.warm", str(address)], cwd=root, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while server.poll() is None and time.monotonic() < deadline:
-            connection = _try(address)
-            if connection is not None:
-                return connection
-            time.sleep(0.05)
+        time.sleep(0.05)
     return None
 
 
@@ -135,32 +157,48 @@ def serve(address: str) -> None:
     listener.bind(address)
     listener.listen(64)
     children, idle_since = set(), time.monotonic()
-    while children or (time.monotonic() - idle_since < IDLE_SECONDS and os.path.exists(address)):
+    while True:
         if select.select([listener], [], [], 1.0)[0]:
             connection, _ = listener.accept()
             child = os.fork()
             if child == 0:
                 listener.close()
-                _become_slice(connection)
+                become_slice(connection)
             children.add(child)
             connection.close()
         for child in list(children):
             if os.waitpid(child, os.WNOHANG)[0]:
                 children.discard(child)
                 idle_since = time.monotonic()
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(address)
+        if not children and not os.path.exists(address):
+            return  # a second after nobody could connect any more
+        if not children and time.monotonic() - idle_since > IDLE_SECONDS:
+            os.unlink(address)
 
 
-def _become_slice(connection: socket.socket) -> None:
-    """In the fork: take over the asker's files, folder and environment, run the slice, answer its status, end."""
+def become_slice(connection: socket.socket) -> NoReturn:
+    """Take over the caller's files, folder and environment, run the slice, answer its exit status, end."""
     status = 1
     try:
+        for target, source in enumerate(socket.recv_fds(connection, 1, 3)[1]):
+            os.dup2(source, target)
+            os.close(source)
+        request = json.loads(connection.makefile("rb").readline() or b"null")
+        if request is None:  # the caller is gone already
+            os._exit(1)
+        os.setsid()
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        faulthandler.enable(os.fdopen(os.dup(2), "w"))
         for name in [name for name in sys.modules if name == "xailib" or name.startswith("xailib.")]:
             del sys.modules[name]
-        from xailib.workflow import forked
+        _set_like_a_new_process()
+        from xailib.workflow import slices  # as it is on disk now
 
-        status = forked.run_slice(connection)
+        give_up = functools.partial(slices.remove, slices.results(slices.parser().parse_args(request["words"])))
+        threading.Thread(target=_end_with_caller, args=(connection, give_up), daemon=True).start()
+        status = slices.command(request["words"])
     except BaseException:
         import traceback
 
@@ -173,5 +211,26 @@ def _become_slice(connection: socket.socket) -> None:
         os._exit(0)
 
 
+def _set_like_a_new_process() -> None:
+    """What a new process reads from its environment or the system, and a fork has from its server."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if "torch" in sys.modules and threads.isdigit():
+        sys.modules["torch"].set_num_threads(int(threads))
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+
+
+def _end_with_caller(connection: socket.socket, give_up: Callable[[], None]) -> None:
+    """Interrupt the slice when the caller hangs up; end it for good where that does not help."""
+    with contextlib.suppress(OSError):
+        connection.recv(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    give_up()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    if sys.argv[1].isdigit():
+        become_slice(socket.socket(fileno=int(sys.argv[1])))
     serve(sys.argv[1])
