@@ -14,14 +14,14 @@ help: ## list the tasks
 
 study: .venv/installed ## run a study and say where its report is (STUDY=pictograms; also smoke, photos, a ROAR study, or a YAML file)
 	$(BIN)/snakemake --config study="$$STUDY"
-	@$(BIN)/python -m xailib.workflow.study report "$$STUDY"
+	@$(BIN)/python -m xailib.workflow where "$$STUDY"
 
 roar: .venv/installed ## run ROAR alone and say where its report is (STUDY=roar_pictograms; also roar_imagenette, ...)
 	$(BIN)/snakemake --config study="$$ROAR"
-	@$(BIN)/python -m xailib.workflow.study report "$$ROAR"
+	@$(BIN)/python -m xailib.workflow where "$$ROAR"
 
 plan: .venv/installed ## say what a study will cost on this machine: passes, hours, memory (STUDY=imagenet)
-	$(BIN)/python -m xailib.workflow.plan "$$STUDY"
+	$(BIN)/python -m xailib.workflow plan "$$STUDY"
 
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest
@@ -36,7 +36,7 @@ lint: .venv/installed ## check code, notebooks and Snakefile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/snakefmt --check Snakefile roar.smk networks.smk
+	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
 bench: .venv/installed ## race against other implementations (20 minutes; SAVE=docs/benchmarks keeps tables and pictures there)

@@ -3,12 +3,13 @@
     snakemake                          the default study; profiles/default says how
     snakemake --config study=smoke     another file of params/studies/, or a path to one
     snakemake --config study=roar_pictograms
-                                       a ROAR study (rules in roar.smk); the default study includes this one
+                                       a ROAR study (rules/roar.smk); the default study includes this one
     snakemake -n                       what would run, and why
     snakemake weights                  train the small networks again
 
-A slice's parameter files are its inputs, so editing one method's file re-runs that method only. Two digests in `params`
-stand for what Snakemake does not see: a notebook's code without its outputs, and the sources of xailib behind a slice.
+A slice's parameter files are its inputs, so editing one method's file re-runs that method only. `origin` in its `params`
+stands for what Snakemake does not see: the study's values that it uses, its notebook's code without outputs, and the
+sources of xailib that this code reaches (xailib/params/stages.py has the stages, xailib/workflow/digests.py the digests).
 A failed slice leaves its executed notebook in logs/ and the others go on.
 """
 
@@ -31,23 +32,24 @@ if os.path.realpath(os.curdir) != os.path.realpath(workflow.basedir):
 
 sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
 
+from xailib.errors import InputError
+from xailib.params.made_from import TRUST_METRICS
 from xailib.workflow import locks
 from xailib.workflow.cluster import endings, memory, runtime
-from xailib.errors import InputError
-from xailib.workflow.scheduling import rest_between_jobs
-from xailib.workflow.digests import findings_code, lib_code, nb_code
-from xailib.workflow.study import (
-    check,
+from xailib.workflow.digests import findings_code
+from xailib.workflow.rules import (
     fetched,
-    gpus,
+    gpu,
+    handed,
     initial_weights,
-    keep,
     made_again,
-    open_studies,
     settings,
+    tables,
     use_this_python,
     verbatim,
 )
+from xailib.workflow.scheduling import rest_between_jobs
+from xailib.workflow.study import check, keep, open_studies
 
 use_this_python()
 rest_between_jobs()
@@ -69,8 +71,9 @@ STARTED = time.time()
 # Asked for every job, and one run goes by one state of the files.
 fetched, probed = functools.cache(fetched), functools.cache(STUDY.probed)
 again = made_again(workflow, STUDY)
-# A slice asks for a GPU where there is one; `--config gpu=1` asks on a login node without one, gpu=0 never.
-GPU = gpus(STUDY.values["device"]) if ASKED_GPU is None else ASKED_GPU
+RESULTS = f"results/{STUDY.name}"
+DATASET = f"params/datasets/{STUDY.values['dataset']}.yaml"
+ENVIRONMENT = f"{workflow.basedir}/environment.yml"
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
@@ -90,7 +93,7 @@ onerror:
 
 
 pathvars:
-    results=f"results/{STUDY.name}",
+    results=RESULTS,
     logs=f"logs/{STUDY.name}",
     roar=f"results/{ROAR.name if ROAR else 'none'}",
     roar_logs=f"logs/{ROAR.name if ROAR else 'none'}",
@@ -121,16 +124,37 @@ rule all:
         "<results>/report.html",
 
 
-rule probe:
-    """Whether one network is as accurate as its record says: `predict`, on a few hundred clean images and no others.
+rule slice:
+    """What all slices share: a notebook, executed with the values of the study, of its parameter files and of `also`.
 
-    What it depends on is a part of what maps depend on, so that it never makes them again where nothing else would.
+    Input and output files are handed to the notebook by their names here; see `handed`. A slice takes the time, memory and
+    GPU of its rule in `xailib.params.stages`, and `origin` is all that its results depend on beside its input files.
     """
+    log:
+        "<logs>/slice.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        gpu=gpu(STUDY, ASKED_GPU),
+        runtime=runtime(STUDY),
+        mem_mb=memory(STUDY),
+    params:
+        file=STUDY.kept,
+        files=handed,
+        warm="--warm",
+        also="",
+    shell:
+        "python -m xailib.workflow slice {input.notebook} {log} {params.warm} --final {output.notebook} -f {params.file}"
+        " {params.files} {params.also} > {log} 2>&1"
+
+
+# Whether one network is as accurate as its record says: `predict`, on a few hundred clean images and no others.
+use rule slice as probe with:
     input:
         notebook=ancient("notebooks/predict.ipynb"),
-        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        dataset=DATASET,
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: fetched(wildcards.model),
+        fetched=lambda wildcards: fetched(wildcards.model),
         again=again("probe", "{model}/probe/probe.json"),
     output:
         predictions="<results>/{model}/probe/predictions.parquet",
@@ -139,30 +163,18 @@ rule probe:
         notebook="<results>/{model}/probe/predict.ipynb",
     log:
         "<logs>/{model}/probe.log",
-    conda:
-        "environment.yml"
-    resources:
-        gpu=GPU,
-        runtime=runtime(STUDY, "predict"),
-        mem_mb=memory(STUDY),
     params:
-        file=STUDY.kept,
-        study=verbatim(STUDY.needs("probe")),
-        lib=lib_code("probe"),
-    shell:
-        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file} -f {input.dataset}"
-        " -f {input.model} -p limit 1 -p accuracy_images 500 -p shifts none -p attack_images 0"
-        " -o predictions_path {output.predictions} -o accuracy_path {output.accuracy} -o record_path {output.record}"
-        " > {log} 2>&1"
+        also="-p limit 1 -p accuracy_images 500 -p shifts none -p attack_images 0",
+        origin=STUDY.origin("probe"),
 
 
-rule predict:
-    """What one network says, and how often it is right: clean, shifted, attacked."""
+# What one network says, and how often it is right: clean, shifted, attacked.
+use rule slice as predict with:
     input:
         notebook=ancient("notebooks/predict.ipynb"),
-        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        dataset=DATASET,
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: fetched(wildcards.model),
+        fetched=lambda wildcards: fetched(wildcards.model),
         again=again("predict", "{model}/predict.json"),
     output:
         predictions="<results>/{model}/predictions.parquet",
@@ -171,32 +183,20 @@ rule predict:
         notebook="<results>/{model}/predict.ipynb",
     log:
         "<logs>/{model}/predict.log",
-    conda:
-        "environment.yml"
-    resources:
-        gpu=GPU,
-        runtime=runtime(STUDY, "predict"),
-        mem_mb=memory(STUDY),
     params:
-        file=STUDY.kept,
-        study=verbatim(STUDY.needs("predict")),
-        code=nb_code("notebooks/predict.ipynb"),
-        lib=lib_code("predict"),
-    shell:
-        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook}"
-        " -f {params.file} -f {input.dataset} -f {input.model} -o predictions_path {output.predictions}"
-        " -o accuracy_path {output.accuracy} -o record_path {output.record} > {log} 2>&1"
+        origin=STUDY.origin("predict"),
 
 
-rule attribute:
-    """The maps of one method on one network. A network that `probe` refuses gets none."""
+# The maps of one method on one network. A network that `probe` refuses gets none; one that it let pass keeps its maps,
+# whatever re-runs the probe (`ancient`).
+use rule slice as attribute with:
     input:
         notebook=ancient("notebooks/attribute.ipynb"),
-        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        dataset=DATASET,
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: fetched(wildcards.model),
-        probed=lambda wildcards: probed(wildcards.model),
         method="params/methods/{method}.yaml",
+        fetched=lambda wildcards: fetched(wildcards.model),
+        probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("attribute", "{model}/{method}/attribute.json"),
     output:
         maps="<results>/{model}/{method}/maps.npz",
@@ -204,31 +204,18 @@ rule attribute:
         notebook="<results>/{model}/{method}/attribute.ipynb",
     log:
         "<logs>/{model}/{method}/attribute.log",
-    conda:
-        "environment.yml"
-    resources:
-        gpu=GPU,
-        runtime=runtime(STUDY, "attribute"),
-        mem_mb=memory(STUDY),
     params:
-        file=STUDY.kept,
-        study=verbatim(STUDY.needs("attribute")),
-        code=nb_code("notebooks/attribute.ipynb"),
-        lib=lambda wildcards: lib_code("attribute", "methods", wildcards.method),
-    shell:
-        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook}"
-        " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method}"
-        " -o maps_path {output.maps} -o record_path {output.record} > {log} 2>&1"
+        origin=STUDY.origin("attribute"),
 
 
-rule evaluate:
-    """The scores of one method on one network, by every metric."""
+# The scores of one method on one network, by every metric.
+use rule slice as evaluate with:
     input:
         notebook=ancient("notebooks/evaluate.ipynb"),
-        dataset=f"params/datasets/{STUDY.values['dataset']}.yaml",
+        dataset=DATASET,
         model="params/models/{model}.yaml",
-        weights=lambda wildcards: fetched(wildcards.model),
         method="params/methods/{method}.yaml",
+        fetched=lambda wildcards: fetched(wildcards.model),
         metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
         maps="<results>/{model}/{method}/maps.npz",
         again=again("evaluate", "{model}/{method}/evaluate.json"),
@@ -239,30 +226,14 @@ rule evaluate:
         notebook="<results>/{model}/{method}/evaluate.ipynb",
     log:
         "<logs>/{model}/{method}/evaluate.log",
-    conda:
-        "environment.yml"
-    resources:
-        gpu=GPU,
-        runtime=runtime(STUDY, "evaluate"),
-        mem_mb=memory(STUDY),
     params:
-        file=STUDY.kept,
-        study=verbatim(STUDY.needs("evaluate")),
-        code=nb_code("notebooks/evaluate.ipynb"),
-        lib=lib_code("evaluate", "metrics", *STUDY.metrics),
-    shell:
-        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook}"
-        " -f {params.file} -f {input.dataset} -f {input.model} -f {input.method} -p maps_path {input.maps}"
-        " -o scores_path {output.scores} -o reliability_path {output.reliability} -o record_path {output.record}"
-        " > {log} 2>&1"
+        origin=STUDY.origin("evaluate"),
 
 
 rule collect:
     """The slices' tables in one: all that the final notebooks read, maps apart."""
     input:
-        scores=[f"<results>/{model}/{method}/scores.parquet" for model, method in STUDY.pairs],
-        reliability=[f"<results>/{model}/{method}/reliability.parquet" for model, method in STUDY.pairs],
-        predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
+        tables=tables(STUDY, "collect"),
         again=again("collect", "collect.json"),
     output:
         scores="<results>/scores.parquet",
@@ -274,43 +245,33 @@ rule collect:
     log:
         "<logs>/collect.log",
     conda:
-        "environment.yml"
+        ENVIRONMENT
     params:
         file=STUDY.kept,
         folder=subpath(output.scores, parent=True),
         skipped=verbatim(str(STUDY.skipped)),
+        origin=STUDY.origin("collect"),
     shell:
-        "python -m xailib.workflow.study collect {params.file} {params.folder} > {log} 2>&1"
+        "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
 
 
-rule final:
-    """A final notebook: tables, figures and findings of the whole study."""
+# A final notebook: tables, figures and findings of the whole study.
+use rule slice as final with:
     input:
         notebook=ancient("notebooks/{notebook}.ipynb"),
         tables=rules.collect.output,
-        again=again("analysis", "{notebook}.ipynb"),
+        again=again("final", "{notebook}.ipynb"),
     output:
         notebook="<results>/{notebook}.ipynb",
     log:
         "<logs>/{notebook}.log",
-    conda:
-        "environment.yml"
-    resources:
-        runtime=runtime(STUDY, "analysis"),
-        mem_mb=memory(STUDY),
     params:
-        file=STUDY.kept,
-        folder=subpath(output.notebook, parent=True),
-        study=verbatim(STUDY.needs("analysis")),
-        findings=lambda wildcards, output: (
-            f"-p findings_dir {Path(output.notebook).parent}" if wildcards.notebook == "explainability" else ""
+        also=lambda wildcards: (
+            f"-p results_dir {RESULTS} -p out_dir {RESULTS}/figures"
+            + (f" -p findings_dir {RESULTS}" if wildcards.notebook == "explainability" else "")
         ),
         others=findings_code(STUDY.values.get("compare", [])),
-        code=lambda wildcards: nb_code(f"notebooks/{wildcards.notebook}.ipynb"),
-        lib=lib_code("analysis"),
-    shell:
-        "python -m xailib.workflow.run {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
-        " -p results_dir {params.folder} -p out_dir {params.folder}/figures {params.findings} > {log} 2>&1"
+        origin=STUDY.origin("final"),
 
 
 rule report:
@@ -322,21 +283,19 @@ rule report:
     log:
         "<logs>/report.log",
     conda:
-        "environment.yml"
+        ENVIRONMENT
     params:
         folder=subpath(output[0], parent=True),
         roar=f"--roar results/{ROAR.name}" if ROAR and STUDY.models else "",
-        lib=lib_code("analysis"),
+        origin=STUDY.origin("report"),
     shell:
-        "python -m xailib.analysis.report {params.folder} {output} {params.roar} > {log} 2>&1"
+        "python -m xailib.workflow report {params.folder} {output} {params.roar} > {log} 2>&1"
 
 
 if ROAR:
-    ROAR_GPU = gpus(ROAR.values["device"]) if ASKED_GPU is None else ASKED_GPU
-
     roar_again = made_again(workflow, ROAR)
 
-    include: "roar.smk"
+    include: "rules/roar.smk"
 
 
-include: "networks.smk"
+include: "rules/networks.smk"

@@ -25,7 +25,7 @@ fi
 check tests 240 "$PYTHON" -m pytest -q tests/test_gpu.py
 check race 240 "$PYTHON" benchmarks/race.py --device "$DEVICE" --save "$SAVE" $race
 check share 240 "$PYTHON" benchmarks/throughput.py --device "$DEVICE" --save "$SAVE" $share
-check plan 120 "$PYTHON" -m xailib.workflow.plan $study --device "$DEVICE"
+check plan 120 "$PYTHON" -m xailib.workflow plan $study --device "$DEVICE"
 [ -z "$failed" ] && echo "All passed on $DEVICE; tables in $SAVE" && exit 0
 echo "Failed on $DEVICE:$failed"
 exit 1

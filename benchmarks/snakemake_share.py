@@ -47,7 +47,8 @@ def rehearsal(folder: Path, seconds: float, ours: bool) -> None:
     """Lay out the repository in `folder`, with commands that sleep and write empty files."""
     for name in ("xailib", "params", "notebooks", "profiles", "weights", "environment.yml"):
         (folder / name).symlink_to(REPOSITORY / name)
-    for name in ("Snakefile", "roar.smk", "networks.smk"):
+    (folder / "rules").mkdir()
+    for name in ("Snakefile", "rules/roar.smk", "rules/networks.smk"):
         text = (REPOSITORY / name).read_text()
         text = re.sub(r'( +)shell:\n(?: +".*"\n)+', rf'\1shell:\n\1    "sleep {seconds}; touch {{output}}"\n', text)
         (folder / name).write_text(text if ours else text.replace("\nrest_between_jobs()\n", "\n"))

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from xailib.params.stages import STAGES
 from xailib.workflow import cluster
-from xailib.workflow import study as workflow
+from xailib.workflow import rules as workflow
 
 HEAD = """\
 rule attribute:
@@ -88,6 +89,7 @@ def test_time_and_memory_grow_with_the_attempt_and_the_scale() -> None:
     first, full = (SimpleNamespace(values={"scale": scale}) for scale in ("smoke", "full"))
     asked = cluster.runtime(first, "attribute")
     assert [asked(None, attempt=n) for n in (1, 2, 3)] == [10, 20, 30]
+    assert cluster.runtime(first)(None, 1, "attribute") == 10 < cluster.runtime(first)(None, 1, "train")
     assert cluster.runtime(full, "attribute")(None, 1) > 60 * cluster.memory(first)(None, 1) / 3000
     assert cluster.memory(full)(None, attempt=2) == 2 * cluster.memory(full)(None, attempt=1)
 
@@ -107,19 +109,23 @@ def test_the_profile_names_no_site_and_rules_that_exist(repository: Path) -> Non
     assert profile["executor"] == "slurm" and profile["retries"] > 0
     assert not {"default-resources", "set-resources"} & set(profile)
     assert set(profile["group-components"]) == set(profile["groups"].values())
-    rules = re.findall(r"^rule (\w+):", (repository / "Snakefile").read_text(), re.M)
+    rules = re.findall(r"^(?:use rule \w+ as|rule) (\w+)", (repository / "Snakefile").read_text(), re.M)
     assert set(profile["groups"]) <= set(rules)
-    for name in ("Snakefile", "roar.smk", "profiles/slurm/config.yaml"):
+    for name in ("Snakefile", "rules/roar.smk", "profiles/slurm/config.yaml"):
         assert not re.search(r"^[^#]*slurm_(account|partition)", (repository / name).read_text(), re.M), name
 
 
 def test_every_rule_that_runs_a_notebook_says_its_time_and_memory(repository: Path) -> None:
-    for name in ("Snakefile", "roar.smk", "networks.smk"):
-        path = repository / name
-        rules = re.split(r"^ *rule\b", path.read_text() if path.exists() else "", flags=re.M)[1:]
-        for rule in rules:
-            if "xailib.workflow.run" in rule:
-                assert "runtime=runtime(" in rule and "mem_mb=memory(" in rule, f"{name}: {rule.split(':')[0]}"
+    """Itself, or by the rule that it inherits from, where it is called as its stage is."""
+    text = "\n".join(path.read_text() for path in (repository / "Snakefile", *(repository / "rules").glob("*.smk")))
+    rules = re.split(r"^ *(?=rule\b|use rule\b)", text, flags=re.M)[1:]
+    running = [rule for rule in rules if "xailib.workflow slice" in rule]
+    assert len(running) == 2
+    for rule in running:
+        assert "runtime=runtime(" in rule and "mem_mb=memory(" in rule and "gpu=gpu(" in rule, rule
+    inheriting = dict(re.findall(r"^use rule \w+ as (\w+) with:((?:\n(?: .*)?)+)", text, flags=re.M))
+    assert len(inheriting) > 9 and set(inheriting) - {"roar_slice"} <= set(STAGES)
+    assert all("resources:" not in body for name, body in inheriting.items() if name != "roar_slice")
 
 
 def test_without_root_the_slurm_test_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

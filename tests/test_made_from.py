@@ -86,8 +86,8 @@ def test_a_study_and_its_slices_agree_on_what_a_result_is_made_from() -> None:
     names = ["dataset_function", "root", "method_function", "dataset_classes"]
     notebook = dict.fromkeys(names) | values | {"model": "mini_resnet_vanilla", "device": "cpu"}
     for stage in ("predict", "attribute"):
-        method = "gradient" if stage == "attribute" else ""
-        assert made_from.made_from(stage, notebook) == study.made_from(stage, "mini_resnet_vanilla", method)
+        one = {"model": "mini_resnet_vanilla", **({"method": "gradient"} if stage == "attribute" else {})}
+        assert made_from.made_from(stage, notebook) == study.made_from(stage, **one)
 
 
 def test_maps_say_whose_they_are(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import yaml
 
 from tests.world import World
 from xailib.errors import InputError
-from xailib.workflow import roar_study as roar_workflow
-from xailib.workflow.study import open_studies
+from xailib.workflow.study import Study, open_studies
 
 SMOKE = "params/studies/roar_smoke.yaml"
 
@@ -101,12 +100,21 @@ def test_an_edit_re_runs_what_it_touches(
     assert {rule: plan.get(rule) for rule in jobs} == jobs
 
 
-def open_with(tmp_path: Path, repository: Path, **changes: object) -> roar_workflow.RoarStudy:
+def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: World) -> None:
+    undo = finished.edit("xailib/params/estimator_files.py", lambda t: t.replace('noise": 0.15', 'noise": 0.3'))
+    try:
+        plan = finished.plan("roar.parquet")
+    finally:
+        undo()
+    assert plan["roar_rank_gradient_noisy"] == 1 and "roar_base" not in plan and "roar_images" not in plan
+
+
+def open_with(tmp_path: Path, repository: Path, **changes: object) -> Study:
     values = yaml.safe_load((repository / SMOKE).read_text()) | {"study": "mine"} | changes
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(values))
     study, roar = open_studies(path)
-    assert study.models == [] and roar is not None
+    assert study.models == [] and roar is study
     return roar
 
 
@@ -117,7 +125,8 @@ def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> No
         "gradient": ["gradient"],
         "gradient_noisy": ["smoothgrad_squared_gradient", "vargrad_gradient"],
     }
-    assert len(study.trainings) == 12 and ("random", "keep", 90) in study.trainings
+    trainings = study.grid["roar_retrain"]
+    assert len(trainings) == 12 and {"estimator": "random", "mode": "keep", "level": 90} in trainings
     assert study.mask_level("gradient") == 90 and study.mask_level("random") == 0
 
 

@@ -22,8 +22,9 @@ from tests.world import SMOKE_MODELS, World
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import registry_facts
-from xailib.workflow import digests as sources
+from xailib.workflow import grids
 from xailib.workflow import study as workflow
+from xailib.workflow.__main__ import main
 
 METHODS = ("gradcam", "gradient", "random")
 SMOKE = "params/studies/smoke.yaml"
@@ -156,6 +157,11 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         ("xailib/attribution/rise.py", lambda t: t + "# a remark\n", None),
         ("xailib/attribution/state.py", lambda t: t + "# a remark\n", {"attribute": 6, "evaluate": 6}),
         ("xailib/params/__init__.py", lambda t: t + "# a remark\n", None),
+        # What every slice runs through.
+        ("xailib/engine/settings.py", lambda t: t + "# a remark\n", {"predict": 2, "attribute": 6, "evaluate": 6}),
+        # Another data set, or a study's kind of slices.
+        ("xailib/datasets/food101.py", lambda t: t + "# a remark\n", None),
+        ("xailib/roar/retrain.py", lambda t: t + "# a remark\n", None),
         # What slices ask of a cluster.
         ("xailib/workflow/cluster.py", lambda t: t.replace('"smoke": 10', '"smoke": 20'), None),
         ("environment.yml", lambda t: t.replace("ruff>=0.12", "ruff>=0.13"), None),
@@ -237,7 +243,7 @@ def test_results_of_another_study_are_refused_when_tables_are_joined(finished: W
     """As after a copy by hand: the table of one method in the place of another's, and maps in the place of others."""
     folder = finished.results / SMOKE_MODELS[0]
     kept = (folder / "gradient/scores.parquet").read_bytes()
-    command = [sys.executable, "-m", "xailib.workflow.study", "collect", "results/smoke/study.yaml", "results/smoke"]
+    command = [sys.executable, "-m", "xailib.workflow", "collect", "results/smoke/study.yaml", "results/smoke"]
     try:
         shutil.copy(folder / "gradcam/scores.parquet", folder / "gradient/scores.parquet")
         run = subprocess.run(command, cwd=finished.root, capture_output=True, text=True)
@@ -443,7 +449,7 @@ def test_every_file_fits_its_function_and_every_function_has_a_file() -> None:
     facts = registry_facts()
     for kind in ("methods", "metrics", "datasets", "models"):
         for id in params.ids(kind):
-            assert workflow.faults(kind, id, params.load_params(kind, id), facts[kind]) == []
+            assert grids.faults(kind, id, params.load_params(kind, id), facts[kind]) == []
     for kind in ("methods", "metrics", "datasets"):
         assert set(facts[kind]) <= set(params.ids(kind))
 
@@ -454,11 +460,18 @@ def test_what_a_stage_depends_on_is_stable_text() -> None:
     assert json.loads(study.needs("attribute"))["limit"] == study.values["limit"] and "models" not in study.needs(
         "evaluate"
     )
-    assert re.fullmatch("[0-9a-f]{12}", sources.lib_code("attribute"))
-    assert len({sources.lib_code(stage) for stage in sources.SOURCES}) == len(sources.SOURCES)
 
 
-def test_every_source_pattern_matches(repository: Path) -> None:
-    """A renamed file must not silently fall out of the digests."""
-    for patterns in sources.SOURCES.values():
-        assert all(list((repository / "xailib").glob(pattern)) for pattern in patterns)
+def test_one_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["where", "smoke"]) == 0
+    assert capsys.readouterr().out == "Report: results/smoke/report.html\n"
+    assert main(["collect", "absent", "results/absent"]) == 2
+    assert "unknown study 'absent'" in capsys.readouterr().err
+    for words in (["slyce"], ["slice"], ["images", "smoke"]):
+        with pytest.raises(SystemExit):
+            main(words)
+    assert "COMMAND" in capsys.readouterr().err
+    for command in ("slice", "plan", "report", "fetch", "endings", "collect"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert "usage:" in capsys.readouterr().out

@@ -54,9 +54,9 @@ class World:
 def copy_repository(target: Path) -> Path:
     """Copy what a study needs; untrained weights stand in for the trained ones, since only the plumbing is tested."""
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for name in ("xailib", "params", "notebooks", "profiles"):
+    for name in ("xailib", "params", "notebooks", "profiles", "rules"):
         shutil.copytree(REPOSITORY / name, target / name, ignore=ignore)
-    for name in ("Snakefile", "roar.smk", "networks.smk", "environment.yml"):
+    for name in ("Snakefile", "environment.yml"):
         shutil.copy(REPOSITORY / name, target / name)
     for seed, model in enumerate(SMOKE_MODELS):
         write_untrained(target, model, seed)

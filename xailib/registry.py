@@ -55,13 +55,13 @@ class Registry:
         Whoever looks a function up here, rather than importing it, does not depend on its neighbours: see
         `xailib.workflow.digests`.
         """
+        places = {f"{self.home}.{name}": place for place, name in enumerate(self.first)}
         package = importlib.import_module(self.home)
         names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{self.home}.")]
-        names = list(dict.fromkeys([*(f"{self.home}.{name}" for name in self.first), *names]))
-        for name in names:
+        for name in sorted(names, key=lambda name: places.get(name, len(places))):
             importlib.import_module(name)
-        places = {name: place for place, name in enumerate(names)}
-        ordered = sorted(self._found.values(), key=lambda entry: places.get(entry.function.__module__, len(names)))
+            places.setdefault(name, len(places))
+        ordered = sorted(self._found.values(), key=lambda entry: places.get(entry.function.__module__, len(places)))
         self._found = {entry.name: entry for entry in ordered}
         return self._found
 
@@ -122,24 +122,14 @@ def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     return _place(one) == _place(other) or one.__module__ == other.__module__ == "__main__"
 
 
+_ORDER = ("gradients", "shap", "guided_backprop", "cam", "extremal", "meaningful", "rise", "lime", "kernel_shap")
 # One registry a kind. A method's `channels` is the same before its colour channels are pooled, options but `pooling`
 # alike: maps (n, 3, h, w).
 method = Registry(
     "method",
     "xailib.attribution",
     {"family": ..., "needs": (), "label": ..., "paper": ..., "channels": None},
-    (
-        "gradients",
-        "shap",
-        "guided_backprop",
-        "cam",
-        "extremal",
-        "meaningful",
-        "rise",
-        "lime",
-        "kernel_shap",
-        "controls",
-    ),
+    (*_ORDER, "controls"),
 )
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps
 # and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,

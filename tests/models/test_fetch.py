@@ -18,7 +18,7 @@ from xailib import params
 from xailib.errors import InputError
 from xailib.models import fetch, sources
 from xailib.models.download import download
-from xailib.workflow import study as workflow
+from xailib.workflow import rules as workflow
 
 CONTENT = torch.rand(200_000, generator=torch.Generator().manual_seed(0)).numpy().tobytes()
 HASH = hashlib.sha256(CONTENT).hexdigest()

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.models.test_imagenet_architectures import TWELVE
 from tests.world import World
 from xailib.workflow import study as workflow
+from xailib.workflow.rules import fetched as fetched_by
 
 STUDY = {"study": "twelve", "dataset": "imagenet", "root": "/nowhere/imagenet", "split": "val", "metrics": "all"}
 STUDY |= {"models": [*TWELVE, "efficientnet_b0_advprop"], "methods": ["gradient", "cam", "gradcam"]}
@@ -19,7 +20,7 @@ def test_the_grid_knows_what_each_network_offers(tmp_path: Path) -> None:
     study = workflow.open_study(tmp_path / "twelve.yaml")
     assert [pair[:2] for pair in study.skipped] == [("alexnet_vanilla", "cam"), ("alexnet_robust", "cam")]
     assert len(study.pairs) == 13 * 3 - 2
-    fetched = [model for model in study.models if workflow.fetched(model)]
+    fetched = [model for model in study.models if fetched_by(model)]
     assert len(fetched) == 5 + 3 + 1 and "googlenet_robust" not in fetched
 
 

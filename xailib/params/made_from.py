@@ -13,43 +13,13 @@ from typing import Any
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.estimator_files import settle
+from xailib.params.stages import STAGES
 
 Values = dict[str, Any]
 
-# The study's values that a stage's results depend on. Others (which models, how large a batch) re-run no slice.
-_IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
-STUDY = {
-    "predict": (*_IMAGES, "shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps"),
-    "probe": ("dataset", "root", "split", "seed", "precision"),  # of what maps depend on, and no more
-    "attribute": (*_IMAGES, "scale", "target", "reliability_images"),
-    "evaluate": (*_IMAGES, "scale", "metrics"),
-    "collect": ("study", *_IMAGES, "scale", "target", "models", "methods", "metrics", "exclude"),
-    "analysis": ("study", "description", "only_correct", "bootstrap", "compare"),
-    # Of a ROAR study. Which estimators there are, or how many seeds, re-run no ranking.
-    "roar_images": (
-        "dataset", "root", "image_options", "side", "train_split", "test_split", "train_images", "test_images", "seed",
-    ),
-    "roar_rank": ("levels", "unit", "target", "scale", "seed", "trust_images"),
-    "roar_retrain": ("architecture", "recipe", "seeds", "precision"),
-    "roar_trust": ("architecture", "recipe", "precision", "trust_images", "scale", "seed"),
-    "roar_collect": ("study", "estimators", "keep_estimators", "levels"),
-    "roar_results": ("study", "description", "bootstrap"),
-}  # fmt: skip
-_DATASET = ("dataset_function", "dataset_options", "dataset_classes")
-_ACCURACY = (*_DATASET, "dataset_accuracy_options", "model")
-# Those of the other files, and what `made_from` makes of them.
-FILES = {
-    "predict": (*_ACCURACY, "network"),
-    "probe": (*_ACCURACY, "network"),
-    "attribute": (*_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
-    "evaluate": (*_DATASET, "model", "network", "method", "options"),
-    "roar_images": ("dataset_function", "dataset_options"),
-    "roar_rank": ("estimators", "options"),
-    "roar_retrain": ("estimator", "mode", "level"),
-    "roar_trust": ("estimator", "mask_level", "options"),
-}
 # What an evaluation asks of the maps that it is given, whatever else made them.
-IMAGES_AND_NETWORK = ("dataset", "root", "split", "limit", "seed", *_DATASET, "model", "network", "method")
+IMAGES_AND_NETWORK = ("dataset", "root", "split", "limit", "seed")
+IMAGES_AND_NETWORK += ("dataset_function", "dataset_options", "dataset_classes", "model", "network", "method")
 TRUST_METRICS = ("pointing_game", "localisation", "deletion", "insertion")
 _NETWORK = (
     "architecture",
@@ -69,16 +39,17 @@ def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -
     """Return what the results of a stage depend on; absent, null and empty values are left out.
 
     Args:
-        stage: a key of `STUDY`.
+        stage: a key of `STAGES`.
         values: of parameter files, by key; a notebook gives its own names.
         checked: they come from files, not from a command line.
 
     Raises:
         InputError: a value that no parameter file could hold.
     """
+    study, files = STAGES[stage].study, STAGES[stage].files
     if not checked:
-        params.refuse(params.word_faults({key: values[key] for key in STUDY[stage] if key in values}))
-    found = {key: values.get(key) for key in (*STUDY[stage], *FILES.get(stage, ()))}
+        params.refuse(params.word_faults({key: values[key] for key in study if key in values}))
+    found = {key: values.get(key) for key in (*study, *files)}
     if "root" in found:
         found["root"] = plain_path(found["root"])
     if found.get("shift_roots"):

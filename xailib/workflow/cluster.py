@@ -1,23 +1,21 @@
 """What a slice asks of a cluster, and what Slurm's logs say of jobs that it ended.
 
-    python -m xailib.workflow.cluster FOLDER [SECONDS]     say it of the logs below a folder, written since a time
+    python -m xailib.workflow endings FOLDER [SECONDS]     say it of the logs below a folder, written since a time
 
 The Snakefile does so at the end of a run. Locally, time and memory limit nothing; no result depends on them.
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Minutes of a slice's first attempt. Studies of the scales `smoke` and `small` are made of short slices.
+from xailib.params.stages import STAGES
+
+# Minutes of a slice's first attempt in studies of these scales, which are made of short slices; others take those of `STAGES`.
 MINUTES = {"smoke": 10, "small": 60}
-# At full scale: ImageNet's 2,000 images on one GPU; trainings of ROAR run all seeds of a ResNet-50.
-MINUTES_IN_FULL = {
-    "predict": 240, "attribute": 720, "evaluate": 480, "analysis": 60, "train": 1440,
-    "roar_images": 240, "roar_base": 4320, "roar_rank": 1440, "roar_retrain": 4320, "roar_trust": 720, "roar_toy": 60,
-}  # fmt: skip
 # MiB of host memory: libraries and kernel take 1.5 GiB, 2,000 images at 224 px with maps and copies 6 GiB.
 MEMORY = {"smoke": 3000, "small": 4000}
 MEMORY_IN_FULL = 16000
@@ -32,17 +30,20 @@ _REASONS = {
 }
 
 
-def runtime(study: Any, stage: str) -> Callable[[Any, int], int]:
+def runtime(study: Any, stage: str = "") -> Callable[[Any, int, str], int]:
     """Return what Snakemake asks for a slice's time limit in minutes: the n-th attempt gets n times the first's.
 
     Args:
-        study: a `Study` or `RoarStudy`; its `scale` says how long slices take.
-        stage: a key of `MINUTES_IN_FULL`.
+        study: a `Study`; its `scale` says how long slices take.
+        stage: a key of `STAGES`, where the rule is called otherwise.
     """
-    first = MINUTES_IN_FULL[stage]
-    if stage != "train":  # takes as long for any study
-        first = MINUTES.get(study.values.get("scale"), first)
-    return lambda wildcards, attempt: first * attempt
+    scale = study.values.get("scale")
+
+    def minutes(wildcards: Any, attempt: int, rulename: str = "") -> int:
+        found = STAGES[stage or rulename]
+        return attempt * (found.minutes if found.any_scale else MINUTES.get(scale, found.minutes))
+
+    return minutes
 
 
 def memory(study: Any) -> Callable[[Any, int], int]:
@@ -114,6 +115,16 @@ def _resource(text: str, name: str) -> int:
     return int(found[-1]) if found else 0
 
 
-if __name__ == "__main__":
-    for line in endings(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0):
+def main(words: list[str] | None = None) -> int:
+    """Run the command line: say it of the logs below a folder, written since a time."""
+    parser = argparse.ArgumentParser(prog="python -m xailib.workflow endings", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", help="where Snakemake's executor keeps the logs of jobs")
+    parser.add_argument("since", type=float, nargs="?", default=0.0, help="seconds since 1970; by default all logs")
+    arguments = parser.parse_args(words)
+    for line in endings(arguments.folder, arguments.since):
         print(line, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

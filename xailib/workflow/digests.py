@@ -1,113 +1,97 @@
-"""What a slice's results depend on beside its parameters: digests of notebooks and of the files of xailib behind them.
+"""What a slice's results depend on beside its parameters: digests of its notebook and of the files of xailib behind it.
 
-Which files a method or metric is made of is read from import statements: nothing is imported for the answer.
+Which files these are is read from import statements, from the notebook's cells onwards; nothing is imported for the answer.
+What a slice looks up in a registry, rather than importing it, is added by name: the files of its own data set, network,
+method, metrics or estimators, and not of their neighbours.
 """
 
 import ast
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import xailib
 from xailib import params
 from xailib.errors import InputError
 from xailib.params import ROOT
 from xailib.params.facts import registry_facts
+from xailib.params.stages import STAGES
 
-# The sources that a stage's results depend on; a change re-runs the stage and Snakemake says so. The files of a method
-# or metric come on top, for the slices that use it.
-_IMAGES = ("images/*.py", "datasets/*.py")
-_SHARED = (
-    *(
-        "engine/*.py",
-        "seeding.py",
-        "results/__init__.py",
-        "workflow/notebooks.py",
-        "classes.py",
-        "maps.py",
-        "targets.py",
-    ),
-    *("models/*.py", *_IMAGES),
-)
-ROAR_TRAINING = tuple(
-    f"roar/{name}.py" for name in ("retrain", "network", "recipe", "steps", "view", "removal", "slices")
-)
-SOURCES = {
-    "probe": _SHARED,
-    "predict": (*_SHARED, "metrics/accuracy.py", "metrics/confidence.py", "metrics/probe.py", "training/adversary.py"),
-    "attribute": (
-        *_SHARED,
-        "params/signatures.py",
-        "attribution/__init__.py",
-        "attribution/repeats.py",
-        "attribution/state.py",
-    ),
-    "evaluate": (
-        *_SHARED,
-        "params/signatures.py",
-        "metrics/__init__.py",
-        "metrics/checks.py",
-        "metrics/reliability.py",
-    ),
-    "analysis": ("analysis/*.py", "analysis/*.j2", "plots/*.py"),
-    "train": (*_SHARED, "training/*.py"),
-    "roar_images": ("roar/store.py", *_IMAGES),
-    "roar_rank": (
-        *_SHARED,
-        "roar/rank.py",
-        "roar/removal.py",
-        "roar/slices.py",
-        "metrics/ranks.py",
-        "attribution/*.py",
-    ),
-    "roar_retrain": ("seeding.py", "models/*.py", "training/loop.py", *ROAR_TRAINING),
-    "roar_trust": (*_SHARED, "roar/trust.py", "roar/imputation.py", "metrics/*.py", "training/loop.py", *ROAR_TRAINING),
-    "roar_toy": ("roar/toy.py", "plots/roar_toy.py"),
-    "roar_results": ("analysis/*.py", "analysis/*.csv", "plots/*.py"),
-}
-# Bookkeeping that no number depends on, and how weights get here, which their sha256 checks.
-PLUMBING = {
+# No number depends on them otherwise than by values that results hold and that are compared (`made_from`): how parameter
+# files are read and checked, where results say that they come from, the words of errors, and the names that xailib
+# offers, whose homes are followed. They import nothing that computes, which a test holds them to.
+BOOKKEEPING = frozenset(
     f"xailib/{name}.py"
     for name in (
-        *("errors", "registry", "params/__init__", "params/facts", "params/schema"),
-        *("engine/cost", "params/made_from", "results/provenance"),
+        *("__init__", "errors", "results/provenance"),
+        *(
+            f"params/{name}"
+            for name in ("__init__", "schema", "records", "checks", "stages", "facts", "made_from", "shift_roots")
+        ),
     )
-}
-PLUMBING |= {f"xailib/models/{name}.py" for name in ("download", "fetch")}
+)
 SHIPPED_FINDINGS = ROOT / "docs" / "findings"
 """Findings that come with the repository, measured with the networks that come with it."""
 
 
 def nb_code(path: str | Path) -> str:
     """Digest of a notebook's code cells: saving it with outputs in JupyterLab changes nothing."""
-    try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a notebook ({error})") from None
-    return _digest("".join(cell["source"]).encode() for cell in cells if cell["cell_type"] == "code")
+    return _digest(source.encode() for source in _cells(Path(path)))
 
 
 @functools.cache  # asked for every job; and one run goes by one state of the sources
-def lib_code(stage: str, kind: str = "", *ids: str) -> str:
-    """Digest of the sources that a stage's results depend on: `sources(...)`."""
-    files = sorted(sources(stage, kind, *ids))
-    return _digest(part for path in files for part in (path.name.encode(), path.read_bytes()))
+def lib_code(starts: str, modules: tuple[str, ...] = (), root: Path = ROOT) -> str:
+    """Digest of the files of xailib that a notebook or module reaches, and that `modules` reach; see `files`."""
+    found = sorted(files((starts, *modules), root))
+    return _digest(part for path in found for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()))
 
 
-def sources(stage: str, kind: str = "", *ids: str) -> set[Path]:
-    """Return the files behind a stage: the ones it always uses, and those of the functions of `ids`.
+def modules(stage: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modules of the registered functions that a slice looks up, by dotted names, sorted.
 
     Args:
-        stage: a key of `SOURCES`.
-        kind, ids: methods or metrics, by the ids of their parameter files; with them come the files that the module of
-            their function imports.
+        stage: a key of `STAGES`.
+        values: what the slice is made from, by the keys of parameter files; for a training, those of the model's file.
     """
-    found = {path for pattern in SOURCES[stage] for path in (ROOT / "xailib").glob(pattern)}
-    found = {path for path in found if path.relative_to(ROOT).as_posix() not in PLUMBING}
-    functions = [params.load_params(kind, id).get(f"{params.KINDS[kind]}_function", id) for id in ids]
-    known = registry_facts()[kind] if ids else {}
-    return found | files((known[name]["module"] for name in functions), ROOT)
+    found: set[str] = set()
+    for key in STAGES[stage].uses:
+        given = values.get(key) or ()
+        for name in [given] if isinstance(given, str) else given:
+            found |= _homes(key, name, params.ROOT)
+    return tuple(sorted(found))
+
+
+@functools.cache  # asked for every job
+def _homes(key: str, name: str, root: Path) -> set[str]:
+    """The modules behind one name that a study gives: an id of a parameter file in `root`, or what is registered under it."""
+    facts = registry_facts()
+    if key == "architecture":
+        return {facts["models"][name]["module"]}
+    if key == "shift_roots":
+        return {facts["datasets"][name]["module"]}
+    kind = next(kind for kind, word in params.KINDS.items() if key in (word, kind))
+    record = params.load_params(kind, name)
+    if kind == "models":
+        names = [record.get("class_names"), record.get("model_dataset")]
+        found = {facts[kind][record["architecture"]]["module"]}
+        return found.union(*(_data(name) for name in names if isinstance(name, str)))
+    if kind == "datasets":
+        return _data(name)
+    if kind == "estimators":
+        method, form = record["estimator_method"], record["estimator_form"]
+        return {facts["methods"][method]["module"], facts["estimators"][form]["module"]}
+    return {facts[kind][record.get(f"{params.KINDS[kind]}_function", name)]["module"]}
+
+
+def _data(name: str) -> set[str]:
+    """The module of a data set, by its id or as it is registered; none for the name of a file."""
+    known = params.load_params("datasets", name) if name in params.ids("datasets") else {}
+    facts = registry_facts()["datasets"].get(known.get("dataset_function", name))
+    return {facts["module"]} if facts else set()
 
 
 def findings_path(study: str, results: str | Path) -> Path | None:
@@ -122,39 +106,136 @@ def findings_code(studies: Iterable[str], results: str | Path = "results") -> st
     return _digest(path.read_bytes() if path else b"" for path in paths)
 
 
-def _digest(parts: Iterable[bytes]) -> str:
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+def files(starts: Iterable[str], root: Path = ROOT) -> set[Path]:
+    """Return the files of xailib that notebooks and modules reach by imports, directly or through each other.
 
-
-def files(modules: Iterable[str], root: Path = ROOT) -> set[Path]:
-    """Return the files of `modules` and of all that they import from xailib, directly or through each other.
-
-    Imports inside functions count. A package's `__init__` does not: it gathers what its files register, and whoever
-    looks a function up in a registry, rather than importing it, is not seen to use it.
+    Imports inside functions count, those for type checkers do not. With a module come the `__init__` files of its packages,
+    which run first, and the data files beside it that it names.
 
     Args:
-        modules: dotted names, such as "xailib.attribution.rise".
-        root: the folder that holds `xailib/`.
+        starts: notebooks, by their paths from `root`, and modules, by dotted names such as "xailib.attribution.rise".
+        root: the folder that holds `xailib/` and `notebooks/`.
+
+    Raises:
+        InputError: a notebook that is none, or whose cells are no Python.
     """
     found: set[Path] = set()
-    waiting = list(modules)
+    waiting = list(starts)
     while waiting:
-        path = root / Path(*waiting.pop().split(".")).with_suffix(".py")
-        if path in found or not path.is_file() or path.relative_to(root).as_posix() in PLUMBING:
+        name = waiting.pop()
+        if name.endswith(".ipynb"):
+            waiting += notebook_imports(root / name)
             continue
-        found.add(path)
-        waiting += imports(path, root)
+        for path in _paths(name, root):
+            if path not in found and path.relative_to(root).as_posix() not in BOOKKEEPING:
+                found.add(path)
+                waiting += imports(path, root)
+    return found | {other for path in found for other in _data_files(path)}
+
+
+@functools.cache
+def _paths(name: str, root: Path) -> list[Path]:
+    """The files that importing a dotted name of xailib runs: packages' `__init__` files, then the module's own."""
+    parts, found = name.split("."), []
+    if parts[0] != "xailib":
+        return found
+    if len(parts) > 1 and parts[1] in xailib._HOMES:
+        parts = xailib._HOMES[parts[1]].split(".")
+    for end in range(1, len(parts) + 1):
+        stem = root.joinpath(*parts[:end])
+        found += [path for path in (stem / "__init__.py", stem.with_suffix(".py")) if path.is_file()]
     return found
 
 
-def imports(path: Path, root: Path = ROOT) -> Iterator[str]:
-    """Yield the dotted names in a file's import statements, and for `from a import b` also `a.b`, which may be one."""
-    package = path.relative_to(root).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+def _data_files(path: Path) -> Iterator[Path]:
+    """Templates and tables that lie beside a module and that it names."""
+    others = [other for other in _siblings(path.parent) if other.suffix in (".csv", ".j2", ".json")]
+    if others:
+        text = path.read_text(encoding="utf-8")
+        yield from (other for other in others if other.name in text)
+
+
+@functools.cache
+def _siblings(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+@functools.cache
+def imports(path: Path, root: Path = ROOT) -> list[str]:
+    """Return the dotted names that a file imports: see `names`."""
+    return list(dict.fromkeys(names(path.read_bytes(), str(path), path.relative_to(root).parts[:-1])))
+
+
+def notebook_imports(path: Path) -> list[str]:
+    """Return the dotted names that a notebook's code cells import, lines for IPython (`%`, `!`) left out."""
+    text = "\n".join(re.sub(r"^(\s*)(%%?[A-Za-z]|!(?!=)).*$", r"\1pass", cell, flags=re.M) for cell in _cells(path))
+    return list(dict.fromkeys(names(text, str(path))))
+
+
+def names(source: str | bytes, where: str, package: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the dotted names in import statements, and for `from a import b` also `a.b`, which may be one.
+
+    So it does for attributes of what was imported, as in `import xailib as xai; xai.load_model`.
+
+    Args:
+        source: Python's text.
+        where: its file, for messages.
+        package: the parts of the package that relative imports start from.
+    """
+    try:
+        tree = ast.parse(source, where)
+    except SyntaxError as error:
+        raise InputError(f"{where}: line {error.lineno} cannot be read as Python ({error.msg})") from None
+    nodes, known = list(_running(tree)), {}
+    for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            for name in node.names:
+                yield name.name
+                known[name.asname or name.name.partition(".")[0]] = (
+                    name.name if name.asname else name.name.split(".")[0]
+                )
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield base
-            yield from (f"{base}.{name.name}" for name in node.names)
+            for name in node.names:
+                yield f"{base}.{name.name}"
+                known[name.asname or name.name] = f"{base}.{name.name}"
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and (name := _dotted(node, known)):
+            yield name
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a syntax tree, without what stands under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for other in node.orelse:
+                yield other
+                yield from _running(other)
+        else:
+            yield node
+            yield from _running(node)
+
+
+def _dotted(node: ast.expr, known: Mapping[str, str]) -> str:
+    """The dotted name of an attribute of something imported from xailib, or an empty string."""
+    attributes = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    base = known.get(node.id, "") if isinstance(node, ast.Name) else ""
+    return ".".join([base, *reversed(attributes)]) if base.partition(".")[0] == "xailib" else ""
+
+
+def _cells(path: Path) -> list[str]:
+    """The sources of a notebook's code cells."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as a notebook ({error})") from None
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]

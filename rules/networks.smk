@@ -14,13 +14,13 @@ rule fetch:
     log:
         "logs/weights/{model}/fetch.log",
     conda:
-        "environment.yml"
+        ENVIRONMENT
     shell:
-        "python -m xailib.models.fetch {wildcards.model} > {log}"
+        "python -m xailib.workflow fetch {wildcards.model} > {log}"
 
 
-rule train:
-    """One small network, from the recipe in its parameter file."""
+# One small network, from the recipe in its parameter file.
+use rule slice as train with:
     input:
         notebook=ancient("notebooks/train.ipynb"),
         model="params/models/{model}.yaml",
@@ -33,18 +33,10 @@ rule train:
         notebook="results/weights/{model}/train.ipynb",
     log:
         "logs/weights/{model}/train.log",
-    conda:
-        "environment.yml"
-    resources:
-        gpu=GPU,
-        runtime=runtime(STUDY, "train"),
-        mem_mb=memory(STUDY),
     params:
-        initial=lambda wildcards, input: f"-p initial_path {input.initial}" if input.initial else "",
-        root=verbatim(f"-p root {quote(STUDY.values['root'])}" if STUDY.values.get("root") else ""),
-    shell:
-        "python -m xailib.workflow.run {input.notebook} {log} --final {output.notebook} -f {input.model} -p steps 0"
-        " {params.initial} {params.root} -o weights_path {output.weights} -o record_path {output.record} > {log} 2>&1"
+        warm="",  # it takes hours
+        also="-p steps 0",
+        origin=STUDY.origin("train"),
 
 
 rule weights:
@@ -54,7 +46,7 @@ rule weights:
     log:
         "logs/weights/card.log",
     conda:
-        "environment.yml"
+        ENVIRONMENT
     params:
         root=verbatim(f"--root {quote(STUDY.values['root'])}" if STUDY.values.get("root") else ""),
     shell:

@@ -1,0 +1,189 @@
+"""ROAR: remove and retrain. Included by the Snakefile where a study asks for it; paths begin with <roar>.
+
+One ranking an estimator, made by groups that share their passes; one training slice an (estimator, mode, level).
+"""
+
+
+# What all slices of ROAR share.
+use rule slice as roar_slice with:
+    log:
+        "<roar_logs>/slice.log",
+    resources:
+        gpu=gpu(ROAR, ASKED_GPU),
+        runtime=runtime(ROAR),
+        mem_mb=memory(ROAR),
+    params:
+        file=ROAR.kept,
+
+
+rule roar_images:
+    """The images of a ROAR study, fitted to the input once."""
+    input:
+        again=roar_again("roar_images", "store/store.json"),
+    output:
+        "<roar>/store/store.json",
+    log:
+        "<roar_logs>/images.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        runtime=runtime(ROAR),
+        mem_mb=memory(ROAR),
+    params:
+        file=ROAR.kept,
+        folder=subpath(output[0], parent=True),
+        origin=ROAR.origin("roar_images"),
+    shell:
+        "python -m xailib.workflow images {params.file} {params.folder} > {log} 2>&1"
+
+
+# Networks trained on images without the pixels that an estimator calls most important, or with nothing else.
+use rule roar_slice as roar_retrain with:
+    input:
+        notebook=ancient("notebooks/roar_retrain.ipynb"),
+        store="<roar>/store/store.json",
+        ranking="<roar>/{estimator}/ranking.json",
+        again=roar_again("roar_retrain", "{estimator}/{mode}_{level}/retrain.json"),
+    output:
+        rows="<roar>/{estimator}/{mode}_{level}/rows.parquet",
+        record="<roar>/{estimator}/{mode}_{level}/retrain.json",
+        notebook="<roar>/{estimator}/{mode}_{level}/roar_retrain.ipynb",
+    log:
+        "<roar_logs>/{estimator}/{mode}_{level}.log",
+    params:
+        also="-p estimator {estimator} -p mode {mode} -p level {level}",
+        origin=ROAR.origin("roar_retrain"),
+
+
+# Networks trained on the unchanged images (t = 0); the first is the one that estimators explain.
+use rule roar_slice as roar_base with:
+    input:
+        notebook=ancient("notebooks/roar_retrain.ipynb"),
+        store="<roar>/store/store.json",
+        again=roar_again("roar_base", "base/retrain.json", estimator="none", mode="remove", level=0),
+    output:
+        rows="<roar>/base/rows.parquet",
+        weights="<roar>/base/weights.safetensors",
+        record="<roar>/base/retrain.json",
+        notebook="<roar>/base/roar_retrain.ipynb",
+    log:
+        "<roar_logs>/base/retrain.log",
+    params:
+        also="-p estimator none -p level 0",
+        origin=ROAR.origin("roar_base"),
+
+
+# A rule that inherits cannot be named by a variable, so that the rankings say again what a slice is.
+for GROUP, MEMBERS in ROAR.groups.items():
+
+    rule:
+        name:
+            f"roar_rank_{GROUP}"
+        input:
+            notebook=ancient("notebooks/roar_rank.ipynb"),
+            store="<roar>/store/store.json",
+            weights="<roar>/base/weights.safetensors",
+            estimators=expand("params/estimators/{id}.yaml", id=MEMBERS),
+            again=roar_again("roar_rank", f"ranks/{GROUP}.json", estimators=MEMBERS),
+        output:
+            rankings=expand("<roar>/{id}/ranking.json", id=MEMBERS),
+            levels=expand("<roar>/{id}/{part}_levels.npy", id=MEMBERS, part=["train", "test"]),
+            maps=expand("<roar>/{id}/maps.npz", id=MEMBERS),
+            record=f"<roar>/ranks/{GROUP}.json",
+            notebook=f"<roar>/ranks/{GROUP}.ipynb",
+        log:
+            f"<roar_logs>/ranks/{GROUP}.log",
+        priority: 1
+        conda:
+            ENVIRONMENT
+        resources:
+            gpu=gpu(ROAR, ASKED_GPU, "roar_rank"),
+            runtime=runtime(ROAR, "roar_rank"),
+            mem_mb=memory(ROAR),
+        params:
+            file=ROAR.kept,
+            members=json.dumps(MEMBERS),
+            store=subpath(input.store, parent=True),
+            folder=subpath(input.store, ancestor=2),
+            origin=ROAR.origin("roar_rank", estimators=MEMBERS),
+        shell:
+            "python -m xailib.workflow slice {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
+            " -p estimators '{params.members}' -p store_dir {params.store} -p weights_path {input.weights}"
+            " -p out_dir {params.folder} -o record_path {output.record} > {log} 2>&1"
+
+
+# The same ranking without retraining, by ROAD, by its masks alone, and by the four metrics.
+use rule roar_slice as roar_trust with:
+    input:
+        notebook=ancient("notebooks/roar_trust.ipynb"),
+        store="<roar>/store/store.json",
+        weights="<roar>/base/weights.safetensors",
+        ranking="<roar>/{estimator}/ranking.json",
+        metrics=expand("params/metrics/{metric}.yaml", metric=TRUST_METRICS),
+        again=roar_again("roar_trust", "{estimator}/trust.json"),
+    output:
+        trust="<roar>/{estimator}/trust.parquet",
+        record="<roar>/{estimator}/trust.json",
+        notebook="<roar>/{estimator}/roar_trust.ipynb",
+    log:
+        "<roar_logs>/{estimator}/trust.log",
+    params:
+        also=lambda wildcards: (
+            f"-p estimator {wildcards.estimator} -p mask_level {ROAR.mask_level(wildcards.estimator)}"
+        ),
+        origin=ROAR.origin("roar_trust"),
+
+
+# The paper's toy problem: 16 features, 4 of them informative.
+use rule roar_slice as roar_toy with:
+    input:
+        notebook=ancient("notebooks/roar_toy.ipynb"),
+    output:
+        out="<roar>/toy.csv",
+        record="<roar>/toy.json",
+        notebook="<roar>/roar_toy.ipynb",
+    log:
+        "<roar_logs>/toy.log",
+    params:
+        also="-p seeds 50 -p seed 0",  # not the study's
+        origin=ROAR.origin("roar_toy"),
+
+
+rule roar_collect:
+    """One table of all trainings, one of all checks."""
+    input:
+        tables=tables(ROAR, "roar_collect"),
+        again=roar_again("roar_collect", "roar_collect.json"),
+    output:
+        roar="<roar>/roar.parquet",
+        trust="<roar>/trust.parquet",
+        record="<roar>/roar_collect.json",
+    log:
+        "<roar_logs>/collect.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        runtime=runtime(ROAR),
+        mem_mb=memory(ROAR),
+    params:
+        file=ROAR.kept,
+        folder=subpath(output.roar, parent=True),
+        origin=ROAR.origin("roar_collect"),
+    shell:
+        "python -m xailib.workflow collect {params.file} {params.folder} > {log} 2>&1"
+
+
+# Tables, figures and claims of the whole ROAR study.
+use rule roar_slice as roar_results with:
+    input:
+        notebook=ancient("notebooks/roar_results.ipynb"),
+        tables=rules.roar_collect.output,
+        toy="<roar>/toy.csv",
+        again=roar_again("roar_results", "roar_results.ipynb"),
+    output:
+        notebook="<roar>/roar_results.ipynb",
+    log:
+        "<roar_logs>/results.log",
+    params:
+        also="-p results_dir {0} -p out_dir {0}/figures -p findings_dir {0}".format(f"results/{ROAR.name}"),
+        origin=ROAR.origin("roar_results"),

@@ -1,0 +1,74 @@
+"""The command line of the workflow: `python -m xailib.workflow COMMAND ...`; each command has a `--help` of its own.
+
+Every slice of a study starts here, so a command imports what it needs and no more.
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from xailib.errors import InputError
+
+# Command -> the module whose `main` takes its words; commands of a study as a whole are run by `_of_study`.
+MODULES = {
+    "slice": "xailib.workflow.run",
+    "plan": "xailib.workflow.plan",
+    "report": "xailib.analysis.report",
+    "fetch": "xailib.models.fetch",
+    "endings": "xailib.workflow.cluster",
+}
+HELP = """\
+commands:
+  slice     execute one slice: a notebook, its parameter files, its outputs
+  plan      say what a study will cost on this machine: passes, hours, memory
+  images    build the images of a ROAR study
+  collect   join the tables of a study's slices
+  report    make one page of a study's executed notebooks
+  where     say where that page is
+  fetch     fetch the weights of networks
+  endings   say which slices Slurm ended, by its logs
+"""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for a user's error, and what the command says otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="python -m xailib.workflow", epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=[*MODULES, "images", "collect", "where"], metavar="COMMAND")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="what the command takes; see its --help")
+    arguments = parser.parse_args(words)
+    if arguments.command in MODULES:
+        return importlib.import_module(MODULES[arguments.command]).main(arguments.words)
+    try:
+        return _of_study(arguments.command, arguments.words)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _of_study(command: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"python -m xailib.workflow {command}")
+    parser.add_argument("study", help="an id of params/studies/, or a YAML file")
+    if command != "where":
+        parser.add_argument("folder", type=Path, help="its folder of results, or of images")
+    arguments = parser.parse_args(words)
+    from xailib.workflow.study import open_study
+
+    study = open_study(arguments.study)
+    if command == "where":
+        print(f"Report: {study.kept.with_name('report.html')}")
+    elif command == "collect":
+        from xailib.workflow.collect import collect
+
+        collect(study, arguments.folder)
+    else:
+        from xailib.workflow.images import images
+
+        images(study, arguments.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

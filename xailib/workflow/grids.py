@@ -1,0 +1,138 @@
+"""The slices of a study: which there are, which cannot be, and what of its files the code would refuse."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xailib import params
+from xailib.errors import InputError, nearest
+from xailib.params import estimator_files
+from xailib.params.facts import registry_facts
+
+Values = dict[str, Any]
+Grid = dict[str, list[dict[str, Any]]]
+"""Stage -> its slices, each by the wildcards that tell it from the others."""
+
+
+def grid(path: Path, values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
+    """Lay out the slices of a study, whose values are checked against the registries first.
+
+    Args:
+        path: its file, for messages.
+        values: what is in it.
+
+    Returns:
+        Its slices, and (model, method, reason) of the pairs that are left out.
+
+    Raises:
+        InputError: every fault of the study and of the files that it names, in one message.
+    """
+    return (_trainings(path, values), []) if "estimators" in values else _pairs(values)
+
+
+def _pairs(values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
+    """Every (model, method) that is possible and not excluded."""
+    kinds = {
+        kind: {id: params.load_params(kind, id) for id in values[kind]} for kind in ("models", "methods", "metrics")
+    }
+    kinds["datasets"] = {values["dataset"]: params.load_params("datasets", values["dataset"])}
+    facts = registry_facts()
+    things = [(kind, id, thing) for kind, found in kinds.items() for id, thing in found.items()]
+    params.refuse([fault for kind, id, thing in things for fault in faults(kind, id, thing, facts[kind])])
+    models, methods = values["models"], values["methods"]
+    excluded = {tuple(pair) for pair in values["exclude"]}
+    params.refuse([fault for pair in excluded for fault in _unknown_pair(pair, models, methods)])
+    reasons = {
+        (model, method): obstacle(kinds["models"][model], kinds["methods"][method], facts)
+        for model in models
+        for method in methods
+    }
+    reasons |= dict.fromkeys(excluded, "excluded by the study")
+    networks = [{"model": model} for model in models]
+    pairs = [{"model": model, "method": method} for (model, method), reason in reasons.items() if not reason]
+    skipped = [(*pair, reason) for pair, reason in reasons.items() if reason]
+    return {"predict": networks, "attribute": pairs, "evaluate": pairs}, skipped
+
+
+def _trainings(path: Path, values: Values) -> Grid:
+    """Every group of estimators that share their passes, and every (estimator, mode, level)."""
+    facts = registry_facts()
+    records = [params.load_params("estimators", id) for id in values["estimators"]]
+    found = [fault for record in records for fault in estimator_files.faults(record, facts)]
+    params.refuse(found + [f"{path}: {fault}" for fault in _roar_faults(values, facts)])
+    groups = estimator_files.group(records, values["scale"], facts)
+    chosen = [("remove", id) for id in values["estimators"]] + [("keep", id) for id in values["keep_estimators"]]
+    return {
+        "roar_base": [{"estimator": "none", "mode": "remove", "level": 0}],
+        "roar_rank": [{"group": group, "estimators": members} for group, members in groups.items()],
+        "roar_retrain": [
+            {"estimator": id, "mode": mode, "level": level} for mode, id in chosen for level in values["levels"]
+        ],
+        "roar_trust": [{"estimator": id} for id in values["estimators"]],
+    }
+
+
+def faults(kind: str, id: str, values: Values, known: Mapping[str, Any]) -> list[str]:
+    """What the registered function would refuse of a parameter file: an unknown function, or unknown options."""
+    word, where = params.KINDS[kind], f"params/{kind}/{id}.yaml"
+    noun, key = ("architecture", "architecture") if kind == "models" else (word, f"{word}_function")
+    name = values.get(key, id)
+    if name not in known:
+        return [f"{where}: {key if key in values else word}: unknown {noun} '{name}'{nearest(name, known)}"]
+    blocks = {f"{word}_options": values.get(f"{word}_options", {})}
+    blocks |= {f"{word}_accuracy_options": values.get(f"{word}_accuracy_options", {})}
+    blocks |= {f"{word}_scales.{scale}": options for scale, options in values.get(f"{word}_scales", {}).items()}
+    options = known[name]["options"]
+    return [
+        f"{where}: {block}.{option}: unknown option{nearest(option, options)}"
+        for block, given in blocks.items()
+        for option in given
+        if option not in options
+    ]
+
+
+def obstacle(model: Values, method: Values, facts: Mapping[str, Any]) -> str:
+    """Return why a method cannot explain a model, or an empty string; known without loading any weights."""
+    offers = {*facts["models"][model["architecture"]]["offers"], *model.get("offers", ())}
+    offers |= {"cam_layer"} if model.get("cam_layer") else set()
+    missing = _missing(facts["methods"][method.get("method_function", method["method"])], offers)
+    return f"{method['method']} needs {missing}, which {model['architecture']} does not offer" if missing else ""
+
+
+def _missing(method: Mapping[str, Any], offers: set[str]) -> str:
+    """What a method needs beyond what is offered, in words."""
+    return " and ".join(need for need in method["needs"] if need not in offers)
+
+
+def _unknown_pair(pair: tuple[str, str], models: list[str], methods: list[str]) -> list[str]:
+    named = (("model", pair[0], models), ("method", pair[1], methods))
+    return [
+        f"exclude: unknown {noun} '{word}'{nearest(word, known)}" for noun, word, known in named if word not in known
+    ]
+
+
+def _roar_faults(values: Values, facts: Mapping[str, Any]) -> list[str]:
+    """What no schema can see of a ROAR study: names that do not fit together."""
+    from xailib.roar.recipe import recipe_of
+
+    found, architecture = [], values["architecture"]
+    try:
+        recipe_of(values["recipe"])
+    except (InputError, TypeError) as error:
+        found.append(str(error))
+    if values["levels"] != sorted(values["levels"]):
+        found.append(f"levels: {values['levels']} must be in ascending order")
+    if architecture not in facts["models"]:
+        found.append(f"architecture: unknown '{architecture}'{nearest(architecture, facts['models'])}")
+    else:
+        offers = set(facts["models"][architecture]["offers"])
+        for id in values["estimators"]:
+            method = facts["methods"].get(params.load_params("estimators", id)["estimator_method"])
+            if method and (missing := _missing(method, offers)):
+                found.append(f"estimators: '{id}' needs {missing}, which {architecture} does not offer")
+    unknown = next((id for id in values["keep_estimators"] if id not in values["estimators"]), None)
+    if unknown:
+        found.append(f"keep_estimators: '{unknown}' is not one of the study's estimators")
+    if values["mask_level"] is not None and values["mask_level"] not in values["levels"]:
+        found.append(f"mask_level: {values['mask_level']} is none of the levels {values['levels']}")
+    return found

@@ -1,0 +1,128 @@
+"""What the rules of the Snakefile ask beside the study itself: flags of `--config`, GPUs, weights, results of others."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from xailib import params
+from xailib.errors import InputError, nearest
+from xailib.params.stages import STAGES
+from xailib.workflow.collect import parts
+from xailib.workflow.study import Study
+
+# weights.source of models whose weights rule `fetch` gets; the addresses are made in xailib.models.sources.
+REMOTE = ("torchvision", "timm", "huggingface", "url")
+
+
+def settings(config: dict[str, Any]) -> tuple[str, int | None]:
+    """Return the study and the number of GPUs a slice asks for (None: as many as fit) that `--config` gives.
+
+    Raises:
+        InputError: an unknown key, a study that is no text, or no number of GPUs.
+    """
+    known = ("study", "gpu")
+    stray = next((key for key in config if key not in known), None)
+    if stray is not None:
+        raise InputError(f"--config {stray}: unknown key{nearest(stray, known)}")
+    study, gpu = config.get("study", "pictograms"), config.get("gpu")
+    if not isinstance(study, str):
+        raise InputError(f"--config study={study}: unknown study{nearest(str(study), params.ids('studies'))}")
+    if gpu is not None and (type(gpu) is not int or gpu < 0):
+        raise InputError(f"--config gpu={gpu}: is not a number of GPUs; write gpu=1, or gpu=0 for none")
+    return study, gpu
+
+
+def made_again(snakemake: Any, study: Study) -> Callable[..., Callable[[Any], list[str]]]:
+    """Return what makes input functions that ask for no file, but have a result made again that is another study's.
+
+    Snakemake would do so by itself if it remembered: `.snakemake` may be gone, and results may be copies.
+
+    Args:
+        snakemake: the Snakefile's `workflow`.
+        study: what its results are to be made from.
+    """
+
+    def again(stage: str, record: str, **facts: Any) -> Callable[[Any], list[str]]:
+        def ask(wildcards: Any) -> list[str]:
+            path = f"results/{study.name}/{record.format(**wildcards)}"
+            if study.stale(stage, path, **{**wildcards, **facts}):
+                snakemake.dag.forcefiles.add(path)
+            return []
+
+        return ask
+
+    return again
+
+
+# How a slice is handed its inputs, by their names in the rule. What is not here is an input for Snakemake alone.
+_HANDED = {
+    **{name: "-f {path}" for name in ("dataset", "model", "method")},
+    **{name: f"-p {name}_path {{path}}" for name in ("maps", "weights", "initial")},
+    **{name: f"-p {name}_dir {{folder}}" for name in ("store", "ranking")},
+}
+
+
+def handed(wildcards: Any, input: Any, output: Any) -> str:
+    """Return the words of a slice's command line for its input and output files.
+
+    Parameter files, the maps, weights and folders that it reads, and each file that it writes: `scores` is the value of the
+    notebook's parameter `scores_path`. The executed notebook is the slice's own.
+    """
+    given = {name: [path] if isinstance(path, str) else list(path) for name, path in input.items()}
+    words = [
+        word.format(path=quote(path), folder=quote(str(Path(path).parent)))
+        for name, word in _HANDED.items()
+        for path in given.get(name, ())
+    ]
+    return " ".join([*words, *(f"-o {name}_path {quote(path)}" for name, path in output.items() if name != "notebook")])
+
+
+def tables(study: Study, stage: str) -> list[str]:
+    """Return the files that rule `collect` or `roar_collect` joins."""
+    return [f"results/{study.name}/{path}" for files in parts(study, stage).values() for path in files]
+
+
+def verbatim(text: str) -> Callable[[Any], str]:
+    """Return a text for `params:` in which Snakemake looks for no wildcards."""
+    return lambda wildcards: text
+
+
+def use_this_python() -> None:
+    """Let the rules' `python` be the one that runs Snakemake, and text be UTF-8, whatever the caller's surroundings say."""
+    os.environ["PYTHONUTF8"] = "1"
+    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
+
+
+def gpus(device: str) -> int:
+    """Return how many GPUs a slice asks for: 1 where there is one and the study's `device` is not cpu."""
+    devices = ("/dev/nvidiactl", "/dev/kfd")  # NVIDIA's and AMD's drivers; asking torch would load it
+    if "SLURM_JOB_ID" in os.environ:  # a node's GPUs may belong to other jobs, and a step cannot have more than its job
+        return int(device != "cpu" and any(map(os.environ.get, ("SLURM_JOB_GPUS", "SLURM_GPUS", "SLURM_STEP_GPUS"))))
+    return int(device != "cpu" and any(map(os.path.exists, devices)))
+
+
+def gpu(study: Study, asked: int | None, stage: str = "") -> Callable[[Any, str], int]:
+    """Return what Snakemake asks for a slice's number of GPUs: none where its stage has no use for one.
+
+    Args:
+        study: whose slices.
+        asked: what `--config gpu=` says; None for as many as there are to be had.
+        stage: where the rule is called otherwise.
+    """
+    count = gpus(study.values["device"]) if asked is None else asked
+    return lambda wildcards, rulename: count if STAGES[stage or rulename].gpu else 0
+
+
+def fetched(model: str) -> list[str]:
+    """Return the file that says that a model's weights were fetched, as a list of one, or none where nothing is to fetch."""
+    source = params.load_params("models", model)["weights"]["source"]
+    return [f"resources/weights/{model}/fetched.json"] if source in REMOTE else []
+
+
+def initial_weights(model: str) -> list[str]:
+    """Return the model whose weights a model's training starts from, as a list of none or one."""
+    training = params.load_params("models", model).get("training") or {}
+    return [training["initial"]] if training.get("initial") else []
