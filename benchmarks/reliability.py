@@ -28,8 +28,8 @@ from xailib.workflow.plan_costs import options
 NETWORKS = ["mini_resnet_vanilla", "mini_googlenet_vanilla"]
 # The option that counts samples, each one pass (SHAP: forward and back); the peers' first and largest count.
 METHODS = {
-    "shap": ("samples", 128, 1024), "rise": ("masks", 2048, 8192), "lime": ("samples", 1024, 4096),
-    "kernel_shap": ("samples", 1024, 8192),
+    "shap": ("samples", 128, 512), "rise": ("masks", 2048, 4096), "lime": ("samples", 1024, 2048),
+    "kernel_shap": ("samples", 1024, 4096),
 }  # fmt: skip
 QUICK = {"rise": ("masks", 16, 32), "lime": ("samples", 16, 32)}
 LEAST = {"kernel_shap": 32}  # samples, else 4: one order of all superpixels
@@ -39,7 +39,7 @@ Maps = Callable[[int, int], Tensor]  # (samples, seed) -> maps (n, h, w)
 
 
 def main() -> None:
-    chosen = arguments(__doc__, images=6, target=80, quick=False)  # target in per cent
+    chosen = arguments(__doc__, images=4, target=80, quick=False)  # target in per cent
     methods = QUICK if chosen.quick else METHODS
     present(list(methods))
     jobs = [(network, method) for method in methods for network in NETWORKS]
