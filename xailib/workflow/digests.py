@@ -31,7 +31,7 @@ BOOKKEEPING = frozenset(
         *("__init__", "errors", "results/provenance"),
         *(
             f"params/{name}"
-            for name in ("__init__", "schema", "records", "stages", "facts", "made_from", "shift_roots")
+            for name in ("__init__", "checks", "records", "schema", "stages", "facts", "made_from", "shift_roots")
         ),
     )
 )

@@ -27,7 +27,7 @@ from pathlib import Path
 
 # What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
 PRELOAD = (
-    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "jsonschema",
+    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic",
     "papermill", "nbclient", "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.pyplot", "captum.attr",
     "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
 )  # fmt: skip
