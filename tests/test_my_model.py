@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from xailib.params import schema
+from xailib.params import checks, records
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_it_runs_and_prints_a_record(own: bool, repository: Path, tmp_path: Path
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
     texts = [output["text"] for output in outputs if output.output_type == "stream" and output.name == "stdout"]
     record = yaml.safe_load(texts[-1])
-    assert schema.faults(record, "model") == []
+    assert checks.faults(records.Model, record) == []
     assert (record["input_size"], record["cam_layer"], record["offers"]) == (
         224,
         "bn2",

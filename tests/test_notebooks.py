@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from xailib.params import schema
+from xailib.params.records import CLASSES
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 SLICES = ("predict", "attribute", "evaluate", "train", "roar_rank", "roar_retrain", "roar_trust")
@@ -68,8 +68,7 @@ def test_parameters_are_typed_literals_with_a_comment(path: Path) -> None:
 def test_parameters_are_keys_of_parameter_files_or_paths(path: Path) -> None:
     if path.stem not in SLICES:
         pytest.skip("not a slice")
-    kinds = ["study", "dataset", "model", "method", "metric", "estimator", "roar_study"]
-    known = {key for kind in kinds for key in schema.load(kind)["properties"]} | {"steps", "mode", "level"}
+    known = {key for record in CLASSES.values() for key in record.model_fields} | {"steps", "mode", "level"}
     names = {node.target.id for cell in tagged(path) for node in ast.parse(source(cell)).body}
     assert {name for name in names if not name.endswith(("_path", "_dir"))} <= known
 

@@ -4,10 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from xailib import params
 from xailib.errors import InputError
-from xailib.params import schema
+from xailib.params import checks, schema
+from xailib.params.records import CLASSES
 
 
 @pytest.fixture
@@ -46,21 +49,31 @@ def test_a_key_belongs_to_one_kind() -> None:
     """Files are merged for a notebook, so a key of two kinds would silently override."""
     seen: dict[str, str] = {}
     for kind in params.KINDS.values():
-        for key in schema.load(kind)["properties"]:
+        for key in CLASSES[kind].model_fields:
             # A study names its data set by the key that is the data set's identity: the values are the same.
             assert key not in seen or key == "dataset", f"{key} is a key of {seen[key]} and of {kind}"
             seen[key] = kind
-    for key in schema.load("roar_study")["properties"]:  # a ROAR study is one of the studies
+    for key in CLASSES["roar_study"].model_fields:  # a ROAR study is one of the studies
         # Its notebooks take no model's file, so the architecture that it trains cannot meet another.
         free = ("dataset", "architecture")
         assert key in free or seen.get(key, "study") == "study", f"{key} is a key of {seen[key]} and of ROAR studies"
 
 
-@pytest.mark.parametrize("kind", params.KINDS.values())
-def test_schemas_refuse_unknown_keys_and_explain_each_key(kind: str) -> None:
-    facts = schema.load(kind)
-    assert facts["additionalProperties"] is False
-    assert all("description" in value for value in facts["properties"].values())
+@pytest.mark.parametrize("kind", CLASSES)
+def test_schemas_of_editors_are_those_of_the_records(kind: str, repository: Path) -> None:
+    written = (repository / "params" / "schema" / f"{kind}.json").read_text(encoding="utf-8")
+    assert written == schema.text(kind), "run python -m xailib.params.schema"
+    facts = schema.schema(kind)
+    for part in (facts, *facts.get("$defs", {}).values()):
+        assert part["additionalProperties"] is False
+        assert all("description" in value or "$ref" in value for value in part["properties"].values())
+
+
+@pytest.mark.parametrize("record", CLASSES.values())
+def test_defaults_are_what_a_file_could_say(record: type[checks.Record]) -> None:
+    required = {key for key, field in record.model_fields.items() if field.is_required()}
+    assert {fault.split(": ")[1] for fault in checks.faults(record, record.defaults())} <= {"missing"}
+    assert required.isdisjoint(record.defaults())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +87,11 @@ def test_schemas_refuse_unknown_keys_and_explain_each_key(kind: str) -> None:
         ("limit: 3.5", "limit: 3.5 is not a whole number or null"),
         ("precision: fp23", "precision: 'fp23' is not one of auto, fp32, bf16; did you mean 'fp32'?"),
         ("only_correct: maybe", "only_correct: 'maybe' is not true or false"),
-        ("exclude: [[mini_resnet_vanilla]]", "exclude.0"),
+        ("exclude: [[mini_resnet_vanilla]]", "exclude.0: ['mini_resnet_vanilla'] has fewer than 2 values"),
+        ("device: cuda0", "device: 'cuda0' is not of the form"),
+        ("attack_epsilon: 0", "attack_epsilon: 0 is not above 0"),
+        ("shifts: [a, a]", "shifts: ['a', 'a'] is not a list of different words"),
+        ("shifts: [1]", "shifts.0: 1 is not text"),
         ("seed: 1\nseed: 2", "the key 'seed' is given twice"),
         ("seed: [1", "cannot be read as YAML"),
     ],
@@ -138,15 +155,31 @@ weights: {source: file, path: w}
         ("mean: [.inf, 0.5, 0.5]\nstd: [0.5, 0.5, 0.5]", "mean.0: inf is not a finite number"),
         ("mean: [0.5, 0.5, 0.5]", "std: missing; mean is given, and neither goes without the other"),
         ("std: [0.5, 0.5, 0.5]", "mean: missing; std is given, and neither goes without the other"),
-        ("mean: [0.5]\nstd: [1, 1, 1]", "mean: [0.5] has 1 values, not 3"),
-        ("mean: [0.5, 0.5, 0.5, 0.5]\nstd: [1, 1, 1]", "mean: [0.5, 0.5, 0.5, 0.5] has 4 values, not 3"),
+        ("mean: [0.5]\nstd: [1, 1, 1]", "mean: [0.5] has fewer than 3 values"),
+        ("mean: [0.5, 0.5, 0.5, 0.5]\nstd: [1, 1, 1]", "mean: [0.5, 0.5, 0.5, 0.5] has more than 3 values"),
         ("mean: [true, 0.5, 0.5]\nstd: [1, 1, 1]", "mean.0: True is not a number"),
         ("mean: 0.5\nstd: [1, 1, 1]", "mean: 0.5 is not a list"),
+        ("class_names: ['0', '1']", None),
+        ("class_names: [0, '1']", "class_names.0: 0 is not text"),
+        ("accuracy: {dataset: d, value: 76, source: s}", "accuracy.value: 76 is greater than the maximum of 1"),
+        ("accuracy: {dataset: d, valu: 0.76, value: 0.8, source: s}", "accuracy.valu: unknown key; did you mean 'value'?"),
     ],
 )  # fmt: skip
-def test_mean_and_std_of_a_model(lines: str, said: str | None, root: Path) -> None:
+def test_values_of_a_model(lines: str, said: str | None, root: Path) -> None:
     faults = params.read(write(root, "models", "m", MODEL + lines), "models")[1]
     assert [fault.partition(": ")[2] for fault in faults] == ([said] if said else [])
+
+
+@pytest.mark.parametrize("kind", params.KINDS)
+def test_pydantic_takes_every_shipped_file_as_it_is(kind: str) -> None:
+    """The records are ordinary classes: what the sentences let pass, their own validation does too."""
+    for id in params.ids(kind):
+        values = yaml.safe_load((params.ROOT / "params" / kind / f"{id}.yaml").read_text(encoding="utf-8"))
+        record = CLASSES["roar_study" if "estimators" in values else params.KINDS[kind]]
+        assert record(**values).model_dump(exclude_unset=True) == values
+        for key in values:
+            with pytest.raises(ValidationError):
+                record(**values | {key: object()})
 
 
 def test_numbers_written_as_text_are_refused_at_any_depth(root: Path) -> None:

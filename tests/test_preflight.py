@@ -83,6 +83,22 @@ def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.M
         "params/methods/rise.yaml: method 'rise': option masks must be a whole number, not 40.0"
     ]
     assert faults(tmp_path, methods=["rise"], scale="small") == []
+    method.write_text(method.read_text().replace("smoke: {masks: 40.0}", "smoke: {masks: 0, p: 2}"))
+    (found,) = faults(tmp_path, methods=["rise"])
+    assert "option masks must be at least 1, not 0" in found and "option p must be at most 1, not 2" in found
+
+
+def test_options_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    shutil.copytree(params.ROOT / "params", tmp_path / "params")
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    (tmp_path / "params/estimators/mine.yaml").write_text(
+        "estimator: mine\nestimator_method: rise\nestimator_form: plain\nestimator_options: {masks: 0}\n"
+    )
+    assert faults(tmp_path, ROAR, estimators=["mine"], keep_estimators="none") == [
+        "params/estimators/mine.yaml: estimator_options: method 'rise': option masks must be at least 1, not 0"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> No
     [
         ({"levels": [50, 120]}, "levels.1: 120 is greater than the maximum of 100"),
         ({"levels": [0, 50]}, "levels.0: 0 is less than the minimum of 1"),
-        ({"levels": [90, 50]}, "levels: .* must be in ascending order"),
+        ({"levels": [90, 50]}, "levels: .* is not in ascending order"),
         ({"estimators": ["gradiant"]}, "unknown estimator 'gradiant'; did you mean 'gradient'"),
         ({"keep_estimators": ["sobel"]}, "keep_estimators: 'sobel' is not one of the study's estimators"),
         ({"architecture": "roar_cn"}, "architecture: unknown 'roar_cn'; did you mean 'roar_cnn'"),

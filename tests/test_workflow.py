@@ -195,15 +195,17 @@ def test_saving_a_notebook_with_its_outputs_reruns_nothing(finished: World) -> N
 def test_a_failing_slice_stops_no_other_and_keeps_its_notebook(finished: World) -> None:
     """`sobel` and `rise` join the study, and `rise` gets a value that only its function can refuse."""
     grow = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, rise, sobel,"))
-    spoil = finished.edit("params/methods/rise.yaml", lambda t: t.replace("smoke: {masks: 40}", "smoke: {masks: 0}"))
+    spoil = finished.edit(
+        "params/methods/rise.yaml", lambda t: t.replace("smoke: {masks: 40}", "smoke: {masks: 40, cells: 99}")
+    )
     try:
         status, said = finished.snakemake("--", "results/smoke/scores.parquet")
         folder = finished.results / SMOKE_MODELS[0]
-        assert status != 0 and "masks must be at least 1" in said and '"cell_type"' not in said
+        assert status != 0 and "cells must be at most the image's side" in said and '"cell_type"' not in said
         assert (folder / "sobel" / "scores.parquet").exists()
         assert not (folder / "rise" / "maps.npz").exists() and not (folder / "rise" / "attribute.ipynb").exists()
         logs = finished.root / "logs" / "smoke" / SMOKE_MODELS[0] / "rise"
-        assert "masks must be at least 1" in (logs / "attribute.ipynb").read_text()
+        assert "cells must be at most the image's side" in (logs / "attribute.ipynb").read_text()
         assert (logs / "attribute.log").read_text().splitlines()[-1].startswith("error: ")
     finally:
         spoil()

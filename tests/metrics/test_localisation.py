@@ -192,10 +192,10 @@ def test_a_hundred_thresholds_are_fast(score):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"thresholds": 0}, "thresholds: 0"),
-        ({"threshold": 1.0}, "threshold: 1.0"),
-        ({"min_iou": 50}, "min_iou: 50"),
-        ({"connectivity": 6}, "connectivity: 6"),
+        ({"thresholds": 0}, "thresholds must be at least 1, not 0"),
+        ({"threshold": 1.0}, "threshold must be below 1, not 1.0"),
+        ({"min_iou": 50}, "min_iou must be at most 1, not 50"),
+        ({"connectivity": 6}, "connectivity must be one of 4, 8, not 6"),
         ({"box": "biggest"}, "box must be one of largest, extent, any, not 'biggest'"),
         ({"thresholds": 10.5}, "thresholds must be a whole number, not 10.5"),
     ],

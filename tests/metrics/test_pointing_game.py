@@ -125,5 +125,5 @@ def test_bad_options_are_named(score):
         score(point(0, 0), truth="box")
     with pytest.raises(InputError, match="tolerance must be a number, not '15'"):
         score(point(0, 0), tolerance="15")
-    with pytest.raises(InputError, match="tolerance: -1 "):
+    with pytest.raises(InputError, match="tolerance must be at least 0, not -1"):
         score(point(0, 0), tolerance=-1)

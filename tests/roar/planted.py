@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from xailib.roar.recipe import Recipe
+from xailib.params.recipe import Recipe
 from xailib.roar.removal import buckets, pack
 from xailib.roar.retrain import Trainer
 from xailib.roar.store import Part, Store

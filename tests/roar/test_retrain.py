@@ -10,8 +10,8 @@ import torch
 
 from tests.roar.planted import CPU, RECIPE, part, ranking, store, trainer, views
 from xailib.errors import InputError
+from xailib.params.recipe import Recipe, recipe_of
 from xailib.roar import retrain as module
-from xailib.roar.recipe import Recipe, recipe_of
 from xailib.roar.retrain import retrain
 from xailib.roar.steps import optimiser, resized_crop
 from xailib.roar.view import View
@@ -63,13 +63,13 @@ def test_a_killed_training_resumes_to_the_same_numbers(tmp_path: Path, monkeypat
 
 def test_a_finished_row_is_used_again_only_for_the_same_training(tmp_path: Path) -> None:
     images, kept = store(64, 20), tmp_path / "kept"
-    short = trainer(replace(RECIPE, epochs=1))
+    short = trainer(RECIPE.model_copy(update=dict(epochs=1)))
     first, _ = retrain(short, *views(images, "random", 90), 0, FACTS, kept=kept, report=quiet)
     row, network = retrain(short, *views(images, "random", 90), 0, FACTS, kept=kept, report=quiet)
     assert row == first and network is None
     for facts, how, seed in (
         ({**FACTS, "level": 50}, short, 0),
-        (FACTS, trainer(replace(RECIPE, epochs=1, learning_rate=0.1)), 0),
+        (FACTS, trainer(RECIPE.model_copy(update=dict(epochs=1, learning_rate=0.1))), 0),
         (FACTS, short, 1),
     ):
         assert retrain(how, *views(images, "random", 90), seed, facts, kept=kept, report=quiet)[1] is not None
@@ -79,7 +79,7 @@ def test_a_finished_row_is_used_again_only_for_the_same_training(tmp_path: Path)
 
 def test_a_diverged_training_is_a_failed_row() -> None:
     images = store(64, 20)
-    wild = trainer(replace(RECIPE, learning_rate=1e18, epochs=2))
+    wild = trainer(RECIPE.model_copy(update=dict(learning_rate=1e18, epochs=2)))
     row, network = retrain(wild, *views(images, "random", 90), 0, FACTS, report=quiet)
     assert row["status"].startswith("failed: training diverged") and "learning_rate" in row["status"]
     assert np.isnan(row["accuracy"]) and row["correct"] == b"" and network is None
@@ -139,8 +139,8 @@ def test_a_resized_crop_is_a_part_of_the_image() -> None:
     ("values", "says"),
     [
         ({"epoch": 3}, "recipe.epoch: unknown key; did you mean 'epochs'"),
-        ({"schedule": "step"}, "recipe.schedule: unknown word 'step'; did you mean 'steps'"),
-        ({"epochs": 0}, "recipe.epochs: 0 must be above 0"),
+        ({"schedule": "step"}, "recipe.schedule: 'step' is not one of steps, one_cycle; did you mean 'steps'"),
+        ({"epochs": 0}, "recipe.epochs: 0 is less than the minimum of 1"),
     ],
 )
 def test_faulty_recipes_are_refused(values: dict, says: str) -> None:

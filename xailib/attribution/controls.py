@@ -1,10 +1,12 @@
 """Controls: maps that know nothing of the network. A method that does not beat them explains nothing."""
 
+from typing import Annotated
+
 import torch
+from annotated_types import Gt
 from torch import Tensor
 from torch.nn import functional
 
-from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
 from xailib.seeding import generators
@@ -26,14 +28,14 @@ random.channels = _random_channels  # what ROAR ranks; not `pooled`, whose means
 
 
 @method("centre_gaussian", family="control", label="Centre", paper="control; after Choe et al. 2020")
-def centre_gaussian(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, sigma: float = 0.25) -> Tensor:
+def centre_gaussian(
+    model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, sigma: Annotated[float, Gt(0)] = 0.25
+) -> Tensor:
     """A Gaussian hill, 1 at the centre of the image.
 
     Options:
         sigma: its standard deviation as a fraction of each side.
     """
-    if sigma <= 0:
-        raise InputError(f"method 'centre_gaussian': option sigma must be above 0, not {sigma}")
     curves = []
     for side in pixels.shape[-2:]:
         offset = (torch.arange(side) + 0.5) / side - 0.5

@@ -18,8 +18,9 @@ from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
-from xailib.params import estimator_files, facts, schema, signatures
+from xailib.params import checks, estimator_files, facts, signatures
 from xailib.params.estimator_files import Record
+from xailib.params.records import Estimator
 from xailib.seeding import whole
 from xailib.targets import as_images, as_targets
 
@@ -131,7 +132,7 @@ def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -
     for record in records:
         # A record made by hand may lack or misspell a key; a file has been checked already.
         where = _file(record) if "estimator" in record else "estimators"
-        wrong = [f"{where}: {fault}" for fault in schema.faults(record, "estimator")]
+        wrong = [f"{where}: {fault}" for fault in checks.faults(Estimator, record)]
         faults += wrong or estimator_files.faults(record, known)
     ids = [record.get("estimator") for record in records]
     faults += [f"estimators: '{id}' is asked for twice" for id in dict.fromkeys(ids) if ids.count(id) > 1]

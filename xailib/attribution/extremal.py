@@ -5,17 +5,20 @@ are those of TorchRay, the authors' code. Lengths are given at 224 pixels a side
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Gt, Len, Lt
 from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.blur import blur
 from xailib.attribution.smooth_max import SmoothMax
-from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
+
+Share = Annotated[float, Gt(0), Lt(1)]
 
 AREA_WEIGHT = 300.0  # lambda at the first step
 AREA_WEIGHT_GROWTH = 1.0035**800  # from the first step to the last
@@ -65,13 +68,13 @@ def extremal_perturbation(
     targets: Tensor,
     *,
     seed: int = 0,
-    areas: Sequence[float] | float = (0.05, 0.1, 0.2),
-    steps: int = 800,
+    areas: Annotated[Sequence[Share], Len(1)] | Share = (0.05, 0.1, 0.2),
+    steps: Annotated[int, Ge(1)] = 800,
     lr: float = 0.01,
     step: float = 7.0,
     sigma: float = 21.0,
     max_blur: float = 20.0,
-    levels: int = 8,
+    levels: Annotated[int, Ge(2)] = 8,
     jitter: bool = True,
     smooth: float = 0.09,
     output: engine.Output = "logit",
@@ -95,7 +98,6 @@ def extremal_perturbation(
         output: what is preserved, the "logit" (as in TorchRay) or the softmax "probability".
     """
     areas = list(areas) if isinstance(areas, Sequence) else [areas]
-    _check(areas, steps, levels)
     height, width = pixels.shape[-2:]
     scale = min(height, width) / 224
     pitch = max(1, round(step * scale))
@@ -145,14 +147,3 @@ def area_slope(masks: Tensor, kept: list[int]) -> Tensor:
     ones = torch.tensor(kept, device=masks.device).repeat(len(columns))
     share = (ones - above.sum(0)) / tied.sum(0)
     return (masks - above).addcmul_(share, tied, value=-1).mul_(2 / len(masks))
-
-
-def _check(areas: Sequence[float], steps: int, levels: int) -> None:
-    """Raise `InputError` for an option out of range."""
-    name = "method 'extremal_perturbation': option"
-    if not areas or not all(0 < area < 1 for area in areas):
-        raise InputError(f"{name} areas must be shares of the image between 0 and 1, not {areas}")
-    if steps < 1:
-        raise InputError(f"{name} steps must be at least 1, not {steps}")
-    if levels < 2:
-        raise InputError(f"{name} levels must be at least 2, not {levels}")

@@ -5,15 +5,15 @@ the exact ones on a robust network), which metrics are made of.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.pooling import pooled
-from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
 from xailib.seeding import generators
@@ -58,9 +58,9 @@ def integrated_gradients(
     targets: Tensor,
     *,
     seed: int = 0,
-    steps: int = 50,
+    steps: Annotated[int, Ge(1)] = 50,
     reference: Reference = "black",
-    trials: int = 10,
+    trials: Annotated[int, Ge(1)] = 10,
     output: engine.Output = "logit",
 ) -> Tensor:
     """(x - reference) times the mean gradient on the straight line between them, by Gauss-Legendre quadrature.
@@ -73,7 +73,6 @@ def integrated_gradients(
         trials: noise images an image, for the `random` reference only; passes grow with it.
         output, pooling: as in `gradient`; the default keeps the sign and completeness.
     """
-    positive("integrated_gradients", steps=steps, trials=trials)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     alphas = torch.tensor((nodes + 1) / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
     weights = torch.tensor(weights / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
@@ -108,10 +107,3 @@ def _path_gradients(
     with engine.using(precision="fp32"), torch.enable_grad():
         engine.chunked(len(pixels) * steps, work, description="integrated_gradients")
     return total
-
-
-def positive(name: str, **counts: int) -> None:
-    """Refuse an option of method `name` that counts something and is below 1."""
-    for key, count in counts.items():
-        if count < 1:
-            raise InputError(f"method '{name}': option {key} must be at least 1, not {count}")

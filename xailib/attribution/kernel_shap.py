@@ -1,8 +1,9 @@
 """KernelSHAP: Shapley values of superpixels, by constrained least squares or by permutations."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from xailib import engine
@@ -22,8 +23,8 @@ def kernel_shap(
     targets: Tensor,
     *,
     seed: int = 0,
-    samples: int = 1000,
-    segments: int = 50,
+    samples: Annotated[int, Ge(2)] = 1000,
+    segments: Annotated[int, Ge(1)] = 50,
     hidden: Hidden = "mean",
     output: engine.Output = "probability",
     spread: Spread = "shared",
@@ -48,8 +49,6 @@ def kernel_shap(
             in random orders and in their reverse, and a superpixel's value is its mean step (Mitchell et al. 2022).
             What hardly matters then hardly varies, where the regression's noise is alike for all.
     """
-    if samples < 2:
-        raise InputError(f"method 'kernel_shap': option samples must be at least 2, not {samples}")
     labels = superpixels(pixels, segments, compactness, sigma)
     totals, streams = counts(labels), generators(pixels, seed, "kernel_shap")
     if estimator == "permutations":

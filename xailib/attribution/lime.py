@@ -1,6 +1,9 @@
 """LIME: a linear model of the network over superpixels, fitted around the image."""
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from xailib import engine
@@ -19,10 +22,10 @@ def lime(
     targets: Tensor,
     *,
     seed: int = 0,
-    samples: int = 1000,
-    segments: int = 50,
-    kernel_width: float = 0.25,
-    alpha: float = 1.0,
+    samples: Annotated[int, Ge(1)] = 1000,
+    segments: Annotated[int, Ge(1)] = 50,
+    kernel_width: Annotated[float, Gt(0)] = 0.25,
+    alpha: Annotated[float, Gt(0)] = 1.0,
     hidden: Hidden = "mean",
     output: engine.Output = "probability",
     spread: Spread = "whole",
@@ -48,9 +51,6 @@ def lime(
             which no two superpixels correlate (see `designs`). All three have the same coefficients in the limit; the
             last two need an even number of samples.
     """
-    for key, value in {"samples": samples, "kernel_width": kernel_width, "alpha": alpha}.items():
-        if value <= 0:
-            raise InputError(f"method 'lime': option {key} must be above 0, not {value}")
     if design != "independent" and samples % 2:
         raise InputError(f"method 'lime': option samples must be even for design '{design}', not {samples}")
     labels = superpixels(pixels, segments, compactness, sigma)

@@ -4,15 +4,15 @@ Fong, Vedaldi: Interpretable Explanations of Black Boxes by Meaningful Perturbat
 4.3. Lengths are given at 224 pixels a side and scale with the image.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.blur import blur, gaussian_rows
-from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
 from xailib.seeding import generators
@@ -69,16 +69,16 @@ def meaningful_perturbation(
     targets: Tensor,
     *,
     seed: int = 0,
-    steps: int = 300,
+    steps: Annotated[int, Ge(1)] = 300,
     lr: float = 0.1,
     l1: float = 1e-4,
     tv: float = 1e-2,
     beta: float = 3.0,
-    mask_size: float = 28.0,
+    mask_size: Annotated[float, Gt(0)] = 28.0,
     mask_blur: float = 5.0,
     max_blur: float = 10.0,
-    jitter: float = 4.0,
-    noise: float = 0.0,
+    jitter: Annotated[float, Ge(0)] = 4.0,
+    noise: Annotated[float, Ge(0)] = 0.0,
     init: Literal["circle", "ones"] = "circle",
     output: engine.Output = "probability",
 ) -> Tensor:
@@ -100,7 +100,6 @@ def meaningful_perturbation(
         init: start from the smallest blurred "circle" at the centre that suppresses the score by 99 %, or from "ones".
         output: the softmax "probability" of the paper or the "logit".
     """
-    _check(steps, mask_size, jitter, noise)
     height, width = pixels.shape[-2:]
     scale = min(height, width) / 224
     grid = [max(4, round(mask_size * side / 224)) for side in (height, width)]
@@ -182,14 +181,3 @@ def circles(
     hidden = scores - last <= SUPPRESSED * (first - last)
     hidden[:, -1] = True
     return masks[hidden.float().argmax(1)].clone()
-
-
-def _check(steps: int, mask_size: float, jitter: float, noise: float) -> None:
-    """Raise `InputError` for an option out of range."""
-    name = "method 'meaningful_perturbation': option"
-    if steps < 1:
-        raise InputError(f"{name} steps must be at least 1, not {steps}")
-    if mask_size <= 0:
-        raise InputError(f"{name} mask_size must be above 0, not {mask_size}")
-    if jitter < 0 or noise < 0:
-        raise InputError(f"{name}s jitter and noise must not be negative, not {jitter} and {noise}")

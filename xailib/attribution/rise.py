@@ -4,9 +4,10 @@ Petsiuk, Das, Saenko: RISE, Randomized Input Sampling for Explanation of Black-b
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from xailib import engine
@@ -82,9 +83,9 @@ def rise(
     targets: Tensor,
     *,
     seed: int = 0,
-    masks: int = 8000,
-    cells: int = 7,
-    p: float = 0.5,
+    masks: Annotated[int, Ge(1)] = 8000,
+    cells: Annotated[int, Ge(2)] = 7,
+    p: Annotated[float, Gt(0), Le(1)] = 0.5,
     fill: Fill = "mean",
     output: engine.Output = "probability",
     weighting: Weighting = "plain",
@@ -109,7 +110,7 @@ def rise(
         design: "independent" grids as in the paper; or "paired", each with its complement, which needs p = 0.5 and an
             even number of masks.
     """
-    _check(masks, cells, p, fill, min(pixels.shape[-2:]), design)
+    _check(masks, cells, p, min(pixels.shape[-2:]), design)
     n, _, height, width = pixels.shape
     build = Masks(masks, height, width, cells, p, seed, pixels.device, design)
     ground = model.mean_colour if fill == "mean" else torch.zeros_like(model.mean_colour)
@@ -177,19 +178,11 @@ def _lattice(side: int, count: int) -> Tensor:
     return ((torch.arange(count) + 0.5) * side / count).long()
 
 
-def _check(masks: int, cells: int, p: float, fill: str, side: int, design: Design) -> None:
-    """Raise `InputError` for an option out of range."""
-    if masks < 1:
-        raise InputError(f"method 'rise': option masks must be at least 1, not {masks}")
-    if not 2 <= cells <= side:
-        raise InputError(
-            f"method 'rise': option cells must be from 2 to the image's side of {side} pixels, not {cells}"
-        )
-    if not 0 < p <= 1:
-        raise InputError(f"method 'rise': option p, the share of kept cells, must be above 0 and at most 1, not {p}")
+def _check(masks: int, cells: int, p: float, side: int, design: Design) -> None:
+    """Raise `InputError` for options that do not fit the image or each other."""
+    if cells > side:
+        raise InputError(f"method 'rise': option cells must be at most the image's side of {side} pixels, not {cells}")
     if design != "independent" and (p != 0.5 or masks % 2):
         raise InputError(
             f"method 'rise': option design '{design}' draws pairs, so p must be 0.5 and masks even, not {p} and {masks}"
         )
-    if fill not in ("mean", "black"):
-        raise InputError(f"method 'rise': option fill must be 'mean' or 'black', not '{fill}'")

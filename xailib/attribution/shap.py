@@ -1,12 +1,12 @@
 """SHAP as expected gradients: Integrated Gradients averaged over reference images. In fp32, as every gradient here."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from xailib import engine
-from xailib.attribution.gradients import positive
 from xailib.attribution.pooling import pooled
 from xailib.errors import InputError
 from xailib.images.pictures import as_pixels
@@ -25,9 +25,9 @@ def shap(
     targets: Tensor,
     *,
     seed: int = 0,
-    samples: int = 50,
+    samples: Annotated[int, Ge(1)] = 50,
     references: Tensor | None = None,
-    noise_references: int = 50,
+    noise_references: Annotated[int, Ge(1)] = 50,
     draws: Draws = "stratified",
     output: engine.Output = "logit",
 ) -> Tensor:
@@ -48,7 +48,6 @@ def shap(
             equally often. All have the same expectation.
         output, pooling: as in `gradient`; the default keeps the sign.
     """
-    positive("shap", samples=samples, noise_references=noise_references)
     if references is None:
         shape = (noise_references, *pixels.shape[1:])
         references = torch.rand(shape, generator=generator(seed, "shap references"))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.seeding import digest
 
@@ -31,8 +30,6 @@ def superpixels(pixels: Tensor, segments: int, compactness: float, sigma: float)
             superpixel, at 30 it does not.
         sigma: width of the Gaussian blur beforehand, in pixels of a 224 px side.
     """
-    if segments < 1:
-        raise InputError(f"superpixels: segments must be at least 1, not {segments}")
     labels = []
     for image in pixels.cpu():
         key = (digest(image), segments, float(compactness), float(sigma))

@@ -5,12 +5,12 @@ Choe et al. 2020, Evaluating Weakly Supervised Object Localization Methods Right
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
-from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.models.model import Model
 from xailib.registry import metric
@@ -36,12 +36,12 @@ def localisation(
     model: Model,
     images: ImageBatch,
     *,
-    thresholds: int = 100,
-    threshold: float | None = None,
-    min_iou: float = 0.5,
+    thresholds: Annotated[int, Ge(1)] = 100,
+    threshold: Annotated[float, Ge(0), Lt(1)] | None = None,
+    min_iou: Annotated[float, Gt(0), Le(1)] = 0.5,
     box: Literal["largest", "extent", "any"] = "largest",
     largest_by: Literal["pixels", "contour"] = "pixels",
-    connectivity: int = 8,
+    connectivity: Literal[4, 8] = 8,
 ) -> "pd.DataFrame":
     """Whether the box around the map's largest bright component fits a true box: 1 or 0.
 
@@ -62,7 +62,6 @@ def localisation(
     """
     import pandas as pd
 
-    _check(thresholds, threshold, min_iou)
     grid = np.arange(thresholds) / thresholds
     rule = BoxRule(box, largest_by, connectivity)
     truth = [boxes.cpu().numpy() for boxes in images.boxes]
@@ -100,16 +99,6 @@ def _best(ious: np.ndarray, min_iou: float) -> int | None:
     return int(np.argmax((ious >= min_iou).sum(axis=0) + ious.mean(axis=0) / 2))
 
 
-def _check(thresholds: int, threshold: float | None, min_iou: float) -> None:
-    """Refuse options out of range."""
-    if thresholds < 1:
-        raise InputError(f"thresholds: {thresholds} is no size of a grid; use a positive whole number")
-    if threshold is not None and not 0 <= threshold < 1:
-        raise InputError(f"threshold: {threshold} is not a share of the map's maximum; use 0 or more and less than 1")
-    if not 0 < min_iou <= 1:
-        raise InputError(f"min_iou: {min_iou} is no intersection over union to reach; use a number above 0, up to 1")
-
-
 @dataclass(frozen=True)
 class BoxRule:
     """How the pixels above a threshold become a box.
@@ -125,11 +114,7 @@ class BoxRule:
 
     box: Literal["largest", "extent", "any"] = "largest"
     largest_by: Literal["pixels", "contour"] = "pixels"
-    connectivity: int = 8
-
-    def __post_init__(self) -> None:
-        if self.connectivity not in (4, 8):
-            raise InputError(f"connectivity: {self.connectivity} is not a number of neighbours; use 8 or 4")
+    connectivity: Literal[4, 8] = 8
 
 
 def ious_by_threshold(maps: np.ndarray, truth: list[np.ndarray], grid: np.ndarray, rule: BoxRule) -> np.ndarray:

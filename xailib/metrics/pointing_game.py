@@ -1,11 +1,11 @@
 """The pointing game: does the map's maximum lie on the object?"""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 from torch import Tensor
 
-from xailib.errors import InputError
 from xailib.images import ImageBatch, box_masks
 from xailib.models.model import Model
 from xailib.registry import metric
@@ -33,7 +33,7 @@ def pointing_game(
     images: ImageBatch,
     *,
     truth: Literal["boxes", "mask"] = "boxes",
-    tolerance: float = 15.0,
+    tolerance: Annotated[float, Ge(0)] = 15.0,
     strict: bool = True,
 ) -> "pd.DataFrame":
     """Whether the map's maximum lies on the object or within a margin of it: 1 or 0.
@@ -53,8 +53,6 @@ def pointing_game(
     """
     import pandas as pd
 
-    if tolerance < 0:
-        raise InputError(f"tolerance: {tolerance} is no distance; use 0 or more pixels at a side of {REFERENCE_SIDE}")
     height, width = maps.shape[1:]
     margin = tolerance * min(height, width) / REFERENCE_SIDE
     objects = images.masks.cpu() if truth == "mask" else box_masks(images.boxes, height, width)

@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,10 +41,10 @@ def _curves(inserting: bool, usual: Substrate) -> Callable[..., Tensor]:
         model: Model,
         images: ImageBatch,
         *,
-        steps: int = 28,
+        steps: Annotated[int, Ge(2)] = 28,
         substrate: Substrate = usual,
-        kernel: int = 11,
-        sigma: float = 5.0,
+        kernel: Annotated[int, Ge(1)] = 11,
+        sigma: Annotated[float, Gt(0)] = 5.0,
         border: Border = "mean",
         ties: Ties = "random",
         seed: int = 0,
@@ -113,8 +114,8 @@ def insertion(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
 
 def counts(steps: int, pixels: int) -> Tensor:
     """Pixels changed at each of the `steps + 1` points, int64, from 0 to all of them, as even as whole pixels allow."""
-    if not 2 <= steps <= pixels:
-        raise InputError(f"steps: {steps} is not a whole number from 2 to the image's {pixels} pixels")
+    if steps > pixels:
+        raise InputError(f"steps: {steps} is more than the image's {pixels} pixels")
     return torch.linspace(0, pixels, steps + 1, dtype=torch.float64).round().long()
 
 
@@ -135,8 +136,8 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
     """
     from scipy.ndimage import gaussian_filter1d
 
-    if kernel < 1 or kernel % 2 == 0 or not sigma > 0:
-        raise InputError(f"kernel, sigma: {kernel} and {sigma} are no blur; use an odd number and a positive one")
+    if kernel % 2 == 0:
+        raise InputError(f"kernel: {kernel} has no middle; use an odd number")
     weights = torch.from_numpy(gaussian_filter1d(np.eye(1, kernel, kernel // 2)[0], sigma)).to(pixels)
     padding = [kernel // 2] * 4
     centred = pixels - model.mean_colour

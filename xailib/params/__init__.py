@@ -1,4 +1,4 @@
-"""Parameter files: flat YAML, one thing a file, checked against `params/schema/` before anything runs.
+"""Parameter files: flat YAML, one thing a file, checked against their records before anything runs.
 
 Every fault of every file a study touches is told in one message, because a run of hours should not find
 them one by one.
@@ -14,20 +14,11 @@ from typing import Any
 import yaml
 
 from xailib.errors import InputError, nearest
-from xailib.params import schema
+from xailib.params import checks
+from xailib.params.records import CLASSES, KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 """The repository: what relative paths in parameter files start from."""
-
-# Folder of params/ -> its schema. Notebooks merge the files in this order; later ones may not repeat a key.
-KINDS = {
-    "studies": "study",
-    "datasets": "dataset",
-    "models": "model",
-    "methods": "method",
-    "metrics": "metric",
-    "estimators": "estimator",
-}
 
 # Keys of a study that name other files -> their folder.
 NAMED = {"dataset": "datasets", "models": "models", "methods": "methods", "metrics": "metrics"}
@@ -101,7 +92,7 @@ def study_path(study: str | Path) -> Path:
 
 
 def _study_faults(path: Path, study: dict[str, Any]) -> list[str]:
-    """What no schema can see of a study's own values."""
+    """What no record can see of a study's own values."""
     found, name = [], study.get("study")
     shipped = ROOT / "params" / "studies" / f"{name}.yaml"
     if name in ids("studies") and path.resolve() not in (shipped.resolve(), resolved_copy(name).resolve()):
@@ -124,7 +115,7 @@ def scale_faults(scale: Any) -> list[str]:
     for kind in ("methods", "metrics", "estimators"):
         for id in ids(kind):
             known |= set(read(ROOT / "params" / kind / f"{id}.yaml", kind)[0].get(f"{KINDS[kind]}_scales") or {})
-    fits = not isinstance(scale, str) or scale in known  # what is no text is the schema's business
+    fits = not isinstance(scale, str) or scale in known  # what is no text is its record's business
     return [] if fits else [f"scale: no method, metric or estimator has a scale '{scale}'{nearest(scale, known)}"]
 
 
@@ -195,13 +186,13 @@ def _parsed(text: bytes, path: Path, kind: str | None, root: Path) -> tuple[dict
         return {}, [f"{_name(path)}: must be a list of 'key: value' lines"]
     kind = kind or next((folder for folder, word in KINDS.items() if word in values), "studies")
     word = KINDS[kind]
-    shape = "roar_study" if kind == "studies" and "estimators" in values else word  # two kinds of study, one folder
-    faults = [f"{_name(path)}: {fault}" for fault in schema.faults(values, shape)]
+    roar = kind == "studies" and "estimators" in values  # two kinds of study, one folder
+    record = CLASSES["roar_study" if roar else word]
+    faults = [f"{_name(path)}: {fault}" for fault in checks.faults(record, values)]
     if path.parent == root / "params" / kind and values.get(word, path.stem) != path.stem:
         faults.append(f"{_name(path)}: {word}: '{values[word]}' is not the file's name; write '{word}: {path.stem}'")
-    for key, facts in schema.load(shape)["properties"].items():
-        if "default" in facts:
-            values.setdefault(key, copy.deepcopy(facts["default"]))
+    for key, default in record.defaults().items():
+        values.setdefault(key, default)
     if kind == "models":
         values.setdefault("label", values.get("model", path.stem))
     return values, faults
@@ -211,8 +202,7 @@ def word_faults(values: dict[str, Any]) -> list[str]:
     """Return one sentence for each value, by its key in parameter files, that such a file could not hold."""
     found = scale_faults(values.get("scale"))
     for key, value in values.items():
-        shapes = [word for word in (*KINDS.values(), "roar_study") if key in schema.load(word)["properties"]]
-        faults = [schema.value_faults(key, value, word) for word in shapes]
+        faults = [checks.faults_of(key, value, record) for record in CLASSES.values() if key in record.model_fields]
         found += min(faults, key=len, default=[])  # `dataset`, `scale` and others are keys of several kinds
     return found
 

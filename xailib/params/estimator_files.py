@@ -9,6 +9,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import nearest
+from xailib.params.records import Estimator
 
 Record = dict[str, Any]
 Facts = dict[str, dict[str, Any]]
@@ -18,8 +19,7 @@ def settle(record: Record, scale: str = "full") -> Record:
     """Return an estimator's values at a study's scale: its own, overridden by those of the scale, options merged."""
     changes = record.get("estimator_scales", {}).get(scale, {})
     options = {**record.get("estimator_options", {}), **changes.get("estimator_options", {})}
-    defaults = {"estimator_samples": 15, "estimator_noise": 0.15, "estimator_blur": 0.0, "estimator_redraw": False}
-    return {**defaults, **record, **changes, "estimator_options": options}
+    return {**Estimator.defaults(), **record, **changes, "estimator_options": options}
 
 
 def family(record: Record, facts: Facts) -> str:
@@ -78,16 +78,11 @@ def faults(record: Record, facts: Facts) -> list[str]:
     for prefix, values in (("", record), *_scales(record)):
         if method in methods:
             found += _option_faults(prefix, values.get("estimator_options", {}), methods[method])
-        samples, noise = values.get("estimator_samples", 15), values.get("estimator_noise", 0.15)
+        samples = values.get("estimator_samples", Estimator.defaults()["estimator_samples"])
         if form in forms and forms[form]["noisy"] and samples < 2:
             found.append(
                 f"{prefix}estimator_samples: {samples} noisy copies have no mean or variance worth the name; 2 or more are right"
             )
-        for key, value in (("noise", noise), ("blur", values.get("estimator_blur", 0))):
-            if value < 0:
-                found.append(f"{prefix}estimator_{key}: {value} is less than the minimum of 0")
-    if record.get("estimator_redraw") and method != "random":
-        found.append(f"estimator_redraw: only method 'random' can be drawn anew, not '{method}'; write false")
     return [f"{where}: {fault}" for fault in found]
 
 

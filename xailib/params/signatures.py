@@ -1,21 +1,17 @@
-"""Options of registered functions: their keyword-only arguments, checked by name, type and the words of a choice."""
+"""Options of registered functions: their keyword-only arguments, checked by name, type, words and bounds.
+
+A signature says all: `steps: Annotated[int, Ge(1)] = 800`, `pooling: Literal["mean", "sum"] = "mean"`.
+"""
 
 import functools
 import inspect
 import types
 import typing
 from collections.abc import Callable, Collection
-from numbers import Integral, Real
-from typing import Any, Literal, Union
+from typing import Any
 
 from xailib.errors import InputError, nearest
-
-_KINDS = {
-    int: (Integral, "a whole number"),
-    float: (Real, "a number"),
-    bool: (bool, "true or false"),
-    str: (str, "a word"),
-}
+from xailib.params.checks import misfits
 
 
 def defaults(function: Callable[..., Any], settled: Collection[str] = ("seed",)) -> dict[str, Any]:
@@ -37,7 +33,7 @@ def check(
 ) -> dict[str, Any]:
     """Return `options` with the function's defaults for the others.
 
-    Ranges are the function's own business; here only names, types and the words of a `Literal` are checked.
+    What a signature cannot say, such as a bound that depends on the images, is the function's own business.
 
     Args:
         kind, name: what the function is to a reader, such as "method" and "rise".
@@ -45,16 +41,16 @@ def check(
         options: by name.
 
     Raises:
-        InputError: an option that the function does not have, or a value of a wrong type.
+        InputError: options that the function does not have, values of a wrong type or out of bounds; all are told.
     """
     known = defaults(function, settled)
     hints = _hints(function, tuple(known)) if options else {}
-    for key, value in options.items():
-        if key not in known:
-            raise InputError(f"{kind} '{name}' has no option '{key}'{nearest(key, known)}")
-        wanted = _mismatch(value, hints.get(key, Any))
-        if wanted:
-            raise InputError(f"{kind} '{name}': option {key} must be {wanted}, not {_show(value)}")
+    found = [f"{kind} '{name}' has no option '{key}'{nearest(key, known)}" for key in options if key not in known]
+    for key in (key for key in options if key in hints):
+        for misfit in misfits(options[key], hints[key], (key,)):
+            found.append(f"{kind} '{name}': option {misfit.key} must be {misfit.right}, not {_show(misfit.value)}")
+    if found:
+        raise InputError(" | ".join(found))
     return known | options
 
 
@@ -71,31 +67,8 @@ def _hints(function: Callable[..., Any], names: tuple[str, ...]) -> dict[str, An
     told = getattr(function, "__annotations__", {})  # objects that can be called and partial functions have none
     annotations = {name: hint for name, hint in told.items() if name in names}
     return typing.get_type_hints(
-        types.SimpleNamespace(__annotations__=annotations), getattr(function, "__globals__", {})
+        types.SimpleNamespace(__annotations__=annotations), getattr(function, "__globals__", {}), include_extras=True
     )
-
-
-def _mismatch(value: Any, hint: Any) -> str:
-    """Return what would be right in words, or an empty string when `value` fits the type `hint`; a bool is no number."""
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        words = typing.get_args(hint)
-        fits = any(value == word and type(value) is type(word) for word in words)
-        return "" if fits else "one of " + ", ".join(map(str, words))
-    if origin in (Union, types.UnionType):
-        answers = [_mismatch(value, part) for part in typing.get_args(hint)]
-        return "" if "" in answers else " or ".join(answers)
-    if hint is type(None):
-        return "" if value is None else "null"
-    if origin in (list, tuple):
-        inner = [part for part in typing.get_args(hint) if part is not Ellipsis]
-        if not isinstance(value, list | tuple):
-            return "a list"
-        return "a list of other values" if inner and any(_mismatch(item, inner[0]) for item in value) else ""
-    if not isinstance(hint, type):
-        return ""
-    kind, words = _KINDS.get(hint, (hint, f"a {hint.__name__}"))
-    return "" if isinstance(value, kind) and isinstance(value, bool) <= (hint is bool) else words
 
 
 def _show(value: Any) -> str:

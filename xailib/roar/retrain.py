@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from xailib.engine.passes import precision_on
 from xailib.errors import InputError
+from xailib.params.recipe import Recipe
 from xailib.results import write_json
 from xailib.roar.network import STD, new_network
-from xailib.roar.recipe import Recipe
 from xailib.roar.steps import augment, optimiser
 from xailib.roar.view import View
 from xailib.seeding import generator
@@ -183,7 +183,7 @@ def _settings(trainer: Trainer, seed: int) -> dict[str, Any]:
         "architecture": trainer.architecture,
         "classes": trainer.classes,
         "mean": [round(value, 6) for value in trainer.mean.tolist()],
-        "recipe": asdict(trainer.recipe),
+        "recipe": trainer.recipe.model_dump(),
         "precision": trainer.precision,
         "seed": seed,
     }

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xailib.errors import InputError
-from xailib.roar.recipe import Recipe
+from xailib.params.recipe import Recipe
 from xailib.training.loop import mirror_and_shift, one_cycle, parameter_groups
 
 

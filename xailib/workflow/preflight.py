@@ -48,7 +48,7 @@ def _question(values: Values) -> Values:
     asked = ("dataset", "root", "split", "target", "scale", "shifts", "shift_roots", "architecture", "recipe", "side")
     found = {key: values.get(key) for key in (*asked, "image_options", "train_split", "test_split")}
     found["datasets"] = params.load_params("datasets", values["dataset"])
-    for kind in ("models", "methods", "metrics"):
+    for kind in ("models", "methods", "metrics", "estimators"):
         found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
     files = [record["class_names"] for record in found["models"] if isinstance(record.get("class_names"), str)]
     files += [option for option in found["datasets"]["dataset_options"].values() if isinstance(option, str)]
@@ -67,7 +67,7 @@ def _changed(path: Path) -> int:
 
 def check(values: Values) -> list[str]:
     """Return what is wrong with a study; loads torch, data sets and the names of classes, but no image and no weights."""
-    parts = [_images, _classes, _shifts, _options] if "models" in values else [_roar_images]
+    parts = [_images, _classes, _shifts, _options] if "models" in values else [_roar_images, _estimator_options]
     return [fault for part in parts for fault in part(values)]
 
 
@@ -135,7 +135,7 @@ def _shifts(values: Values) -> Iterator[str]:
 
 
 def _options(values: Values) -> Iterator[str]:
-    """Whether options at the study's scale are of the types and words that their functions take."""
+    """Whether options at the study's scale are of the types, words and bounds that their functions take."""
     from xailib import registry
     from xailib.params import signatures
 
@@ -145,6 +145,18 @@ def _options(values: Values) -> Iterator[str]:
             function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
             given = params.options(record, kind, values["scale"])
             yield from _told(f"params/{kind}/{id}.yaml", signatures.check, word, id, function, given)
+
+
+def _estimator_options(values: Values) -> Iterator[str]:
+    """Whether the options of a ROAR study's estimators are what their methods take."""
+    from xailib import registry
+    from xailib.params import estimator_files, signatures
+
+    for id in values["estimators"]:
+        settled = estimator_files.settle(params.load_params("estimators", id), values["scale"])
+        method = registry.method.get(settled["estimator_method"])
+        where = f"params/estimators/{id}.yaml: estimator_options"
+        yield from _told(where, signatures.check, "method", method.name, method.function, settled["estimator_options"])
 
 
 def _roar_images(values: Values) -> Iterator[str]:

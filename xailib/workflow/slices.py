@@ -175,15 +175,15 @@ def _value(text: str) -> Any:
     """Read a value of the command line as YAML does: 3 is a number, [a, b] a list; `1e-5` is refused as in files."""
     import yaml
 
-    from xailib.params import schema
+    from xailib.params import checks
 
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"'{text}' cannot be read as YAML: {' '.join(str(error).split())}; quote it") from None
-    fault = schema.text_number(value)
+    fault = checks.text_number(value)
     if fault:
-        raise InputError(f"'{fault}' is text, not a number; write {schema.spelling(fault)}")
+        raise InputError(f"'{fault}' is text, not a number; write {checks.spelling(fault)}")
     return value
 
 

@@ -36,7 +36,7 @@ PYTHON = [sys.executable, "-Xfrozen_modules=off", "-m", "xailib.workflow.warm"] 
 # What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
 # Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
 PRELOAD = (
-    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "jsonschema",
+    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic",
     "papermill", "nbclient", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.inprocess.socket",
     "matplotlib.pyplot", "captum.attr", "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
 )  # fmt: skip
