@@ -169,6 +169,7 @@ BOTH, WRONG = ("supported", "contradicted"), {"true": ("contradicted",), "false"
 WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
     "F1": {
         "null": (World(), BOTH),
+        "null, 58 images": (World(images=58, test_images=500), BOTH),
         "true": (World(seeds=3, images=60, gains={("robust", "gradient"): 0.09}), WRONG["true"]),
         "true, one seed, 24 images": (World(gains={("robust", "gradient"): 0.09}), WRONG["true"]),
         "false": (World(gains={("robust", "gradient"): -0.12}), WRONG["false"]),
@@ -182,6 +183,7 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
     },
     "F3": {
         "null": (World(), BOTH),
+        "null, 58 images": (World(images=58, test_images=500), BOTH),
         "true": (World(gains={("", "gradcam"): 0.06, ("", "rise"): 0.06}), WRONG["true"]),
         "true, 150 images": (World(images=150, gains={("", "gradcam"): 0.06, ("", "rise"): 0.06}), WRONG["true"]),
         "false": (World(gains={("", "shap"): 0.12}), WRONG["false"]),
@@ -189,11 +191,13 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
     },
     "F4": {
         "null": (World(), BOTH),
+        "null, 58 images": (World(images=58, test_images=500), BOTH),
         "true": (World(confidences={"robust": -0.15}), WRONG["true"]),
         "false": (World(confidences={"robust": 0.15}), WRONG["false"]),
     },
     "F5": {
         "null": (World(), BOTH),
+        "null, 58 images": (World(images=58, test_images=500), BOTH),
         "true": (World(areas=1.0, network_leads=BESTS), WRONG["true"]),
         "false": (World(areas=1.0, network_leads=BEST), WRONG["false"]),
         "edge: one best by 2 points": (
@@ -203,6 +207,7 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
     },
     "F6": {
         "null": (World(), BOTH),
+        "null, 58 images": (World(images=58, test_images=500), BOTH),
         "true": (World(leads={"resnet": 0.06}), WRONG["true"]),
         "false": (World(leads={"densenet": 0.06}), WRONG["false"]),
         "edge: one other as good": (World(leads={"resnet": 0.06, "densenet": 0.06}), BOTH),
@@ -223,6 +228,7 @@ ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
     },
     "R2": {
         "null": ({"slopes": ALIKE}, BOTH),
+        "null, 5 trainings": ({"slopes": ALIKE, "seeds": 5}, BOTH),
         "true": ({"slopes": ALIKE | dict.fromkeys(BASES, 0.1)}, WRONG["true"]),
         "false": ({"slopes": ALIKE | {"random": {10: 0.2, 50: 0.2, 90: 0.2}}}, WRONG["false"]),
     },
@@ -239,6 +245,7 @@ ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
     },
     "R5": {
         "null": ({"slopes": ALIKE}, BOTH),
+        "null, 5 trainings": ({"slopes": ALIKE, "seeds": 5}, BOTH),
         "true": ({"slopes": ALIKE | dict.fromkeys(ENSEMBLES, 0.6)}, WRONG["true"]),
         "false": ({"slopes": ALIKE | dict.fromkeys(ENSEMBLES, 0.6) | {"vargrad_gradient": 0.1}}, WRONG["false"]),
         "edge: just as far as counts": ({"slopes": ALIKE | dict.fromkeys(ENSEMBLES, 0.3 + 1 / 9)}, BOTH),
@@ -260,3 +267,28 @@ ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
         "edge: just as far as counts": ({"slopes": ALIKE, "no_retraining": 0.37}, BOTH),
     },
 }
+
+GAIN = {("robust", "gradient"): 0.09}
+CHAMPIONS = {("", "gradcam"): 0.06, ("", "rise"): 0.06}
+# claim -> what is true, the word it should get, what is varied, and lines of {how much of it: world}.
+CURVES: dict[str, tuple[str, str, str, dict[str, dict[float, object]]]] = {
+    "F1": (
+        "gradient maps gain 0.09 hit rate", "supported", "images",
+        {f"{s} networks a cell" if s > 1 else "1 network a cell": {
+            n: World(seeds=s, images=n, gains=GAIN) for n in (12, 24, 60, 120)} for s in (1, 3)},
+    ),
+    "F3": (
+        "GradCAM and RISE lead by 0.06 hit rate", "supported", "images",
+        {"12 networks": {n: World(images=n, gains=CHAMPIONS) for n in (24, 60, 100, 150, 250)}},
+    ),
+    "F5": (
+        "one network is best at everything", "contradicted", "its lead in points",
+        {f"{n} images": {p: World(images=n, areas=1.0, network_leads={"resnet_vanilla_0": (p / 100,) * 3})
+                         for p in (2, 4, 6, 8, 10)} for n in (24, 58)},
+    ),
+    "R6": (
+        "a GRAD ensemble is best by 9 points at 90 %", "supported", "trainings a ranking",
+        {f"{n:,} test images": {t: {"seeds": t, "images": n, "slopes": ALIKE | dict.fromkeys(ENSEMBLES, 0.5)
+                                   | {"vargrad_gradient": 0.6}} for t in (2, 3, 5)} for n in (600, 2400)},
+    ),
+}  # fmt: skip

@@ -31,7 +31,7 @@ PLANTED = [
     (f3_best_methods, {"champions": -0.3, "gradient_gain": 0.3}, "contradicted"),
     (f4_confidence, {"confidence_gap": 0.3}, "supported"),
     (f4_confidence, {"confidence_gap": -0.3}, "contradicted"),
-    (f5_no_best_network, {}, "supported"),
+    (f5_no_best_network, {"confidence_gap": 0.0, "gradient_gain": 0.6}, "supported"),
     (
         f5_no_best_network,
         {"accuracy": 0.8, "resnet_gain": 0.3, "gradient_gain": -0.3, "advprop_gain": -0.2, "advprop_accuracy": -0.1},

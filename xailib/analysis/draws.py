@@ -42,7 +42,7 @@ def mean_draws(values: ArrayLike, copies: int, seed: int) -> Array:
     """
     values = np.asarray(values, float)
     n = values.shape[-1]
-    flat = values.reshape(-1, n)
+    flat = values.reshape(math.prod(values.shape[:-1]), n)
     known = np.isfinite(flat)
     count = known.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

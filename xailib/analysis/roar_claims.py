@@ -45,7 +45,7 @@ def r1_base_below_random(found: Curves) -> Finding:
         return needs("GRAD, GB or IG and the random ranking at the same levels")
     means, tests = gaps.mean(axis=2), len(names) * (1 + len(levels))
     parts = [extreme(found, "the best of them", "least mean gap to Random over levels", means, rules.above, tests)]
-    parts += everywhere(found, [label(name) for name in names], "accuracy minus Random's", gaps, levels, tests)
+    parts += everywhere(found, [label(name) for name in names], "accuracy minus Random's", gaps, levels, tests, "best")
     told = ", ".join(f"{label(name)} {points(means[0, i])}" for i, name in enumerate(names))
     below = int((gaps[0] < 0).sum())
     return Finding(
@@ -159,7 +159,7 @@ def r5_ensembles(found: Curves) -> Finding:
     for control, own in zip(CONTROLS, levels, strict=True):
         titles = [f"{label(name)} before {label(control)}" for name in names]
         statistic, gaps = f"{label(control)}'s accuracy minus the ensemble's", -lead(found, names, control)[0]
-        decisive += everywhere(found, titles, statistic, gaps, own, tests)
+        decisive += everywhere(found, titles, statistic, gaps, own, tests, "worst")
     parts, squared = list(decisive), found.known("remove", SQUARED, top)
     if squared:
         statistic = f"accuracy of the best squared ranking minus that of the worst ensemble, at {top} %"
@@ -271,11 +271,12 @@ def extreme(
 
 
 def everywhere(
-    found: Curves, names: Sequence[str], statistic: str, draws: Array, levels: Sequence[int], tests: int
+    found: Curves, names: Sequence[str], statistic: str, draws: Array, levels: Sequence[int], tests: int, word: str
 ) -> list[Part]:
     """Make two parts of each row of differences `(1 + bootstrap, names, levels)`, claimed to be above zero at all levels.
 
-    Its mean over levels supports and contradicts; its least at one level only contradicts, or informs.
+    Its mean over levels supports and contradicts; its least at one level, the method's `word` level, only contradicts,
+    or informs.
     """
     parts = []
     for i, name in enumerate(names):
@@ -283,9 +284,12 @@ def everywhere(
         parts.append(
             extreme(found, name, f"{statistic}, mean over levels", own.mean(axis=1)[:, None], rules.above, tests)
         )
-        place = min(range(len(levels)), key=lambda j, own=own: found.contrast(own[:, j]).t)
+        single = found.contrasts(own)
+        place = min(
+            range(len(levels)), key=lambda j, single=single: single[j].t if single[j].variance > 0 else single[j].value
+        )
         where = f"{statistic}, at {levels[place]} %, where it is least for its error"
-        least = extreme(found, f"{name} at its best level", where, own[:, place : place + 1], rules.above, tests)
+        least = extreme(found, f"{name} at its {word} level", where, own[:, place : place + 1], rules.above, tests)
         parts.append(least if least.verdict == rules.CONTRADICTED else replace(least, verdict=""))
     return parts
 

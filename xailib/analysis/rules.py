@@ -9,6 +9,7 @@ from xailib.analysis.draws import Estimate
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 EQUIVALENT = "equivalent"  # the difference is inside the margin that counts, on both sides
+DECIDED = (SUPPORTED, CONTRADICTED, EQUIVALENT)
 Rule = Callable[[Estimate], str]
 
 

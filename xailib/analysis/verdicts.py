@@ -102,20 +102,23 @@ def examine(claims: Mapping[str, Claim], *evidence: Any) -> pd.DataFrame:
 
 def undecided(claims: Mapping[str, Claim], lacking: str) -> pd.DataFrame:
     """Return the table of a study that no claim can be tested on."""
-    return table(claims, {id: needs(lacking) for id in claims})
+    return table(claims, {id: needs(lacking) for id in claims}).drop(columns="lead")
 
 
 def table(claims: Mapping[str, Claim], findings: Mapping[str, Finding]) -> pd.DataFrame:
-    """Return findings as one frame: a headline row each, with the claim's words, followed by its parts."""
+    """Return findings as one frame: a headline row each, with the claim's words, followed by its parts.
+
+    A headline shows the number of the part called `lead`, and as `needs` what would decide the parts that are not.
+    """
     rows = []
     for id, found in findings.items():
         lead = found.lead or Part("", "", Estimate(math.nan), "")
         words = {"claim": claims[id].text, "sentence": found.sentence, "rule": claims[id].rule}
         more = {one.estimate.needs: one.name for one in found.parts if one.verdict == UNDECIDED and one.estimate.needs}
         told = "; ".join(f"{name}: {needs}" for needs, name in more.items()) if found.verdict == UNDECIDED else ""
-        rows.append(_row(id, "headline", lead, found.verdict) | words | {"needs": told})
+        rows.append(_row(id, "headline", lead, found.verdict) | words | {"needs": told, "lead": lead.name})
         rows += [_row(id, one.name, one, one.verdict) for one in found.parts]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "claim", "sentence", "rule"])
+    return pd.DataFrame(rows, columns=[*COLUMNS, "claim", "sentence", "rule", "lead"])
 
 
 def _row(id: str, name: str, part: Part, verdict: str) -> dict[str, Any]:
