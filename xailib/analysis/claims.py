@@ -3,15 +3,18 @@
 The paper's own numbers are not public, so nothing is compared with them: each claim is tested as a direction.
 """
 
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from math import nan
 
 import numpy as np
 
 from xailib.analysis import rules, scores
 from xailib.analysis.correlation import model_criteria
-from xailib.analysis.draws import Array, Estimate, estimate, over_units, ranks, spearman
+from xailib.analysis.draws import FEWEST_UNITS, over_units, ranks, spearman
 from xailib.analysis.frames import Frames
+from xailib.analysis.intervals import Contrast, Estimate, crossed, largest_smallest, over_images, smallest
 from xailib.analysis.rankings import FAMILIES, families, rank_draws
 from xailib.analysis.verdicts import Claim, Finding, claim, needs, part, together
 
@@ -20,15 +23,18 @@ LOSS = 0.02  # an accuracy lower by less than this still counts as "as high"
 LOCALISING = ["pointing_game", "localisation"]
 BEST = ["gradcam", "rise"]
 CRITERIA = ["test_accuracy", "shift_accuracy", "explainability"]
+NO_GAIN, NO_NIL = partial(rules.not_above, margin=MARGIN), partial(rules.above, margin=MARGIN)
 CLAIMS: dict[str, Claim] = {}
 
 
-@claim(CLAIMS)
+@claim(CLAIMS, margin=MARGIN)
 def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F1: Robust networks explain better than vanilla ones by gradient methods, but not by CAM or perturbation methods.
 
     Supported: the gain by gradient methods is above zero and above the gain by each other family. Contradicted: any of
-    these is below zero, or another family's gain is above zero. Intervals over architectures and images.
+    these is below zero, or another family's gain is above {margin}. Equivalent: the gain by gradient methods is inside
+    {margin} on both sides, which counts as none. Intervals over architectures and images; the bounds that contradict
+    hold for all of them together.
     """
     metrics = [name for name in LOCALISING if name in frames.metrics.index]
     methods = families(frames)
@@ -37,22 +43,21 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     gain = scores.gain(scores.means(frames, bootstrap, seed), frames).at(metric=metrics)
     gains = {name: gain.at(method=own).mean("method", "metric").values for name, own in methods.items()}
     statistic, units = "robust minus vanilla hit rate (pointing game and localisation)", "architectures"
-    parts = []
-    for name, draws in gains.items():
-        rule = rules.above if name == "gradient" else partial(rules.not_above, margin=MARGIN)
-        parts.append(part(f"{FAMILIES[name]} methods", statistic, over_units(draws, seed), units, rule))
+    over = partial(over_units, images=len(frames.images), tests=2 * len(gains) - 1)
+    own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), units, NO_NIL)]
+    beyond = []
     for name in list(gains)[1:]:
-        found = over_units(gains["gradient"] - gains[name], seed)
-        parts.append(
-            part(f"gradient beyond {FAMILIES[name]}", f"{statistic}, difference of gains", found, units, rules.above)
-        )
-    own, beyond = parts[: len(gains)], parts[len(gains) :]
-    vetoes = [one for one in own if one.verdict == rules.CONTRADICTED]
+        found = rules.turned(over(-gains[name]))
+        own.append(part(f"{FAMILIES[name]} methods", statistic, found, units, NO_GAIN))
+        found = over(gains["gradient"] - gains[name])
+        title = f"gradient beyond {FAMILIES[name]}"
+        beyond.append(part(title, f"{statistic}, difference of gains", found, units, rules.above))
+    vetoes = [one for one in own[1:] if one.verdict == rules.CONTRADICTED]
     told = ", ".join(f"{one.estimate.value:+.2f} by {one.name}" for one in own)
     return Finding(
         together([own[0], *beyond, *vetoes]),
-        f"Robust networks gain {told}, as hit rates over {_count(own[0].estimate.n, 'pair')} of networks.",
-        parts,
+        f"Robust networks gain {told}, as hit rates over {_count(own[0].estimate.n, 'architecture')}.",
+        [*own, *beyond],
     )
 
 
@@ -61,55 +66,59 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F2: AdvProp networks are as accurate as vanilla ones or more, but explain no better.
 
     Supported: accuracies not more than {loss} below and explainability not more than {margin} above the vanilla twin's,
-    by the end of the interval. Contradicted: an accuracy's interval below zero, or explainability's above. Intervals
-    over images (over shifts' images drawn apart): about these networks only.
+    by the end of the interval. Contradicted: an accuracy is lower, or explainability higher, by more than that. Inside
+    that on both sides a part is equivalent. Intervals over images (over shifts' images drawn apart): about these
+    networks only; the bounds that contradict hold for all of them together.
     """
     pairs = len(scores.twins(frames, "advprop"))
     if not pairs:
         return needs("AdvProp networks with vanilla twins")
     criteria = model_criteria(frames, bootstrap, seed)
     gain = scores.gain(criteria.draws, frames, "advprop")
-    asked = {name: partial(rules.not_below, margin=LOSS) for name in CRITERIA}
-    asked["explainability"] = partial(rules.not_above, margin=MARGIN)
-    parts = []
-    for name, rule in asked.items():
-        if name in criteria.facts.index:
-            label, n = criteria.facts.loc[name, "label"], int(criteria.facts.loc[name, "n"])
-            found = estimate(gain.at(criterion=[name]).values.mean(axis=(1, 2)), n)
-            parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
+    parts, known = [], [name for name in CRITERIA if name in criteria.facts.index]
+    for name in known:
+        label, n = criteria.facts.loc[name, "label"], int(criteria.facts.loc[name, "n"])
+        own = over_images(gain.at(criterion=[name]).values.mean(axis=(1, 2)), n)
+        if name == "explainability":
+            found, rule = no_better(own, n, len(known), MARGIN), NO_GAIN
+        else:
+            found = rules.turned(no_better(-own, n, len(known), LOSS))
+            rule = partial(rules.not_below, margin=LOSS)
+        parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
     told = ", ".join(f"{one.name.lower()} {one.estimate.value:+.3f}" for one in parts)
-    return Finding(together(parts), f"AdvProp minus vanilla, mean of {_count(pairs, 'network')}: {told}.", parts)
+    verdict = together(parts, rules.SUPPORTED)
+    return Finding(verdict, f"AdvProp minus vanilla, mean of {_count(pairs, 'network')}: {told}.", parts)
 
 
 @claim(CLAIMS)
 def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F3: GradCAM and RISE are consistently the best methods.
 
-    Supported: both rank before every rival. Contradicted: the best rival ranks before one of them. Interval over
-    networks and images. CAM is no rival, since on a network with a pooled linear head GradCAM is CAM after ReLU; it is
-    reported as a part.
+    Supported: both rank before every rival. Contradicted: a rival ranks before one of them, by a bound that holds for
+    all pairs together. Interval over networks and images. CAM is no rival, since on a network with a pooled linear
+    head GradCAM is CAM after ReLU; it is reported as a part.
     """
     methods = list(frames.methods.index[frames.methods["family"] != "control"])
     rivals = [name for name in methods if name not in (*BEST, "cam")]
     if not set(BEST) <= set(methods) or len(rivals) < 2:
         return needs("GradCAM, RISE and at least two other methods")
-    mean, networks = rank_draws(frames, bootstrap, seed).mean("model", "metric"), len(frames.models)
-    label = frames.methods["label"]
+    rank, networks = rank_draws(frames, bootstrap, seed).mean("metric"), len(frames.models)
+    if networks < FEWEST_UNITS:
+        return needs(f"at least {FEWEST_UNITS} networks; this study has {networks}")
+    label, images = frames.methods["label"], len(frames.images)
 
     def gap(others: list[str], champions: list[str]) -> Estimate:
-        draws = mean.at(method=others).values.min(axis=1) - mean.at(method=champions).values.max(axis=1)
-        return estimate(draws, networks, networks)
+        pairs = [rank.at(method=[other, name]).values for other in others for name in champions]
+        return smallest([crossed(pair[..., 0] - pair[..., 1], images, "networks") for pair in pairs], networks)
 
     statistic, short = "mean rank of the best rival minus the worse of GradCAM's and RISE's", "gap in mean rank"
     parts = [part("GradCAM and RISE before all rivals", statistic, gap(rivals, BEST), "networks", rules.above)]
-    parts += [
-        part(f"{label[name]} before all rivals", short, gap(rivals, [name]), "networks", rules.above) for name in BEST
-    ]
+    parts += [part(f"{label[name]} before all rivals", short, gap(rivals, [name]), "networks") for name in BEST]
     parts += [part("CAM as a rival", short, gap(["cam"], BEST), "networks")] if "cam" in methods else []
     statistic, own = "mean rank over networks and metrics (1 is best)", {}
-    for name, draws in zip(methods, mean.values.T, strict=True):
-        own[name] = estimate(draws, networks, networks)
-        parts.append(part(f"mean rank of {label[name]}", statistic, own[name], "networks"))
+    for name in methods:
+        own[name] = over_units(rank.at(method=[name]).values[..., 0], images, "networks")
+        parts.append(part(f"mean rank of {label[name]}", statistic, replace(own[name], p=nan, needs=""), "networks"))
     order = sorted(methods, key=lambda name: own[name].value)[:4]
     told = ", ".join(f"{label[name]} {own[name].value:.1f}" for name in order)
     return Finding(parts[0].verdict, f"Best mean ranks of {len(methods)} methods: {told}.", parts)
@@ -120,8 +129,9 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
     """F4: Insertion favours vanilla and Deletion favours robust networks, because both follow confidence.
 
     Supported: robust networks score lower on both (worse Insertion, better Deletion), and both scores correlate with
-    mean confidence beyond the critical rho. Contradicted: any of these is reversed. Normalised scores only inform.
-    Intervals over architectures, or networks, and images.
+    mean confidence, by intervals that leave zero out. Contradicted: any of these is reversed, by a bound that holds for
+    all four together. Normalised scores only inform. Differences over architectures and images, correlations over
+    networks.
     """
     names, label = ["insertion", "deletion"], frames.metrics["label"]
     if not set(names) <= set(label.index) or not scores.twins(frames):
@@ -134,7 +144,8 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
         raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(metric=names)
         gain = scores.gain(raw, frames).mean("method").values
         for i, name in enumerate(names):
-            found, title = over_units(gain[..., i], seed), f"{label[name]}, robust minus vanilla ({word})"
+            found = rules.turned(over_units(-gain[..., i], len(frames.images), tests=4))
+            title = f"{label[name]}, robust minus vanilla ({word})"
             if np.isfinite(found.value):
                 parts.append(part(title, f"difference of {word}s", found, "architectures", rule))
     criteria = model_criteria(frames, bootstrap, seed)
@@ -143,9 +154,9 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
     gains = [f"{one.estimate.value:+.2f} on {label[name]}" for name, one in zip(names, parts, strict=False)]
     for name in (*names, *(f"{name}_normalised" for name in names)):
         if name in criteria.facts.index:
-            found = spearman(criteria.get("confidence"), criteria.get(name), seed)
+            found = spearman(criteria.get("confidence")[0], criteria.get(name)[0], tests=4)
             title = f"{criteria.facts.loc[name, 'label']} with mean confidence"
-            parts.append(part(title, "Spearman's rho", found, "networks", rules.correlated if name in names else None))
+            parts.append(part(title, "Spearman's rho", found, "networks", rules.above if name in names else None))
     told = {one.name: one.estimate.value for one in parts}
     rho = [told[f"{label[name]} with mean confidence"] for name in names]
     rho = ["unknown (too few networks)" if np.isnan(value) else f"{value:.2f}" for value in rho]
@@ -160,19 +171,29 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
 def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F5: No network is best on test accuracy, accuracy under shift and explainability at once.
 
-    Supported: even the network closest to it trails another one on some criterion, by an interval below zero.
-    Contradicted: one network leads on all three, by an interval above zero. Interval over images.
+    Supported: every network trails another one on some criterion, by a bound that holds for all its comparisons
+    together. Contradicted: one network leads all others on all three. Interval over images: about these networks only.
     """
     criteria, networks = model_criteria(frames, bootstrap, seed), len(frames.models)
     names = [name for name in CRITERIA if name in criteria.facts.index]
     if len(names) < 3 or networks < 2:
         return needs("at least two networks, measured on all three criteria")
-    values, label = criteria.draws.at(criterion=names).values, criteria.facts["label"]
-    found = estimate(_lead(values).min(axis=-1).max(axis=-1), networks)
+    values, facts = criteria.draws.at(criterion=names).values, criteria.facts.loc[names]
+    label, known = facts["label"], np.flatnonzero(np.isfinite(values[0]).all(axis=1))
+    leads = [
+        [
+            over_images(values[:, one, i] - values[:, other, i], n, f"images for {label.iloc[i].lower()}")
+            for other in known if other != one for i, n in enumerate(facts["n"])
+        ]
+        for one in known
+    ]  # fmt: skip
+    if len(known) < 2:
+        return needs("at least two networks, measured on all three criteria")
+    found = largest_smallest(leads, networks)
     statistic = "smallest lead over the best other network on the three criteria, of the network where it is largest"
     parts = [part("Closest to best on all", statistic, found, "networks", rules.below)]
     for first, second in combinations(names, 2):
-        found = spearman(criteria.get(first), criteria.get(second), seed)
+        found = spearman(criteria.get(first)[0], criteria.get(second)[0])
         parts.append(part(f"{label[first]} with {label[second]}", "Spearman's rho", found, "networks"))
     winners = frames.models["label"].iloc[np.nanargmax(values[0], axis=0)]
     best = "; ".join(f"{label[name].lower()}: {winner}" for name, winner in zip(names, winners, strict=True))
@@ -184,8 +205,8 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F6: ResNet is on average the best architecture.
 
     Each architecture is ranked on test accuracy, shift accuracy and explainability within each training algorithm that
-    all of them have. Supported: ResNet's mean rank is before every other. Contradicted: another one's is before it.
-    Interval over images: about these networks only.
+    all of them have. Supported: ResNet's mean rank is before every other. Contradicted: another one's is before it, by
+    a bound that holds for all of them together. Interval over images: about these networks only.
     """
     criteria, models = model_criteria(frames, bootstrap, seed), frames.models.assign(place=range(len(frames.models)))
     names = [name for name in CRITERIA if name in criteria.facts.index]
@@ -197,20 +218,30 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     rank = ranks(criteria.draws.at(criterion=names).values[:, cells.to_numpy()], axis=1).mean(axis=(2, 3))
     n, statistic = len(frames.images), "mean rank of the best other architecture minus ResNet's"
     statistic += " (ranks over criteria and training algorithms)"
-    lead = estimate(rank[:, ~ours].min(axis=1) - rank[:, ours].min(axis=1), n)
+    best = rank[:, ours].min(axis=1)
+    lead = smallest([unsure(over_images(other - best, n)) for other in rank[:, ~ours].T], n)
     parts = [part("ResNet before all others", statistic, lead, "images", rules.above)]
     labels = [frames.architecture_label(name) for name in cells.index]
     for label, draws in zip(labels, rank.T, strict=True):
-        parts.append(part(f"mean rank of {label}", "mean rank (1 is best)", estimate(draws, n), "images"))
+        own = replace(smallest([unsure(over_images(draws, n))], n), p=nan, needs="")
+        parts.append(part(f"mean rank of {label}", "mean rank (1 is best)", own, "images"))
     told = ", ".join(f"{labels[i]} {rank[0, i]:.1f}" for i in np.argsort(rank[0]))
     return Finding(parts[0].verdict, f"Mean ranks of {len(cells)} architectures: {told}.", parts)
 
 
-def _lead(values: Array) -> Array:
-    """Return how far each network is ahead of the best other one `(..., networks, criteria)`."""
-    ordered = np.sort(np.where(np.isfinite(values), values, -np.inf), axis=-2)
-    best, second = ordered[..., -1:, :], ordered[..., -2:-1, :]
-    return values - np.where(values >= best, second, best)
+def unsure(rank: Contrast) -> Contrast:
+    """Double the variance of a mean of few ranks: near ties, copies change places half as often as studies do.
+
+    The copies are drawn around ranks that chance has already set apart; among equals the variance over copies is 0.52
+    of that over studies (the bootstrap of ranks: Hall and Miller 2009, Annals of Statistics 37:3929).
+    """
+    return replace(rank, variance=2 * rank.variance, sources={u: (n, 2 * v) for u, (n, v) in rank.sources.items()})
+
+
+def no_better(gain: Contrast, n: int, tests: int, margin: float) -> Estimate:
+    """Return a gain that is claimed to be below `margin`; the bound above it holds for all `tests` together."""
+    found = rules.turned(smallest([-gain], n, tests))
+    return replace(found, needs=gain.beyond(margin).needs())
 
 
 def _count(n: int, noun: str) -> str:

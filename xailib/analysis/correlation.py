@@ -11,12 +11,15 @@ import pandas as pd
 from xailib.analysis import scores
 from xailib.analysis.draws import Array, critical_rho, interval, mean_draws, nanmean, spearman
 from xailib.analysis.frames import Frames, metric_facts
+from xailib.analysis.intervals import false_discovery, multipliers
 from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.scores import Named
 
 ATTACK = "l2_pgd"
 RELABELLED = "imagenet_real"  # the same images under other labels: no shift of the images
+ALONE = {"test_accuracy", "shift_accuracy", "adversarial_accuracy", "confidence"}  # no part of explainability
+SHIFTS = 2  # names the stream of the shifts' copies
 FEWEST = 4  # rankings of inputs that a pair of criteria must share
 # Ways to judge a ranking of inputs by accuracy: label, and the sign that makes higher better. Lower accuracy after
 # removal is a better ranking; a mask that tells less of the class, which keeps retrained accuracy up, is a better one.
@@ -127,20 +130,20 @@ def shift_kinds(frames: Frames) -> dict[str, list[str]]:
 def shift_draws(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: int) -> Array:
     """Return draws of mean accuracies over kinds of shift `(1 + bootstrap, models)`.
 
-    Only counts are stored for shifts, so the copies draw them from a binomial distribution, each shift on its own.
+    Only counts are stored for shifts, so each count varies on its own, as a binomial one does.
     """
     table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"], dropna=False)
     table = table.reindex(frames.models.index)
-    random, means = np.random.default_rng(seed), []
-    for shifts in kinds.values():
-        if not set(shifts) <= set(table["accuracy"]):
-            continue
-        accuracy, n = table["accuracy"][shifts].to_numpy(float), table["n"][shifts].to_numpy(float)
-        trials = np.nan_to_num(n).astype(int)
-        hits = random.binomial(trials, np.clip(np.nan_to_num(accuracy), 0, 1), size=(bootstrap, *accuracy.shape))
-        copies = np.where(np.isfinite(accuracy), hits / np.maximum(trials, 1), np.nan).mean(axis=2)
-        means.append(np.concatenate([nanmean(accuracy, axis=1)[None], copies]))
-    return np.mean(means, axis=0) if means else np.full((1 + bootstrap, len(frames.models)), np.nan)
+    known = [shifts for shifts in kinds.values() if set(shifts) <= set(table["accuracy"])]
+    if not known:
+        return np.full((1 + bootstrap, len(frames.models)), np.nan)
+    order = list(chain(*known))
+    accuracy, n = table["accuracy"][order].to_numpy(float), table["n"][order].to_numpy(float)
+    error = np.sqrt(np.clip(accuracy * (1 - accuracy), 0, None) / np.maximum(n, 1))
+    moved = multipliers(bootstrap, accuracy.size, (seed, SHIFTS)).reshape(bootstrap, *accuracy.shape) * error
+    draws = np.concatenate([accuracy[None], accuracy + moved])
+    places = np.split(np.arange(len(order)), np.cumsum([len(shifts) for shifts in known])[:-1])
+    return np.mean([nanmean(draws[..., own], axis=-1) for own in places], axis=0)
 
 
 def ranking_criteria(frames: RoarFrames, found: Curves) -> Criteria:
@@ -168,24 +171,35 @@ def ranking_criteria(frames: RoarFrames, found: Curves) -> Criteria:
     return gathered(judged, units, FEWEST)
 
 
-def correlate(criteria: Criteria, seed: int = 0) -> pd.DataFrame:
-    """Return Spearman's rho of every pair of criteria over the units, one row a pair.
+def correlate(criteria: Criteria) -> pd.DataFrame:
+    """Return Spearman's rho of every pair of criteria over the units, one row a pair; a part beside its whole is none.
 
-    Columns: first, second, rho (+1: the same order), low, high (95 %, over units and images), p (permutation), n
-    (units), critical (the |rho| that n units must pass for p < 0.05), and for networks within (rho of ranks after each
-    training algorithm's mean rank is taken away: what is left when vanilla, robust and AdvProp clusters are taken out).
+    Columns: first, second, rho (+1: the same order), low, high (95 %, over units), p (of the same method), n (units), q
+    (p adjusted for the whole table, by Benjamini and Hochberg), critical (the |rho| that n units must pass for q <
+    0.05), and for networks within (rho of ranks after each training algorithm's mean rank is taken away: what is left
+    when vanilla, robust and AdvProp clusters are taken out).
     """
-    columns = ["first", "second", "rho", "low", "high", "p", "n", "critical"]
+    columns = ["first", "second", "rho", "low", "high", "p", "n"]
     clusters, rows = criteria.units.get("training_algorithm"), []
     for first, second in combinations(criteria.facts.index, 2):
-        x, y = criteria.get(first), criteria.get(second)
-        own = spearman(x, y, seed)
-        if own.n >= criteria.fewest:
-            values = (first, second, own.value, own.low, own.high, own.p, own.n, critical_rho(own.n))
-            rows.append(dict(zip(columns, values, strict=True)))
-            rows[-1] |= {} if clusters is None else {"within": within_clusters(x[0], y[0], clusters)}
+        x, y = criteria.get(first)[0], criteria.get(second)[0]
+        own = spearman(x, y)
+        if own.n >= criteria.fewest and not part_of_whole(first, second):
+            rows.append(dict(zip(columns, (first, second, own.value, own.low, own.high, own.p, own.n), strict=True)))
+            rows[-1] |= {} if clusters is None else {"within": within_clusters(x, y, clusters)}
     columns += [] if clusters is None else ["within"]
-    return pd.DataFrame(rows, columns=columns)  # none where there is one criterion
+    table = pd.DataFrame(rows, columns=columns)  # none where there is one criterion
+    q = false_discovery(table["p"].astype(float))
+    share = max(int((q < 0.05).sum()), 1) / max(int(np.isfinite(q).sum()), 1)
+    return table.assign(q=q, critical=[critical_rho(n, 0.05 * share) for n in table["n"]])
+
+
+def part_of_whole(first: str, second: str) -> bool:
+    """Whether one of two criteria is made of the other, or both of the same numbers: they go together by themselves."""
+    first, second = first.removesuffix("_normalised"), second.removesuffix("_normalised")
+    if first == second or {first, second} == {"ROAR", AREA}:
+        return True
+    return "explainability" in (first, second) and not {first, second} & ALONE
 
 
 def within_clusters(x: Array, y: Array, clusters: pd.Series) -> float:

@@ -36,7 +36,7 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
     elif (frames.methods["family"] == "control").all():
         found = verdicts.undecided(claims.CLAIMS, "at least one method beside the controls")
     else:
-        found = verdicts.examine(claims.CLAIMS, frames.one_setting(), bootstrap, seed)
+        found = verdicts.examine(claims.CLAIMS, frames.one_setting(), bootstrap, seed).drop(columns="lead")
     return found.assign(images=len(frames.images))
 
 
@@ -48,13 +48,15 @@ def examine_roar(found: Curves) -> pd.DataFrame:
     if not found.levels:
         return verdicts.undecided(roar_claims.CLAIMS, "trainings with inputs removed").assign(images=0)
     table = verdicts.examine(roar_claims.CLAIMS, found).assign(images=found.n)
+    shown = table[["finding", "part"]].assign(part=table["part"].where(table["part"] != "headline", table["lead"]))
+    table = table.drop(columns="lead")
     for dataset in DATASETS:
         theirs = alike(paper_curves(dataset), found)
         if not theirs.levels:
             continue
         rows = verdicts.examine(roar_claims.CLAIMS, theirs).drop_duplicates(["finding", "part"])
         known = rows.set_index(["finding", "part"])["value"]
-        table[PAPER + dataset] = known.reindex(pd.MultiIndex.from_frame(table[["finding", "part"]])).to_numpy(float)
+        table[PAPER + dataset] = known.reindex(pd.MultiIndex.from_frame(shown)).to_numpy(float)
     return table
 
 
@@ -84,10 +86,11 @@ def headlines(found: pd.DataFrame) -> Table:
         of, intervals = "claims", "test images; 95 % intervals over images and trainings"
     else:
         table |= {"Statistic": told, "n": [_count(row) for row in records]}
-        of, intervals = "findings", "images; 95 % bootstrap intervals"
-    frame = pd.DataFrame(table | {"Rule": rows["rule"]}).set_index(rows["finding"])
+        of, intervals = "findings", "images; 95 % intervals"
+    open_ = rows["needs"].fillna("").replace("", "-") if "needs" in rows else "-"  # findings of earlier versions
+    frame = pd.DataFrame(table | {"Would decide it": open_, "Rule": rows["rule"]}).set_index(rows["finding"])
     caption = f"The paper's {of}, tested on this study (n = {found['images'].max()} {intervals})"
-    return Table(frame, caption, best=frame.isin([rules.SUPPORTED, rules.CONTRADICTED]))
+    return Table(frame, caption, best=frame.isin(rules.DECIDED))
 
 
 def parts(found: pd.DataFrame) -> Table:

@@ -1,12 +1,13 @@
 """Ranks of methods, and robust-minus-vanilla differences: the frames behind the two main figures."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from xailib.analysis import scores
-from xailib.analysis.draws import estimate, nanmean, over_units, ranks, redrawn
+from xailib.analysis.draws import estimate, nanmean, over_units, ranks
 from xailib.analysis.frames import Frames
 from xailib.analysis.scores import Named
 
@@ -15,9 +16,9 @@ FAMILIES = {"gradient": "gradient", "cam": "CAM", "perturbation": "perturbation"
 
 @lru_cache(maxsize=4)
 def rank_draws(frames: Frames, bootstrap: int, seed: int) -> Named:
-    """Return draws of the methods' ranks by network and metric (1 is the best); the copies draw networks anew too."""
+    """Return draws of the methods' ranks by network and metric (1 is the best)."""
     found = scores.means(frames, bootstrap, seed)
-    return Named(redrawn(ranks(found.values, found.place("method")), seed), found.axes)
+    return Named(ranks(found.values, found.place("method")), found.axes)
 
 
 def families(frames: Frames) -> dict[str, list[str]]:
@@ -32,13 +33,13 @@ def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.Dat
     Columns: method, label, family, metric ("all" or one), metric_label, rank, low, high, models, images.
     """
     found = rank_draws(frames, bootstrap, seed)
-    means, networks = found.mean("model", "metric").values, len(found.axes["model"])
+    means = found.mean("metric").values  # (draws, networks, methods)
     rows = []
     for i, method in enumerate(found.axes["method"]):
         observed = found.values[0, :, i]  # (models, metrics)
         facts = {"method": method, **frames.methods.loc[method, ["label", "family"]]}
         facts |= {"models": int(np.isfinite(observed).any(axis=1).sum()), "images": len(frames.images)}
-        own = estimate(means[:, i], networks, networks)
+        own = over_units(means[..., i], len(frames.images), "networks")
         rows.append({**facts, "metric": "all", "rank": own.value, "low": own.low, "high": own.high})
         for metric, rank in zip(found.axes["metric"], nanmean(observed, 0), strict=True):
             label = frames.metrics.loc[metric, "label"]
@@ -59,9 +60,9 @@ def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
         found = gain.at(method=methods).mean("method")  # (draws, architectures, metrics)
         for metric, draws in zip(found.axes["metric"], np.moveaxis(found.values, -1, 0), strict=True):
             facts = {"family": family, "metric": metric, "metric_label": frames.metrics.loc[metric, "label"]}
-            units = [("all", "all", over_units(draws, seed))]
+            units = [("all", "all", over_units(draws, len(frames.images)))]
             for name, own in zip(found.axes["model"], draws.T, strict=True):
-                units.append((name, frames.architecture_label(name), estimate(own, 1)))
+                units.append((name, frames.architecture_label(name), replace(estimate(own, len(frames.images)), n=1)))
             for name, label, own in units:
                 row = {"architecture": name, "label": label, "value": own.value, "low": own.low, "high": own.high}
                 rows.append({**facts, "images": len(frames.images), **row, "n": own.n})

@@ -4,12 +4,15 @@ Each test takes accuracies as draws; the paper's own table (`roar_paper`) goes t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from xailib.analysis import rules
-from xailib.analysis.draws import Array
+from xailib.analysis.intervals import Array, Estimate, best_beside, largest, smallest
+from xailib.analysis.intervals import spread as apart
 from xailib.analysis.roar_curves import Curves
 from xailib.analysis.verdicts import Claim, Finding, Part, claim, needs, part, together
 
@@ -33,25 +36,20 @@ def r1_base_below_random(found: Curves) -> Finding:
     """R1: GRAD, GB and IG are worse than a random ranking at every level.
 
     For each method, accuracy minus Random's, so above zero is worse than Random. Supported: the mean over levels is
-    above zero for each method, and at no level is the interval below. Contradicted: a mean is below zero. Intervals
-    over test images and trainings.
+    above zero for each method. Contradicted: a mean is below zero, or a gap at one level, by a bound that holds for all
+    of these together. Intervals over test images and trainings.
     """
     names = found.known("remove", list(BASES), found.top)
     gaps, levels = lead(found, names, "random")
     if not names or not levels:
         return needs("GRAD, GB or IG and the random ranking at the same levels")
-    means = gaps.mean(axis=2)
-    parts = [number(found, "the best of them", "least mean gap to Random over levels", means.min(axis=1), rules.above)]
-    decisive = []
-    for i, name in enumerate(names):
-        decisive.append(everywhere(found, label(name), "accuracy minus Random's, mean over levels", gaps[:, i]))
-        lowest = gaps[0, i].argmin()
-        where = f"smallest of the gaps to Random, at {levels[lowest]} %"
-        parts += [decisive[-1], number(found, f"{label(name)} at its best level", where, gaps[:, i, lowest])]
+    means, tests = gaps.mean(axis=2), len(names) * (1 + len(levels))
+    parts = [extreme(found, "the best of them", "least mean gap to Random over levels", means, rules.above, tests)]
+    parts += everywhere(found, [label(name) for name in names], "accuracy minus Random's", gaps, levels, tests, "best")
     told = ", ".join(f"{label(name)} {points(means[0, i])}" for i, name in enumerate(names))
     below = int((gaps[0] < 0).sum())
     return Finding(
-        together(decisive),
+        together(parts),
         f"Points above Random's accuracy, mean over levels: {told}; below Random in {below} of {gaps[0].size} cells.",
         parts,
     )
@@ -62,7 +60,8 @@ def r2_widest_at_top(found: Curves) -> Finding:
     """R2: The gap between GRAD, GB, IG and the random ranking is widest at the highest level.
 
     Mean gap of the three methods at the highest level minus that at each lower level. Supported: above zero for every
-    lower level. Contradicted: below zero for one of them. Intervals over test images and trainings.
+    lower level. Contradicted: below zero for one of them, by a bound that holds for all. Intervals over test images and
+    trainings.
     """
     names = found.known("remove", list(BASES), found.top)
     gaps, levels = lead(found, names, "random")
@@ -71,18 +70,16 @@ def r2_widest_at_top(found: Curves) -> Finding:
     top, wider = levels[-1], gaps[:, :, -1:] - gaps[:, :, :-1]
     mean = wider.mean(axis=1)
     statistic = f"gap to Random at {top} % minus the widest at a lower level, mean of the methods"
-    parts = [number(found, "the methods together", statistic, mean.min(axis=1), rules.above)]
+    parts = [extreme(found, "the methods together", statistic, mean, rules.above)]
     for i, name in enumerate(names):
-        parts.append(number(found, label(name), "the same for this method alone", wider[:, i].min(axis=1)))
-    decisive = []
+        parts.append(extreme(found, label(name), "the same for this method alone", wider[:, i]))
     for i, level in enumerate(levels[:-1]):
-        statistic = f"mean gap at {top} % minus that at {level} %"
-        decisive.append(number(found, f"beyond {level} %", statistic, mean[:, i], rules.above))
+        parts.append(number(found, f"beyond {level} %", f"mean gap at {top} % minus that at {level} %", mean[:, i]))
     told = ", ".join(f"{points(gap)} at {level} %" for level, gap in zip(levels, gaps[0].mean(axis=0), strict=True))
     return Finding(
-        together(decisive),
+        parts[0].verdict,
         f"Mean gap of {', '.join(map(label, names))} to Random in points: {told}.",
-        [*parts, *decisive],
+        parts,
     )
 
 
@@ -91,30 +88,35 @@ def r3_sobel(found: Curves) -> Finding:
     """R3: GRAD, GB and IG are on par with or worse than the Sobel edge filter.
 
     Sobel's accuracy minus the method's, mean over levels. Supported: below {points:.0f} points, the least that counts,
-    for each method. Contradicted: above zero for one of them. Intervals over test images and trainings.
+    for each method. Contradicted: above that for one of them, by a bound that holds for all. A method inside that on
+    both sides is equivalent. Intervals over test images and trainings.
     """
     names = found.known("remove", list(BASES), found.top)
     gaps, levels = lead(found, names, "sobel")
     if not names or not levels:
         return needs("GRAD, GB or IG and the Sobel ranking at the same levels")
     better, rule = -gaps.mean(axis=2), partial(rules.not_above, margin=ON_PAR)
-    parts = [number(found, "the best of them", "largest lead over Sobel, mean over levels", better.max(axis=1), rule)]
+    own = largest(found.contrasts(better), found.n)
+    parts = [part("the best of them", "largest lead over Sobel, mean over levels", own, found.unit, rule)]
     statistic = "Sobel's accuracy minus the method's, mean over levels"
-    decisive = [number(found, label(name), statistic, better[:, i], rule) for i, name in enumerate(names)]
-    parts += decisive
+    for i, name in enumerate(names):
+        own = largest([found.contrast(better[:, i])], found.n, len(names))
+        parts.append(part(label(name), statistic, own, found.unit, rule))
     for i, name in enumerate(names):
         statistic = f"Sobel's accuracy minus the method's, at {levels[-1]} %"
         parts.append(number(found, f"{label(name)} at the highest level", statistic, -gaps[:, i, -1]))
     told = ", ".join(f"{label(name)} {points(-better[0, i])}" for i, name in enumerate(names))
-    return Finding(together(decisive), f"Points above Sobel's accuracy, mean over levels: {told}.", parts)
+    verdict = together(parts[:1], rules.SUPPORTED)
+    return Finding(verdict, f"Points above Sobel's accuracy, mean over levels: {told}.", parts)
 
 
-@claim(CLAIMS)
+@claim(CLAIMS, points=100 * ON_PAR)
 def r4_smoothgrad(found: Curves) -> Finding:
     """R4: SmoothGrad is worse than the random ranking, and for GRAD and IG worse than a single estimate.
 
     At the highest level: SmoothGrad's accuracy minus Random's, and minus the single estimate's for GRAD and IG.
-    Supported: all above zero. Contradicted: one is below. Intervals over test images and trainings.
+    Supported: all above zero. Contradicted: one is below, by a bound that holds for all. Equivalent: one is inside
+    {points:.0f} points on both sides, which counts as none. Intervals over test images and trainings.
     """
     names = found.known("remove", SMOOTHGRAD, found.top)
     if not names or not found.known("remove", ["random"], found.top):
@@ -124,11 +126,12 @@ def r4_smoothgrad(found: Curves) -> Finding:
     pairs += [(f"smoothgrad_{base}", base) for base in singles if f"smoothgrad_{base}" in names]
     gaps = {f"{label(a)} minus {label(b)}": lead(found, [a], b)[0][:, 0] for a, b in pairs}
     at = f"at {found.top} %"
-    least = np.min([gap[:, -1] for gap in gaps.values()], axis=0)
-    parts = [number(found, "least of these", f"least of the differences {at}", least, rules.above)]
-    decisive = [
-        number(found, name, f"difference of accuracies {at}", gap[:, -1], rules.above) for name, gap in gaps.items()
-    ]
+    rule, top = partial(rules.above, margin=ON_PAR), np.stack([gap[:, -1] for gap in gaps.values()], axis=1)
+    parts = [extreme(found, "least of these", f"least of the differences {at}", top, rules.above)]
+    decisive = []
+    for name, gap in gaps.items():
+        own = smallest([found.contrast(gap[:, -1])], found.n, len(gaps))
+        decisive.append(part(name, f"difference of accuracies {at}", own, found.unit, rule))
     means = [number(found, f"{name}, all levels", "mean over levels", gap.mean(axis=1)) for name, gap in gaps.items()]
     told = ", ".join(f"{one.name} {points(one.estimate.value)}" for one in decisive)
     return Finding(together(decisive), f"Points {at}: {told}.", [*parts, *decisive, *means])
@@ -139,9 +142,9 @@ def r5_ensembles(found: Curves) -> Finding:
     """R5: SmoothGrad-Squared and VarGrad are by far the best, below Random and Sobel at every level.
 
     At the highest level: the best other ranking's accuracy minus the worst ensemble's. Supported: above {points:.0f}
-    points, and each ensemble's mean over levels below Random's and Sobel's with no level's interval above.
-    Contradicted: below zero, or one of these means above. The squared rankings only inform. Intervals over test images
-    and trainings.
+    points, and each ensemble's mean over levels below Random's and Sobel's. Contradicted: below zero, or one of these
+    means above, or a difference at one level, by bounds that hold for all of these together. The squared rankings only
+    inform. Intervals over test images and trainings.
     """
     top, names = found.top, found.known("remove", ENSEMBLES, found.top)
     others = found.known("remove", [*BASES, *SMOOTHGRAD, *CONTROLS], top)
@@ -149,18 +152,19 @@ def r5_ensembles(found: Curves) -> Finding:
         return needs("SmoothGrad-Squared or VarGrad, Random and Sobel at the highest level")
     ours, rest = found.at_top("remove", names), found.at_top("remove", others)
     statistic = f"accuracy of the best other ranking minus that of the worst ensemble, at {top} %"
-    ahead = rest.min(axis=1) - ours.max(axis=1)
-    decisive = [number(found, "ensembles before all others", statistic, ahead, partial(rules.above, least=FAR))]
-    for control in CONTROLS:
-        gaps, _ = lead(found, names, control)
-        statistic = f"{label(control)}'s accuracy minus the ensemble's, mean over levels"
-        for i, name in enumerate(names):
-            decisive.append(everywhere(found, f"{label(name)} before {label(control)}", statistic, -gaps[:, i]))
+    levels = [found.shared_levels("remove", [*names, control]) for control in CONTROLS]
+    ahead, tests = over(rest, ours), len(others) * len(names) + len(names) * sum(1 + len(own) for own in levels)
+    rule = partial(rules.above, least=FAR)
+    decisive = [extreme(found, "ensembles before all others", statistic, ahead, rule, tests)]
+    for control, own in zip(CONTROLS, levels, strict=True):
+        titles = [f"{label(name)} before {label(control)}" for name in names]
+        statistic, gaps = f"{label(control)}'s accuracy minus the ensemble's", -lead(found, names, control)[0]
+        decisive += everywhere(found, titles, statistic, gaps, own, tests, "worst")
     parts, squared = list(decisive), found.known("remove", SQUARED, top)
     if squared:
-        ahead = found.at_top("remove", squared).min(axis=1) - ours.max(axis=1)
         statistic = f"accuracy of the best squared ranking minus that of the worst ensemble, at {top} %"
-        parts.append(number(found, "ensembles before squared rankings", statistic, ahead))
+        ahead = over(found.at_top("remove", squared), ours)
+        parts.append(extreme(found, "ensembles before squared rankings", statistic, ahead))
     return Finding(
         together(decisive),
         f"At {top} % the ensembles reach {ours[0].min():.1%} to {ours[0].max():.1%}, "
@@ -173,8 +177,9 @@ def r5_ensembles(found: Curves) -> Finding:
 def r6_best_base(found: Curves) -> Finding:
     """R6: The best ensemble is built on GRAD or GB, not on IG.
 
-    At the highest level: accuracy of the best IG-based ensemble minus that of the best other one. Supported: above
-    zero. Contradicted: below. Intervals over test images and trainings.
+    At the highest level: accuracy of the best IG-based ensemble minus that of the best other one. Supported: each
+    IG-based one is behind another. Contradicted: each other one is behind one based on IG. The bounds of an ensemble's
+    comparisons hold together. Intervals over test images and trainings.
     """
     top, names = found.top, found.known("remove", ENSEMBLES, found.top)
     accuracy = dict(zip(names, found.at_top("remove", names).T, strict=True))
@@ -182,12 +187,13 @@ def r6_best_base(found: Curves) -> Finding:
     for base in BASES:
         draws = [own for name, own in accuracy.items() if name.endswith(base)]
         best |= {base: np.min(draws, axis=0)} if draws else {}
-    rivals = [draws for base, draws in best.items() if base != "integrated_gradients"]
-    if not rivals or len(rivals) == len(best):
+    theirs = [own for name, own in accuracy.items() if name.endswith("integrated_gradients")]
+    rivals = [own for name, own in accuracy.items() if not name.endswith("integrated_gradients")]
+    if not rivals or not theirs:
         return needs("ensembles built on IG and on GRAD or GB, at the highest level")
     statistic = f"accuracy of the best IG-based ensemble minus that of the best other one, at {top} %"
-    ahead = best["integrated_gradients"] - np.min(rivals, axis=0)
-    parts = [number(found, "GRAD or GB before IG", statistic, ahead, rules.above)]
+    own = best_beside([[found.contrast(other - one) for other in theirs] for one in rivals], found.n)
+    parts = [part("GRAD or GB before IG", statistic, own, found.unit, rules.above)]
     for base, draws in best.items():
         parts.append(number(found, f"best {label(base)}-based ensemble", f"accuracy at {top} %", draws))
     winner = min(names, key=lambda name: accuracy[name][0])
@@ -200,7 +206,8 @@ def r7_keep(found: Curves) -> Finding:
     """R7: Keeping the most important inputs (KAR) separates the rankings less than removing them.
 
     At the highest level: spread (largest minus smallest accuracy) over the same rankings when removing, minus that when
-    keeping. Supported: above zero. Contradicted: below. Intervals over test images and trainings.
+    keeping. Supported: above zero. Contradicted: below. The bounds of a spread hold for all pairs of rankings together.
+    Intervals over test images and trainings.
     """
     top, names = found.top, found.known("remove", found.known("keep", RANKINGS, found.top), found.top)
     if len(names) < 3:
@@ -208,7 +215,11 @@ def r7_keep(found: Curves) -> Finding:
     levels = [level for level in found.shared_levels("keep", names) if level in found.shared_levels("remove", names)]
     removed, kept = (np.ptp(found.of(mode, names, levels), axis=1) for mode in ("remove", "keep"))
     statistic, spread = f"spread over rankings at {top} %: removing minus keeping", "largest minus smallest accuracy"
-    parts = [number(found, "removing beyond keeping", statistic, removed[:, -1] - kept[:, -1], rules.above)]
+    wide, narrow = (apart([found.contrast(a - b) for a, b in combinations(found.at_top(mode, names).T, 2)])
+                    for mode in ("remove", "keep"))  # fmt: skip
+    lacking = found.contrast(removed[:, -1]).lacking
+    own = Estimate(wide[0] - narrow[0], wide[1] - narrow[2], wide[2] - narrow[1], found.n, needs=lacking)
+    parts = [part("removing beyond keeping", statistic, own, found.unit, rules.above)]
     for i, level in enumerate(levels):
         parts.append(number(found, f"keep {level} %", spread, kept[:, i]))
         parts.append(number(found, f"remove {level} %", spread, removed[:, i]))
@@ -225,8 +236,8 @@ def r8_retraining(found: Curves) -> Finding:
     """R8: Retraining is needed: without it every ranking looks good, the random one too.
 
     At the highest level: Random's accuracy after retraining minus Random's, and minus every ranking's, without
-    retraining. Supported: all above {points:.0f} points. Contradicted: one is below zero. Intervals over test images
-    and trainings.
+    retraining. Supported: all above {points:.0f} points. Contradicted: one is below zero, by a bound that holds for
+    all. Intervals over test images and trainings.
     """
     mode, top = "no_retraining_remove", found.top
     names = found.known(mode, RANKINGS, top)
@@ -234,10 +245,11 @@ def r8_retraining(found: Curves) -> Finding:
         return needs("the random ranking with and without retraining at the highest level")
     retrained, fallen = found.at_top("remove", ["random"])[:, 0], found.at_top(mode, names)
     own, rule = retrained - fallen[:, names.index("random")], partial(rules.above, least=FAR)
-    parts = [number(found, "Random", f"Random's accuracy with retraining minus that without, at {top} %", own, rule)]
+    statistic = f"Random's accuracy with retraining minus that without, at {top} %"
+    parts = [extreme(found, "Random", statistic, own[:, None], rule, len(names))]
     if len(names) > 1:
         statistic = f"Random's accuracy with retraining minus a ranking's without, at {top} %, where it is least"
-        parts.append(number(found, "every ranking", statistic, retrained - fallen.max(axis=1), rule))
+        parts.append(extreme(found, "every ranking", statistic, retrained[:, None] - fallen, rule))
     return Finding(
         together(parts) if len(names) > 1 else rules.UNDECIDED,
         f"At {top} % Random reaches {retrained[0]:.1%} with retraining and {retrained[0] - own[0]:.1%} without, where "
@@ -246,21 +258,45 @@ def r8_retraining(found: Curves) -> Finding:
     )
 
 
-def number(found: Curves, name: str, statistic: str, draws: Array, rule: rules.Rule | None = None) -> Part:
-    """Make a part of draws `(1 + bootstrap,)`; without a rule it only informs."""
-    return part(name, statistic, found.estimate(draws), found.unit, rule)
+def number(found: Curves, name: str, statistic: str, draws: Array) -> Part:
+    """Make a part of draws `(1 + bootstrap,)` that only informs."""
+    return part(name, statistic, found.estimate(draws), found.unit)
 
 
-def everywhere(found: Curves, name: str, statistic: str, draws: Array) -> Part:
-    """Make a part that judges "above zero at every level" of differences `(1 + bootstrap, levels)`.
+def extreme(
+    found: Curves, name: str, statistic: str, draws: Array, rule: rules.Rule | None = None, tests: int | None = None
+) -> Part:
+    """Make a part of the smallest of differences `(1 + bootstrap, ...)`, all claimed to be above zero (`smallest`)."""
+    return part(name, statistic, smallest(found.contrasts(draws), found.n, tests), found.unit, rule)
 
-    Supported: the mean over levels is above zero and no level's interval is below. Contradicted: the mean is below.
+
+def everywhere(
+    found: Curves, names: Sequence[str], statistic: str, draws: Array, levels: Sequence[int], tests: int, word: str
+) -> list[Part]:
+    """Make two parts of each row of differences `(1 + bootstrap, names, levels)`, claimed to be above zero at all levels.
+
+    Its mean over levels supports and contradicts; its least at one level, the method's `word` level, only contradicts,
+    or informs.
     """
-    mean = number(found, name, statistic, draws.mean(axis=1), rules.above)
-    broken = any(found.estimate(single).high < 0 for single in draws.T)
-    if mean.verdict == rules.SUPPORTED and broken:
-        return Part(mean.name, mean.statistic, mean.estimate, mean.unit, rules.UNDECIDED)
-    return mean
+    parts = []
+    for i, name in enumerate(names):
+        own = draws[:, i]
+        parts.append(
+            extreme(found, name, f"{statistic}, mean over levels", own.mean(axis=1)[:, None], rules.above, tests)
+        )
+        single = found.contrasts(own)
+        place = min(
+            range(len(levels)), key=lambda j, single=single: single[j].t if single[j].variance > 0 else single[j].value
+        )
+        where = f"{statistic}, at {levels[place]} %, where it is least for its error"
+        least = extreme(found, f"{name} at its {word} level", where, own[:, place : place + 1], rules.above, tests)
+        parts.append(least if least.verdict == rules.CONTRADICTED else replace(least, verdict=""))
+    return parts
+
+
+def over(theirs: Array, ours: Array) -> Array:
+    """Return every difference of `theirs` `(1 + bootstrap, a)` and `ours` `(1 + bootstrap, b)`: `(1 + bootstrap, a, b)`."""
+    return theirs[:, :, None] - ours[:, None]
 
 
 def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Array, list[int]]:

@@ -3,7 +3,6 @@
 Every number here is carried as draws (`draws`), so that any difference, mean or area of accuracies has its interval too.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,10 +10,13 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from xailib.analysis.draws import Array, Estimate, estimate, mean_draws
+from xailib.analysis.draws import IMAGES, groups, interval, mean_draws
+from xailib.analysis.intervals import Array, Contrast, Estimate, beside, multipliers
 from xailib.analysis.roar_frames import RoarFrames, hits
 
 CHECKS = ("no_retraining", "road", "mask_only")
+TRAININGS = 1  # names the stream of the trainings' copies
+PRIOR = 3.0  # degrees of freedom: how far a cell's variance between trainings is drawn to that of others
 _MOST = 64_000_000  # hits unpacked at once: half a gigabyte as float64
 
 
@@ -30,6 +32,9 @@ class Curves:
         chance: accuracy of a network that sees nothing.
         n: test images.
         unit: what n counts, for tables.
+        seeds: trainings a cell, at most.
+        trainings: `(bootstrap, cells)`, the part of the copies that trainings alone move, one column a cell.
+        freedom: degrees of freedom of each cell's variance between trainings; none where no cell was trained twice.
     """
 
     modes: dict[str, Array]
@@ -39,6 +44,9 @@ class Curves:
     chance: float
     n: int
     unit: str = "test images"
+    seeds: int = 0
+    trainings: Array | None = None
+    freedom: Array | None = None
 
     def of(self, mode: str, estimators: str | Sequence[str], levels: Sequence[int] | None = None) -> Array:
         """Return draws of one estimator `(1 + bootstrap, levels)` or of several `(1 + bootstrap, estimators, levels)`.
@@ -73,30 +81,58 @@ class Curves:
         whole = np.isfinite(self.of(mode, estimators)[0]).all(axis=0)
         return [level for level, there in zip(self.levels, whole, strict=True) if there]
 
+    def contrast(self, draws: Array) -> Contrast:
+        """Return a linear number with the variance of its draws `(1 + bootstrap,)`, over test images and trainings.
+
+        Without copies (the paper's table) or where no ranking was trained twice the variance is not known.
+        """
+        copies = len(draws) - 1
+        if not copies or self.freedom is None:
+            return Contrast(float(draws[0]), lacking="at least two trainings of a ranking" if copies else "")
+        variance = float(draws[1:].var())
+        moved = (self.trainings.T @ (draws[1:] - draws[1:].mean()) / copies) ** 2
+        trained = min(float(moved.sum()), variance)
+        tested = variance - trained
+        squares = float((moved**2 / self.freedom).sum()) + tested**2 / max(self.n - 1, 1)
+        sources = {"test images": (self.n, tested), "trainings a ranking": (self.seeds, trained)}
+        return Contrast(float(draws[0]), variance, variance**2 / squares if squares else np.inf, sources)
+
+    def contrasts(self, draws: Array) -> list[Contrast]:
+        """Return every number of draws `(1 + bootstrap, ...)` by `contrast`."""
+        return [self.contrast(own) for own in draws.reshape(len(draws), -1).T]
+
     def estimate(self, draws: Array) -> Estimate:
-        """Turn draws `(1 + bootstrap,)` of a number into the number with its 95 % interval.
+        """Turn draws `(1 + bootstrap,)` of a number into the number with its 95 % interval, for tables and figures.
 
         The copies are centred on the number: the largest or smallest of several noisy accuracies is further out in the
         copies than it was, which would put a spread outside its own interval.
         """
-        if len(draws) > 1:
-            draws = np.append(draws[0], draws[1:] - draws[1:].mean() + draws[0])
-        return estimate(draws, self.n)
+        if len(draws) < 2:
+            return Estimate(float(draws[0]), n=self.n)
+        return Estimate(float(draws[0]), *interval(draws[1:] - draws[1:].mean() + draws[0]), n=self.n)
+
+
+Cell = tuple[str, str, int]  # estimator, mode, level
 
 
 @lru_cache(maxsize=2)
 def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
-    """Average the trainings of each cell (estimator, mode, level) and resample test images and trainings.
+    """Average the trainings of each cell (estimator, mode, level) and let test images and trainings vary.
 
-    A copy draws the test images once for all trainings, so that comparisons are paired, and the trainings anew within
-    each cell. Few trainings vary less than many, so their deviations are stretched by sqrt(s / (s - 1)) (Rao and Wu
-    1988, J. Am. Statistical Association 83:231); a single training adds nothing.
+    A copy moves the test images once for all trainings, so that comparisons are paired, and the trainings of each cell
+    apart (`moderated`). Where no cell was trained twice, trainings add nothing.
     """
     names, levels = tuple(frames.estimators.index), tuple(frames.levels)
-    cells = cell_draws(frames.roar, "accuracy", bootstrap, seed)
+    cells, counts, squares = cell_draws(frames.roar, "accuracy", bootstrap, seed)
+    between, freedom = moderated(squares)
+    freedoms = np.array([freedom.get(cell, np.inf) for cell in cells]) if freedom else None
+    tested = multipliers(bootstrap, groups(frames.images, bootstrap), (seed, IMAGES, frames.images))
+    trainings = beside(tested, len(cells), (seed, TRAININGS))
+    for moved, (cell, draws) in zip(trainings.T, cells.items(), strict=True):
+        draws[1:] += moved * np.sqrt(between.get(cell, 0.0) / counts[cell])
     checks = frames.trust[frames.trust["check"].isin(CHECKS)]
     for check, part in checks.groupby("check"):
-        found = cell_draws(part, "value", bootstrap, seed)
+        found, *_ = cell_draws(part, "value", bootstrap, seed)
         cells |= {(name, f"{check}_{mode}", level): draws for (name, mode, level), draws in found.items()}
     modes: dict[str, Array] = {}
     for (name, mode, level), draws in cells.items():
@@ -104,32 +140,52 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
             empty = np.full((1 + bootstrap, len(names), len(levels)), np.nan)
             modes.setdefault(mode, empty)[:, names.index(name), levels.index(level)] = draws
     clean = next((draws for (name, _, level), draws in cells.items() if level == 0 and name == "none"), None)
-    counts = frames.roar.groupby(["estimator", "mode", "level"]).size()
-    trainings = f"{counts.min()} to {counts.max()}" if counts.nunique() > 1 else str(frames.seeds)
-    unit = f"test images x {trainings} training{'s' * (trainings != '1')}"
-    missing = np.full(1 + bootstrap, np.nan)
-    return Curves(modes, missing if clean is None else clean, names, levels, frames.chance, frames.images, unit)
+    least = min(counts.values(), default=0)
+    told = f"{least} to {frames.seeds}" if least < frames.seeds else str(frames.seeds)
+    unit = f"test images x {told} training{'s' * (told != '1')}"
+    clean = np.full(1 + bootstrap, np.nan) if clean is None else clean
+    return Curves(modes, clean, names, levels, frames.chance, frames.images, unit, frames.seeds, trainings, freedoms)
 
 
-def cell_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> dict[tuple[str, str, int], Array]:
-    """Return (estimator, mode, level) -> mean accuracy of its rows and its copies `(1 + bootstrap,)`.
+def moderated(squares: dict[Cell, tuple[float, int]]) -> tuple[dict[Cell, float], dict[Cell, float]]:
+    """Return how much trainings vary in each cell, and the degrees of freedom of that.
 
-    A row without hits counts by its value alone, without an interval.
+    Two or three trainings tell little of their own cell, and cells differ: so a cell's variance is drawn towards the
+    mean of its mode and level, which counts as `PRIOR` degrees of freedom (Smyth 2004, Statistical Applications in
+    Genetics and Molecular Biology 3:3). A cell with one training has that alone.
+
+    Args:
+        squares: the variance between the trainings of a cell, and its degrees of freedom (0 for a single training).
     """
-    found = {}
+    between, freedom = {}, {}
+    for pool in {cell[1:] for cell, (_, df) in squares.items() if df}:
+        parts = {cell: found for cell, found in squares.items() if cell[1:] == pool}
+        mean = sum(value * df for value, df in parts.values()) / sum(df for _, df in parts.values())
+        for cell, (value, df) in parts.items():
+            between[cell] = max((PRIOR * mean + df * value) / (PRIOR + df), 0.0)
+            freedom[cell] = PRIOR + df
+    return between, freedom
+
+
+def cell_draws(
+    rows: pd.DataFrame, column: str, bootstrap: int, seed: int
+) -> tuple[dict[Cell, Array], dict[Cell, int], dict[Cell, tuple[float, int]]]:
+    """Return the mean accuracy of each cell's rows over copies of the test images `(1 + bootstrap,)`, and how many rows.
+
+    And the variance between its trainings with the degrees of freedom of that. A row without hits counts by its value
+    alone, without an interval.
+    """
+    found, counts, squares = {}, {}, {}
     draws = row_draws(rows, column, bootstrap, seed)
-    keys = ["estimator", "mode", "level"]
-    for key, places in rows.reset_index(drop=True).groupby(keys, sort=False).indices.items():
-        name, mode, level = str(key[0]), str(key[1]), int(key[2])
-        cell = draws[:, places]
-        mean, count = cell.mean(axis=1), len(places)
-        if count > 1:
-            stream = np.random.default_rng([seed, zlib.crc32(f"{name}/{mode}/{level}".encode())])
-            chosen = stream.integers(count, size=(bootstrap, count))
-            drawn = np.take_along_axis(cell[1:], chosen, axis=1).mean(axis=1)
-            mean[1:] += np.sqrt(count / (count - 1)) * (drawn - mean[1:])
-        found[name, mode, level] = mean
-    return found
+    for key, places in rows.reset_index(drop=True).groupby(["estimator", "mode", "level"], sort=False).indices.items():
+        cell = (str(key[0]), str(key[1]), int(key[2]))
+        own, count = draws[:, places], len(places)
+        found[cell], counts[cell] = own.mean(axis=1), count
+        squares[cell] = (0.0, 0)
+        if count > 1:  # less what is particular to a training and an image, as in `intervals.crossed`
+            both = max(own[1:].var(axis=0).mean() - found[cell][1:].var(), 0.0) * count / (count - 1)
+            squares[cell] = (float(own[0].var(ddof=1) - both), count - 1)
+    return found, counts, squares
 
 
 def row_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> Array:

@@ -1,40 +1,52 @@
-"""Rules that turn a number with its interval into a verdict: supported, contradicted or undecided."""
+"""Rules that turn a number with its interval into a verdict: supported, contradicted, equivalent or undecided.
+
+An interval must be strictly beyond the value in question; one that is not known decides nothing.
+"""
 
 from collections.abc import Callable
 
-from xailib.analysis.draws import Estimate, critical_rho
+from xailib.analysis.draws import Estimate
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+EQUIVALENT = "equivalent"  # the difference is inside the margin that counts, on both sides
+DECIDED = (SUPPORTED, CONTRADICTED, EQUIVALENT)
 Rule = Callable[[Estimate], str]
 
 
-def above(estimate: Estimate, least: float = 0.0) -> str:
-    """Supported when the whole interval is above `least`, contradicted when it is below zero."""
-    if estimate.low > least:
-        return SUPPORTED
-    return CONTRADICTED if estimate.high < 0 else UNDECIDED
+def above(estimate: Estimate, least: float = 0.0, margin: float = 0.0) -> str:
+    """Supported when the whole interval is above `least`, contradicted when it is below zero.
+
+    Equivalent when it is inside `margin`, below which a difference counts as none.
+    """
+    if -margin < estimate.low and estimate.high < margin:
+        return EQUIVALENT
+    if estimate.high < 0:
+        return CONTRADICTED
+    return SUPPORTED if estimate.low > least else UNDECIDED
 
 
 def below(estimate: Estimate) -> str:
     """Supported when the whole interval is below zero, contradicted when it is above."""
-    return {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED}.get(above(estimate), UNDECIDED)
+    return above(turned(estimate))
 
 
 def not_above(estimate: Estimate, margin: float) -> str:
-    """Contradicted when the interval is above zero; supported when it ends below `margin`, the least that counts."""
-    if estimate.low > 0:
+    """Supported when the interval ends below `margin`, the least that counts; contradicted when it starts above it.
+
+    Equivalent when it also starts above minus `margin`: no better and no worse.
+    """
+    if estimate.low > margin:
         return CONTRADICTED
-    return SUPPORTED if estimate.high < margin else UNDECIDED
+    if estimate.high < margin:
+        return EQUIVALENT if estimate.low > -margin else SUPPORTED
+    return UNDECIDED
 
 
 def not_below(estimate: Estimate, margin: float) -> str:
-    """Contradicted when the interval is below zero; supported when it starts above minus `margin`."""
-    return not_above(Estimate(-estimate.value, -estimate.high, -estimate.low), margin)
+    """Supported when the interval starts above minus `margin`, contradicted when it ends below it."""
+    return not_above(turned(estimate), margin)
 
 
-def correlated(estimate: Estimate) -> str:
-    """Supported when rho passes the critical value of its n, contradicted when minus rho does."""
-    critical = critical_rho(estimate.n)
-    if estimate.value >= critical:
-        return SUPPORTED
-    return CONTRADICTED if estimate.value <= -critical else UNDECIDED
+def turned(estimate: Estimate) -> Estimate:
+    """The same number with its sign turned round."""
+    return Estimate(-estimate.value, -estimate.high, -estimate.low, estimate.n, estimate.p, estimate.needs)

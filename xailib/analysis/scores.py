@@ -96,16 +96,23 @@ def twins(frames: Frames, kind: str = "robust", base: str = "vanilla") -> list[t
     ]
 
 
-def gain(found: Named, frames: Frames, kind: str = "robust") -> Named:
-    """Return networks trained as `kind` minus their vanilla twins: one `model` a pair, called like its architecture.
+def gain(found: Named, frames: Frames, kind: str = "robust", base: str = "vanilla") -> Named:
+    """Return networks trained as `kind` minus their vanilla twins: one `model` an architecture, called like it.
 
-    Within a pair only what both networks have is a number.
+    Several networks of an architecture and training (seeds) are averaged first: they are no further architectures.
+    Within a pair only what both have is a number.
 
     Args:
         found: `cube` (then the gains are image by image) or draws, such as `means`.
         frames: the study.
         kind: of training.
+        base: what it is compared with.
     """
-    pairs = twins(frames, kind)
-    ours, theirs = (found.at(model=[pair[i] for pair in pairs]).values for i in (1, 2))
-    return Named(ours - theirs, found.axes | {"model": [pair[0] for pair in pairs]})
+    names = list(dict.fromkeys(architecture for architecture, *_ in twins(frames, kind, base)))
+    groups = frames.models.groupby(["architecture", "training_algorithm"], sort=False).groups
+    sides = []
+    for side in (kind, base):
+        means = [found.at(model=list(groups[name, side])).mean("model").values for name in names]
+        place = found.place("model") + means[0].ndim + 1 if means else 0
+        sides.append(np.stack(means, axis=place) if means else found.at(model=[]).values)
+    return Named(sides[0] - sides[1], found.axes | {"model": names})

@@ -134,7 +134,7 @@ def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Ta
     frame = pd.DataFrame(cells).set_axis(rows["first"].map(labels) + " ~ " + rows["second"].map(labels))
     strong, least = (rows["rho"].abs() >= rows["critical"]).to_numpy(), rows["critical"].min()
     best = pd.DataFrame(np.tile(strong[:, None], frame.shape[1]), frame.index, frame.columns)
-    bold = f"bold: |rho| of at least {least:.2f}, p < 0.05" if np.isfinite(least) else "too few for p < 0.05"
+    bold = f"bold: |rho| of at least {least:.2f}, q < 0.05" if np.isfinite(least) else "too few for q < 0.05"
     count = f"n = {int(rows['n'].max())} networks; {bold}"
     caption = f"Spearman's rank correlation of criteria, the {len(rows)} strongest of {total} pairs ({count})"
     return Table(frame.rename_axis("Criteria"), caption, best)

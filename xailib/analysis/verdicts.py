@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from xailib.analysis.draws import Estimate
-from xailib.analysis.rules import CONTRADICTED, SUPPORTED, UNDECIDED, Rule
+from xailib.analysis.rules import CONTRADICTED, EQUIVALENT, SUPPORTED, UNDECIDED, Rule
 
-COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit")
+COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit", "needs")
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Part:
     Attributes:
         name: what was compared.
         statistic: what the number is, with its unit and sign.
-        estimate: value, 95 % interval, n, p.
+        estimate: value, 95 % interval, n, p, and what would decide it.
         unit: what n counts.
-        verdict: supported, contradicted, undecided, or empty for a number that only informs.
+        verdict: supported, contradicted, equivalent, undecided, or empty for a number that only informs.
     """
 
     name: str
@@ -38,12 +38,16 @@ def part(name: str, statistic: str, estimate: Estimate, unit: str, rule: Rule | 
     return Part(name, statistic, estimate, unit, rule(estimate) if rule else "")
 
 
-def together(parts: Iterable[Part]) -> str:
-    """Contradicted by any contradicted part; supported when every part with a verdict is; else undecided."""
-    words = {one.verdict for one in parts if one.verdict}
-    if CONTRADICTED in words:
-        return CONTRADICTED
-    return SUPPORTED if words == {SUPPORTED} else UNDECIDED
+def together(parts: Iterable[Part], equivalent: str = EQUIVALENT) -> str:
+    """Contradicted by any contradicted part; supported when every part with a verdict is; else undecided.
+
+    A part whose difference is nil makes the whole so too, or counts as supported where the claim says "no better".
+    """
+    words = {equivalent if one.verdict == EQUIVALENT else one.verdict for one in parts if one.verdict}
+    for word in (CONTRADICTED, EQUIVALENT, UNDECIDED):
+        if word in words:
+            return word
+    return SUPPORTED if words else UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class Finding:
     verdict: str
     sentence: str
     parts: Sequence[Part] = ()
+
+    @property
+    def lead(self) -> Part | None:
+        """The number shown first: the one that contradicts the claim, else the first."""
+        against = [part for part in self.parts if self.verdict == part.verdict == CONTRADICTED]
+        return next(iter([*against, *self.parts]), None)
 
 
 def needs(what: str) -> Finding:
@@ -92,21 +102,27 @@ def examine(claims: Mapping[str, Claim], *evidence: Any) -> pd.DataFrame:
 
 def undecided(claims: Mapping[str, Claim], lacking: str) -> pd.DataFrame:
     """Return the table of a study that no claim can be tested on."""
-    return table(claims, {id: needs(lacking) for id in claims})
+    return table(claims, {id: needs(lacking) for id in claims}).drop(columns="lead")
 
 
 def table(claims: Mapping[str, Claim], findings: Mapping[str, Finding]) -> pd.DataFrame:
-    """Return findings as one frame: a headline row each, with the claim's words, followed by its parts."""
+    """Return findings as one frame: a headline row each, with the claim's words, followed by its parts.
+
+    A headline shows the number of the part called `lead`, and as `needs` what would decide the parts that are not.
+    """
     rows = []
     for id, found in findings.items():
-        lead = found.parts[0] if found.parts else Part("", "", Estimate(math.nan), "")
+        lead = found.lead or Part("", "", Estimate(math.nan), "")
         words = {"claim": claims[id].text, "sentence": found.sentence, "rule": claims[id].rule}
-        rows.append(_row(id, "headline", lead, found.verdict) | words)
+        more = {one.estimate.needs: one.name for one in found.parts if one.verdict == UNDECIDED and one.estimate.needs}
+        told = "; ".join(f"{name}: {needs}" for needs, name in more.items()) if found.verdict == UNDECIDED else ""
+        rows.append(_row(id, "headline", lead, found.verdict) | words | {"needs": told, "lead": lead.name})
         rows += [_row(id, one.name, one, one.verdict) for one in found.parts]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "claim", "sentence", "rule"])
+    return pd.DataFrame(rows, columns=[*COLUMNS, "claim", "sentence", "rule", "lead"])
 
 
 def _row(id: str, name: str, part: Part, verdict: str) -> dict[str, Any]:
     found = part.estimate
     values = (id, name, verdict, part.statistic, found.value, found.low, found.high, found.p, found.n, part.unit)
+    values += (found.needs if verdict in ("", UNDECIDED) else "",)
     return dict(zip(COLUMNS, values, strict=True))

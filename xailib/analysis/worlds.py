@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from xailib.analysis.frames import find_folder
-from xailib.analysis.rules import CONTRADICTED, SUPPORTED, UNDECIDED
+from xailib.analysis.rules import CONTRADICTED, DECIDED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
 from xailib.errors import InputError
 from xailib.params.findings import findings_path
@@ -52,10 +52,10 @@ def side_by_side(worlds: Mapping[str, pd.DataFrame]) -> Table:
         rows = found[found["part"] == "headline"].set_index("finding").reindex(lead.index)
         cells[study] = pd.Series([_cell(row) for row in rows.itertuples()], lead.index)
     frame = pd.DataFrame(cells)
-    decided = verdict_table(worlds).reindex(lead.index).isin([SUPPORTED, CONTRADICTED])
+    decided = verdict_table(worlds).reindex(lead.index).isin(DECIDED)
     return Table(
         frame,
-        f"The findings in {len(worlds)} worlds: verdict, statistic (95 % bootstrap interval), n; bold where it is decided",
+        f"The findings in {len(worlds)} worlds: verdict, statistic (95 % interval), n; bold where it is decided",
         best=decided.reindex(columns=frame.columns, fill_value=False),
     )
 
@@ -101,7 +101,7 @@ def _kind(verdicts: set[object]) -> str:
     """How the verdicts of several worlds go together: same, opposed, one (decided in some only) or open."""
     if {SUPPORTED, CONTRADICTED} <= verdicts:
         return "opposed"
-    if verdicts & {SUPPORTED, CONTRADICTED}:
+    if verdicts & set(DECIDED):
         return "same" if len(verdicts) == 1 else "one"
     return "open"
 

@@ -125,7 +125,7 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
     axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=40, ha="right")
     counts = sorted({int(pairs["n"].min()), int(pairs["n"].max())})
     least = pairs["critical"].min()
-    passed = "too few for p < 0.05" if np.isinf(least) else "* p < 0.05"
+    passed = "too few for q < 0.05" if np.isinf(least) else "* q < 0.05"
     passed += f" (|ρ| ≥ {least:.2f})" if len(counts) == 1 and np.isfinite(least) else ""
     note(axes, f"n = {' to '.join(map(str, counts))} {unit}; {passed}")
     return figure

@@ -1,0 +1,163 @@
+"""How often verdicts are wrong, and how often they are given, on studies whose truth is planted: `docs/calibration.md`.
+
+python benchmarks/calibration.py --studies 200 --out docs        # minutes; --only F3 for one claim
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "analysis"))
+
+import planted
+import roar_synthetic
+
+from xailib.analysis import claims, roar_claims
+from xailib.analysis.roar_curves import curves
+from xailib.params import ROOT
+from xailib.plots import style
+
+WORDS = ["supported", "contradicted", "equivalent", "undecided"]
+BEFORE, NOW = "before", "now"  # of the rules; the rows of before are kept as they were measured
+TEXT = """# How often the verdicts are wrong
+
+Made by `python benchmarks/calibration.py` from {least} to {most} made-up studies a row, whose truth is planted and whose
+networks, images and methods vary as those of the pictograms' studies do (`tests/analysis/planted.py`). *null*: every
+effect is zero. *true*, *false*: the claim is, by a margin. *edge*: the least favourable case between. A word is wrong
+when it says what is not so; *undecided* never is, and *equivalent* is not where the difference is nil. The rules let a
+wrong word pass in 5 % of studies at most; {worst}
+
+![Wrong words under the rules of before and of now](calibration.png)
+
+*Before*: intervals from redrawing networks and images independently, which counts what is particular to a network and
+an image three times; extremes of several methods, networks or rankings as if they had been named beforehand; each
+contradiction at its own 5 %. *Now*: variance components, the bounds of extremes held for all candidates together, and
+one interval and p value a number (`xailib/analysis/intervals.py`).
+
+![How often a true word is found](calibration_power.png)
+
+| claim | what is true | wrong words before | wrong words now | now: supported | contradicted | equivalent | undecided | studies |
+|---|---|---|---|---|---|---|---|---|
+{rows}
+
+The same numbers are in `calibration.csv`, those of the curves in `calibration_power.csv`.
+"""
+
+
+def count(claim: str, world: object, studies: int, copies: int) -> Counter[str]:
+    """Return how often each word is the verdict on one claim, over studies drawn from one world."""
+    words: Counter[str] = Counter()
+    for seed in range(studies):
+        if claim in claims.CLAIMS:
+            found = claims.CLAIMS[claim].test(planted.study(world, seed), copies, seed)
+        else:
+            drawn = roar_synthetic.study(seed, **{**planted.SHAPE, **world})
+            found = roar_claims.CLAIMS[claim].test(curves(drawn, copies, seed))
+        words[found.verdict] += 1
+    return words
+
+
+def measure(studies: int, copies: int, only: list[str]) -> pd.DataFrame:
+    """Return the words of every claim in every world; half as many studies where only power is asked for."""
+    rows = []
+    for claim, worlds in {**planted.WORLDS, **planted.ROAR_WORLDS}.items():
+        for name, (world, wrong) in worlds.items() if not only or claim in only else ():
+            drawn = studies if set(wrong) == set(planted.BOTH) else studies // 2
+            words = count(claim, world, drawn, copies)
+            row = {"claim": claim, "world": name, "rules": NOW, "studies": drawn, "wrong": sum(words[w] for w in wrong)}
+            rows.append(row | {word: words[word] for word in WORDS})
+            print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def power(studies: int, copies: int, only: list[str]) -> pd.DataFrame:
+    """Return how often the true word is found along each curve."""
+    rows = []
+    for claim, (_, word, _, lines) in planted.CURVES.items():
+        for line, points in lines.items() if not only or claim in only else ():
+            for x, world in points.items():
+                found = count(claim, world, studies, copies)[word] / studies
+                rows.append({"claim": claim, "line": line, "x": x, "share": found, "studies": studies})
+                print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def merged(path: Path, new: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Put new rows in the place of those of the same keys in a table that was saved earlier; save and return it."""
+    table = pd.concat([pd.read_csv(path), new]) if path.exists() else new
+    table = table.drop_duplicates(keys, keep="last").sort_values(keys[:1], kind="stable")
+    table.to_csv(path, index=False)
+    return table
+
+
+@style.styled
+def draw_wrong(table: pd.DataFrame) -> plt.Figure:
+    """Draw the largest share of wrong words of each claim over its worlds, before and now."""
+    figure, axes = plt.subplots(figsize=(11, 4.2))
+    names = list(dict.fromkeys(table["claim"]))
+    share = table.assign(share=100 * table["wrong"] / table["studies"]).groupby(["rules", "claim"])["share"].max()
+    for shift, (rules, colour) in zip((-0.2, 0.2), ((BEFORE, style.OTHERS[1]), (NOW, "#0072B2")), strict=True):
+        if rules in share.index:
+            heights = share[rules].reindex(names)
+            axes.bar(np.arange(len(names)) + shift, heights, 0.38, color=colour, label=rules)
+    axes.axhline(5, color=style.GREY, linewidth=1, linestyle="--")
+    axes.annotate("5 %", (len(names) - 0.4, 6), color=style.GREY)
+    axes.set_xticks(range(len(names)), names)
+    axes.set(ylabel="wrong words, % of studies\n(worst of the claim's worlds)", ylim=(0, 100))
+    axes.legend(title="rules", loc="upper right")
+    return figure
+
+
+@style.styled
+def draw_power(table: pd.DataFrame) -> plt.Figure:
+    """Draw how often the true word is found, one panel a claim."""
+    known = [claim for claim in planted.CURVES if claim in set(table["claim"])]
+    figure, grid = plt.subplots(1, len(known), figsize=(4.1 * len(known), 4.4), sharey=True, squeeze=False)
+    for axes, claim in zip(grid[0], known, strict=True):
+        title, word, varied, _ = planted.CURVES[claim]
+        lines = table[table["claim"] == claim].groupby("line", sort=False)
+        for (name, rows), colour, marker in zip(lines, ("#0072B2", "#D55E00"), style.MARKERS, strict=False):
+            axes.plot(rows["x"], 100 * rows["share"], color=colour, marker=marker, label=name)
+        axes.axhline(80, color=style.GREY, linewidth=1, linestyle="--")
+        axes.set(xlabel=varied, ylim=(-2, 102))
+        axes.set_title(f"{claim}, {word}:\n{title}", fontsize=11)
+        axes.legend(loc="lower right", fontsize=10)
+    grid[0, 0].set_ylabel("% of studies that find it")
+    return figure
+
+
+def page(table: pd.DataFrame) -> str:
+    """Return `docs/calibration.md`."""
+    now, before = (table[table["rules"] == rules].set_index(["claim", "world"]) for rules in (NOW, BEFORE))
+    earlier = (before["wrong"] / before["studies"]).reindex(now.index)
+    shares = now["wrong"] / now["studies"]
+    rows = []
+    for (claim, world), row in now.iterrows():
+        old = earlier[claim, world]
+        words = [f"{row[word] / row['studies']:.0%}" for word in WORDS]
+        cells = [claim, world, "-" if pd.isna(old) else f"{old:.0%}", f"{shares[claim, world]:.1%}", *words]
+        rows.append("| " + " | ".join([*cells, str(row["studies"])]) + " |")
+    claim, world = shares.idxmax()
+    worst = f"the worst row here is {claim}, {world}, with {shares.max():.1%}."
+    most, least = now["studies"].max(), now["studies"].min()
+    return TEXT.format(least=least, most=most, worst=worst, rows="\n".join(rows))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=200, help="a world; half as many a point of a curve")
+    parser.add_argument("--copies", type=int, default=300, help="of the bootstrap")
+    parser.add_argument("--only", nargs="*", default=[], help="claims")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    given = parser.parse_args()
+    sizes = (given.copies, given.only)
+    words = merged(given.out / "calibration.csv", measure(given.studies, *sizes), ["claim", "world", "rules"])
+    found = merged(given.out / "calibration_power.csv", power(given.studies // 2, *sizes), ["claim", "line", "x"])
+    draw_wrong(words).savefig(given.out / "calibration.png")
+    draw_power(found).savefig(given.out / "calibration_power.png")
+    (given.out / "calibration.md").write_text(page(words), encoding="utf-8")

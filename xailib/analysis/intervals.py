@@ -1,0 +1,307 @@
+"""Intervals that hold: numbers sampled over two things, the smallest of several leads, and what would decide a claim.
+
+Draws `(1 + copies, ...)` hold the observed numbers first and their copies over the images after them. The copies only
+give variances here, and those are exact for means (`multipliers`), so that no verdict hangs on a seed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtr, stdtrit
+
+Array = NDArray[np.float64]
+TAIL = 0.025  # each side of a 95 % interval
+_MOST = 1e7  # a count beyond this decides nothing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, the number of units behind it, and the p value that goes with the interval.
+
+    `needs` says how much more data would decide what its interval leaves open.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    p: float = math.nan
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference, with the variance of its estimate.
+
+    Attributes:
+        value: above zero when it is as claimed.
+        variance: of the estimate; NaN when it is not known.
+        df: degrees of freedom of the variance.
+        sources: what was sampled -> (how many, the part of the variance that shrinks as one over how many).
+        lacking: what a variance that is not known would need.
+    """
+
+    value: float
+    variance: float = math.nan
+    df: float = math.inf
+    sources: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    lacking: str = ""
+
+    @property
+    def t(self) -> float:
+        """The value in standard errors."""
+        if self.variance > 0:
+            return self.value / math.sqrt(self.variance)
+        return math.nan if math.isnan(self.variance) else math.copysign(math.inf, self.value) if self.value else 0.0
+
+    def half(self, tests: int = 1) -> float:
+        """Half the width of a 95 % interval, or of the widest of `tests` intervals that hold together."""
+        return quantile(self.df, tests) * math.sqrt(self.variance)
+
+    def beyond(self, least: float) -> "Contrast":
+        """The same less `least`: above zero when the number is above `least`."""
+        return replace(self, value=self.value - least)
+
+    def __neg__(self) -> "Contrast":
+        return replace(self, value=-self.value)
+
+    def needs(self, tests: int = 1) -> str:
+        """How many of each source, the others as they are, would take zero out of the interval at this value."""
+        if not self.value or math.isnan(self.variance):
+            return ""
+        allowed = (self.value / quantile(self.df, tests)) ** 2
+        counts = {
+            unit: math.ceil(count * share / left)
+            for unit, (count, share) in self.sources.items()
+            if (left := allowed - (self.variance - share)) > share * count / _MOST
+        }
+        told = " or ".join(f"{count:,} {unit}" for unit, count in counts.items())
+        if told:
+            return f"about {told}, if the number stays"
+        return f"more {' and '.join(self.sources)} together" if self.sources else ""
+
+
+def quantile(df: float, tests: float = 1) -> float:
+    """Student's quantile of a two-sided 5 % test, by Bonferroni one of `tests`."""
+    tail = TAIL / tests
+    return float(-stdtrit(df, tail) if math.isfinite(df) else -ndtri(tail))
+
+
+def multipliers(copies: int, n: int, stream: Sequence[int]) -> Array:
+    """Return `(copies, n)` standard normal multipliers whose moments are exact: mean 0, variance 1, no correlation.
+
+    A copy of a mean is the mean plus its influences times a row (Gaussian multiplier bootstrap, Chernozhukov et al.
+    2013, Annals of Statistics 41:2786). With exact moments (second-order balance, Graham et al. 1990, J. Royal
+    Statistical Society B 52:185) its variance over the copies is the textbook one under every seed. That asks for more
+    copies than columns; with fewer only the mean is exact.
+    """
+    return _multipliers(copies, n, tuple(stream))
+
+
+def beside(first: Array, n: int, stream: Sequence[int]) -> Array:
+    """Return `n` further `multipliers` that are not correlated with the `first` ones, where the copies suffice."""
+    copies, columns = first.shape
+    drawn = np.random.default_rng(tuple(stream)).normal(size=(copies, n))
+    if columns + n < copies:
+        drawn -= first @ (first.T @ drawn) / copies
+    return _balanced(drawn)
+
+
+@lru_cache(maxsize=8)
+def _multipliers(copies: int, n: int, stream: tuple[int, ...]) -> Array:
+    return _balanced(np.random.default_rng(stream).normal(size=(copies, n)))
+
+
+def _balanced(drawn: Array) -> Array:
+    copies, n = drawn.shape
+    drawn = drawn - drawn.mean(axis=0)
+    return np.linalg.qr(drawn)[0] * math.sqrt(copies) if n < copies else drawn
+
+
+def over_images(draws: ArrayLike, images: int, unit: str = "images") -> Contrast:
+    """Return a number sampled over images alone, a statement about these very networks.
+
+    Args:
+        draws: `(1 + copies,)`.
+        images: how many; Student's interval has one degree of freedom less.
+        unit: what the images are called.
+    """
+    draws = np.asarray(draws, float)
+    if images < 2:
+        return Contrast(float(draws[0]), lacking=f"at least two {unit}")
+    variance = float(draws[1:].var())
+    return Contrast(float(draws[0]), variance, max(images - 1, 1), {unit: (images, variance)})
+
+
+def crossed(draws: ArrayLike, images: int, unit: str = "architectures") -> Contrast:
+    """Return the mean over units that were all measured on the same images: both are samples.
+
+    A copy that draws units and images anew counts what is particular to a unit and image three times (Owen 2007,
+    Annals of Applied Statistics 1:386). So the variance is added up from its components, as in a two-way analysis of
+    variance with random effects, and is at least that of units or images alone; degrees of freedom by Satterthwaite.
+
+    Args:
+        draws: `(1 + copies, units)` over copies of the images; units without a value are left out.
+        images: how many.
+        unit: what the units are called.
+    """
+    draws = np.asarray(draws, float)
+    draws = draws[:, np.isfinite(draws[0])]
+    units = draws.shape[1]
+    value = float(draws[0].mean()) if units else math.nan
+    if units < 2 or images < 2:
+        return Contrast(value, lacking=f"at least two {unit} and two images")
+    by_unit = float(draws[0].var(ddof=1)) / units  # units + both
+    by_image = float(draws[1:].mean(axis=1).var())  # images + both
+    each = float(draws[1:].var(axis=0).mean())  # units times (images + both)
+    both = min(max((each - by_image) / (units - 1), 0.0), by_unit + by_image)
+    variance = max(by_unit + by_image - both, by_unit, by_image)
+    spread = by_unit**2 / (units - 1) + by_image**2 / (images - 1) + both**2 / ((units - 1) * (images - 1))
+    own, shared = max(variance - by_image, 0.0), max(variance - by_unit, 0.0)
+    sources = {unit: (units, min(own + both, variance)), "images": (images, min(shared + both, variance))}
+    return Contrast(value, variance, variance**2 / spread if spread else math.inf, sources)
+
+
+def smallest(leads: Sequence[Contrast], n: int, tests: int | None = None) -> Estimate:
+    """Return the smallest of several leads: above zero when every lead is, below zero when any is.
+
+    All leads must be above zero to support a claim, which needs no correction (intersection-union test). One below
+    zero contradicts it, so the upper bound holds for all together (Bonferroni, the first step of Holm's test). The
+    interval holds the smallest true lead in at least 95 % of studies; p is below 0.05 where it leaves zero out.
+
+    Args:
+        leads: that are all claimed.
+        n: how many units are behind them.
+        tests: how many leads could contradict the claim; by default as many as are given.
+    """
+    value = min(lead.value for lead in leads)
+    if any(math.isnan(lead.variance) for lead in leads):
+        return _alone(value, n, leads)
+    tests = tests or len(leads)
+    low = min(lead.value - lead.half() for lead in leads)
+    high = min(lead.value + lead.half(tests) for lead in leads)
+    up = max(_tail(lead) for lead in leads)
+    down = min(1.0, tests * min(_tail(-lead) for lead in leads))
+    weakest = min(leads, key=lambda lead: lead.t)
+    needs = "" if low > 0 or high < 0 else weakest.needs(1 if weakest.value > 0 else tests)
+    return Estimate(value, low, high, n, min(1.0, 2 * min(up, down)), needs)
+
+
+def largest(leads: Sequence[Contrast], n: int, tests: int | None = None) -> Estimate:
+    """Return the largest of several leads that are claimed not to be: `smallest`, turned round."""
+    found = smallest([-lead for lead in leads], n, tests)
+    return Estimate(-found.value, -found.high, -found.low, n, found.p, found.needs)
+
+
+def largest_smallest(rows: Sequence[Sequence[Contrast]], n: int) -> Estimate:
+    """Return the smallest lead of the candidate for whom it is largest: is any one ahead of all others in everything?
+
+    Below zero when every candidate is out: each trails somewhere, by a bound that holds for all its leads together, so
+    that the true best is wrongly out in at most 2.5 % of studies (a confidence set of the best, after Hsu 1984, Annals
+    of Statistics 12:1136). Above zero when one candidate is ahead everywhere, each lead at its own bound.
+
+    Args:
+        rows: one row a candidate, of its leads.
+        n: how many units are behind them.
+    """
+    found = [smallest(row, n) for row in rows]
+    if any(math.isnan(one.low) for one in found):
+        return _alone(max(one.value for one in found), n, chain(*rows))
+    nearest = max(found, key=lambda one: one.high)
+    return Estimate(
+        max(one.value for one in found),
+        max(one.low for one in found),
+        nearest.high,
+        n,
+        _p_of_the_best(rows),
+        "" if nearest.high < 0 or max(one.low for one in found) > 0 else nearest.needs,
+    )
+
+
+def best_beside(ours: Sequence[Sequence[Contrast]], n: int) -> Estimate:
+    """Return the lead of the best of one group over the best of another, from all pairs.
+
+    Above zero when each one of the others is behind some of ours, below zero when each of ours is behind some other,
+    both by bounds that hold for all of its comparisons together.
+
+    Args:
+        ours: rows of ours, columns of the others: the lead of each pair.
+        n: how many units are behind them.
+    """
+    columns = list(zip(*ours, strict=True))
+    value = max(min(pair.value for pair in row) for row in ours)
+    if any(math.isnan(pair.variance) for pair in chain(*ours)):
+        return _alone(value, n, chain(*ours))
+    low = min(max(pair.value - pair.half(len(column)) for pair in column) for column in columns)
+    high = max(min(pair.value + pair.half(len(row)) for pair in row) for row in ours)
+    up = max(min(1.0, len(column) * min(_tail(pair) for pair in column)) for column in columns)
+    down = max(min(1.0, len(row) * min(_tail(-pair) for pair in row)) for row in ours)
+    closest = max((min(row, key=lambda pair: pair.t) for row in ours), key=lambda pair: pair.t)
+    needs = "" if low > 0 or high < 0 else closest.needs(len(ours))
+    return Estimate(value, low, high, n, min(1.0, 2 * min(up, down)), needs)
+
+
+def spread(pairs: Sequence[Contrast]) -> tuple[float, float, float]:
+    """Return how far apart the furthest two of several numbers are, and 95 % bounds; `pairs` are all differences.
+
+    The lower bound holds for all pairs together, the upper is that of the widest pair.
+    """
+    both = [*pairs, *(-pair for pair in pairs)]
+    value = max(pair.value for pair in both)
+    return (
+        value,
+        max(0.0, max(pair.value - pair.half(len(both)) for pair in both)),
+        max(pair.value + pair.half() for pair in both),
+    )
+
+
+def rank_correlation(rho: float, n: int, tests: int = 1) -> Estimate:
+    """Return Spearman's rho of `n` pairs with interval and p by Fisher's z, one method for both.
+
+    The standard error is that of Bonett and Wright (2000, Psychometrika 65:23), sqrt((1 + rho^2 / 2) / (n - 3)). Below
+    five pairs there is no interval. `tests` as in `smallest`.
+    """
+    if n < 5 or math.isnan(rho):
+        return Estimate(rho, n=n, needs="at least 5 networks" if n < 5 else "")
+    z = math.atanh(min(max(rho, -1 + 1e-9), 1 - 1e-9))
+    variance = (1 + rho**2 / 2) / (n - 3)
+    found = smallest([Contrast(z, variance, sources={"networks": (n - 3, variance)})], n, tests)
+    return Estimate(rho, math.tanh(found.low), math.tanh(found.high), n, found.p, found.needs)
+
+
+def false_discovery(p: ArrayLike) -> Array:
+    """Return p values adjusted by Benjamini and Hochberg (1995, J. Royal Statistical Society B 57:289); NaN stays.
+
+    Calling those at most q significant lets at most a share q of the calls be wrong, on average.
+    """
+    p = np.asarray(p, float)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known])[::-1]]
+    scaled = p[order] * len(order) / np.arange(len(order), 0, -1)
+    adjusted = np.full(p.shape, np.nan)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled), 1.0) if len(order) else scaled
+    return adjusted
+
+
+def _alone(value: float, n: int, leads: Iterable[Contrast]) -> Estimate:
+    """A number without an interval, and what is lacking for one."""
+    return Estimate(value, n=n, needs=next((lead.lacking for lead in leads if lead.lacking), ""))
+
+
+def _tail(lead: Contrast) -> float:
+    """The one-sided p value that a lead is not above zero."""
+    t = lead.t
+    if math.isinf(t) or t == 0:
+        return 0.0 if t > 0 else 0.5 if t == 0 else 1.0
+    return float(stdtr(lead.df if math.isfinite(lead.df) else 1e9, -t))
+
+
+def _p_of_the_best(rows: Sequence[Sequence[Contrast]]) -> float:
+    up = min(max(_tail(lead) for lead in row) for row in rows)
+    down = max(min(1.0, len(row) * min(_tail(-lead) for lead in row)) for row in rows)
+    return min(1.0, 2 * min(up, down))
