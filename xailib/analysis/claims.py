@@ -47,7 +47,7 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), units, NO_NIL)]
     beyond = []
     for name in list(gains)[1:]:
-        found = rules.turned(over(-gains[name]))
+        found = replace(rules.turned(over(-gains[name])), needs="")
         own.append(part(f"{FAMILIES[name]} methods", statistic, found, units, NO_GAIN))
         found = over(gains["gradient"] - gains[name])
         title = f"gradient beyond {FAMILIES[name]}"

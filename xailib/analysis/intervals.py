@@ -74,16 +74,23 @@ class Contrast:
         """How many of each source, the others as they are, would take zero out of the interval at this value."""
         if not self.value or math.isnan(self.variance):
             return ""
-        allowed = (self.value / quantile(self.df, tests)) ** 2
-        counts = {
-            unit: math.ceil(count * share / left)
-            for unit, (count, share) in self.sources.items()
-            if (left := allowed - (self.variance - share)) > share * count / _MOST
-        }
-        told = " or ".join(f"{count:,} {unit}" for unit, count in counts.items())
+        counts = {unit: self._count(unit, tests) for unit in self.sources}
+        told = " or ".join(f"{count:,} {unit}" for unit, count in counts.items() if count)
         if told:
             return f"about {told}, if the number stays"
         return f"more {' and '.join(self.sources)} together" if self.sources else ""
+
+    def _count(self, unit: str, tests: int) -> int:
+        """How many of one source; 0 when no number of it is enough. The degrees of freedom grow with it."""
+        count, share = self.sources[unit]
+        needed, df = 0.0, math.inf
+        for _ in range(10):
+            left = (self.value / quantile(df, tests)) ** 2 - (self.variance - share)
+            if left <= share * count / _MOST:
+                return 0
+            needed = count * share / left
+            df = self.df * max(needed / count, 1.0)
+        return math.ceil(needed)
 
 
 def quantile(df: float, tests: float = 1) -> float:
