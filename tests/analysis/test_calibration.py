@@ -77,3 +77,21 @@ def test_one_training_a_ranking_decides_nothing() -> None:
     heads = table[table["part"] == "headline"]
     assert set(heads["verdict"]) == {"undecided"}
     assert heads["needs"].str.contains("two trainings").all()
+
+
+@pytest.mark.parametrize(
+    ("world", "lacking"),
+    [
+        (World(images=1), "at least two"),
+        (World(architectures=("resnet",)), "at least 5 architectures"),
+        (World(architectures=("alexnet",)), "at least 5"),
+    ],
+    ids=["one image", "one architecture", "two networks"],
+)
+def test_too_little_gets_a_sentence_and_no_verdict(world: World, lacking: str) -> None:
+    table = findings.examine(planted.study(world, 2), 100, 0)
+    heads = table[table["part"] == "headline"].set_index("finding")
+    assert set(heads.loc[["F1", "F3", "F4", "F6"], "verdict"]) == {"undecided"}
+    told = heads["needs"] + heads["sentence"]
+    assert told[["F1", "F3", "F4"]].str.contains(lacking).any() and not told.str.contains("nan").any(), told.tolist()
+    assert all(row.needs or "needs" in row.sentence for row in heads.loc[["F1", "F3", "F4", "F6"]].itertuples())

@@ -114,8 +114,11 @@ def table(claims: Mapping[str, Claim], findings: Mapping[str, Finding]) -> pd.Da
     for id, found in findings.items():
         lead = found.lead or Part("", "", Estimate(math.nan), "")
         words = {"claim": claims[id].text, "sentence": found.sentence, "rule": claims[id].rule}
-        more = {one.estimate.needs: one.name for one in found.parts if one.verdict == UNDECIDED and one.estimate.needs}
-        told = "; ".join(f"{name}: {needs}" for needs, name in more.items()) if found.verdict == UNDECIDED else ""
+        more: dict[str, str] = {}
+        for one in found.parts if found.verdict == UNDECIDED else ():
+            if one.verdict == UNDECIDED and one.estimate.needs:
+                more.setdefault(one.estimate.needs, one.name)
+        told = "; ".join(f"{name}: {what}" for what, name in more.items())
         rows.append(_row(id, "headline", lead, found.verdict) | words | {"needs": told, "lead": lead.name})
         rows += [_row(id, one.name, one, one.verdict) for one in found.parts]
     return pd.DataFrame(rows, columns=[*COLUMNS, "claim", "sentence", "rule", "lead"])
