@@ -2,12 +2,20 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 matplotlib.use("Agg")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import synthetic
+
+
+@pytest.fixture(autouse=True)
+def _figures_closed():
+    """The cells of final notebooks leave theirs open, as a kernel does not."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")
