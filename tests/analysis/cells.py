@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -51,12 +52,23 @@ def executed_cells(name: str, given: dict[str, Any]) -> nbformat.NotebookNode:
 
 def figures(name: str, study: frames.Frames, out: Path, **given: Any) -> dict[str, Figure]:
     """Run a final notebook on frames; return the figures that it saves, by name."""
-    drawn: dict[str, Figure] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save", lambda figure, out_dir, name, data: drawn.setdefault(name, figure))
         patch.setattr(frames, "read_frames", lambda *_, **__: study)
-        run_cells(name, {"out_dir": str(out), "bootstrap": 100, "study": "made_up", "compare": []} | given)
-    return drawn
+        return drawn(name, {"out_dir": str(out), "bootstrap": 100, "study": "made_up", "compare": []} | given)
+
+
+def drawn(name: str, given: dict[str, Any]) -> dict[str, Figure]:
+    """Run a final notebook as `run_cells` does, but keep what it would save: {name: figure}."""
+    found: dict[str, Figure] = {}
+
+    def keep(figure: Figure, out_dir: str, name: str, data: Any) -> Figure:
+        plt.close(figure)
+        return found.setdefault(name, figure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "save", keep)
+        run_cells(name, given)
+    return found
 
 
 def texts(figure: Figure) -> str:

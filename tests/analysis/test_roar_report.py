@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import cells
 import nbformat
 import numpy as np
 import pandas as pd
@@ -61,13 +62,9 @@ def cells_of(accuracy: pd.DataFrame, mode: str) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def drawn(folder, tmp_path_factory):
     """The figures that the notebook saves, by name."""
-    figures, out = {}, tmp_path_factory.mktemp("figures")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save", lambda figure, out_dir, name, data: figures.setdefault(name, figure))
-        run_cells(
-            "roar_results", {"results_dir": str(folder), "out_dir": str(out), "bootstrap": 50, "study": "made_up"}
-        )
-    return figures
+    out = tmp_path_factory.mktemp("figures")
+    given = {"results_dir": str(folder), "out_dir": str(out), "bootstrap": 50, "study": "made_up"}
+    return cells.drawn("roar_results", given)
 
 
 def test_curves_are_labelled_at_their_ends_in_three_panels(accuracy, drawn) -> None:
