@@ -101,7 +101,7 @@ def test_an_edit_re_runs_what_it_touches(
 
 
 def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: World) -> None:
-    undo = finished.edit("xailib/params/estimator_files.py", lambda t: t.replace('noise": 0.15', 'noise": 0.3'))
+    undo = finished.edit("xailib/params/records.py", lambda t: t.replace('of the image", 0.15)', 'of the image", 0.3)'))
     try:
         plan = finished.plan("roar.parquet")
     finally:

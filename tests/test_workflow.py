@@ -160,7 +160,7 @@ def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
         # What every slice runs through.
         ("xailib/engine/settings.py", lambda t: t + "# a remark\n", {"predict": 2, "attribute": 6, "evaluate": 6}),
         # Another data set, or a study's kind of slices.
-        ("xailib/datasets/food101.py", lambda t: t + "# a remark\n", None),
+        ("xailib/datasets/tiny_imagenet.py", lambda t: t + "# a remark\n", None),
         ("xailib/roar/retrain.py", lambda t: t + "# a remark\n", None),
         # What slices ask of a cluster.
         ("xailib/workflow/cluster.py", lambda t: t.replace('"smoke": 10', '"smoke": 20'), None),
