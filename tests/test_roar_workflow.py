@@ -100,8 +100,10 @@ def test_an_edit_re_runs_what_it_touches(
     assert {rule: plan.get(rule) for rule in jobs} == jobs
 
 
-def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: World) -> None:
-    undo = finished.edit("xailib/params/estimator_files.py", lambda t: t.replace('noise": 0.15', 'noise": 0.3'))
+def test_another_meaning_of_estimators_files_re_ranks_them(finished: World) -> None:
+    undo = finished.edit(
+        "xailib/params/estimator_files.py", lambda t: t.replace("**record, **changes", "**changes, **record")
+    )
     try:
         plan = finished.plan("roar.parquet")
     finally:
