@@ -100,13 +100,25 @@ def test_an_edit_re_runs_what_it_touches(
     assert {rule: plan.get(rule) for rule in jobs} == jobs
 
 
-def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: World) -> None:
-    undo = finished.edit("xailib/params/records.py", lambda t: t.replace('of the image", 0.15)', 'of the image", 0.3)'))
+def test_another_meaning_of_estimators_files_re_ranks_them(finished: World) -> None:
+    undo = finished.edit(
+        "xailib/params/estimator_files.py", lambda t: t.replace("**record, **changes", "**changes, **record")
+    )
     try:
         plan = finished.plan("roar.parquet")
     finally:
         undo()
     assert plan["roar_rank_gradient_noisy"] == 1 and "roar_base" not in plan and "roar_images" not in plan
+
+
+def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: World) -> None:
+    """It stands where files are checked, which no digest covers: the values that results hold say so."""
+    undo = finished.edit("xailib/params/records.py", lambda t: t.replace('of the image", 0.15)', 'of the image", 0.3)'))
+    try:
+        plan = finished.plan("roar.parquet")
+    finally:
+        undo()
+    assert plan.get("roar_rank_gradient_noisy") == 1 and "roar_base" not in plan and "roar_images" not in plan, plan
 
 
 def open_with(tmp_path: Path, repository: Path, **changes: object) -> Study:
