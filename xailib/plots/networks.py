@@ -116,7 +116,7 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
     cells = pairs.assign(text=pairs["rho"].map("{:+.2f}".format) + star)
     rho, text = (
         cells.pivot(index="second", columns="first", values=key)
-        .reindex(index=order, columns=order)
+        .reindex(index=below, columns=across)
         .rename(index=labels)
         for key in ("rho", "text")
     )
