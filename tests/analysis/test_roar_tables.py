@@ -126,11 +126,12 @@ def test_interval_holds_the_truth_over_images_and_trainings() -> None:
     assert 34 <= held <= 40
 
 
-def test_other_estimators_change_no_interval(made_up) -> None:
+def test_other_estimators_lend_no_more_than_how_much_trainings_vary(made_up) -> None:
     less = made_up.roar[made_up.roar["estimator"].isin(["none", "gradient", "random"])].reset_index(drop=True)
     fewer = dataclasses.replace(made_up, roar=less, estimators=made_up.estimators.loc[["gradient", "random"]])
-    first, second = (curves(frames, 50, 0).of("remove", "gradient") for frames in (made_up, fewer))
-    np.testing.assert_allclose(first, second)
+    first, second = (curves(frames, 400, 0).of("remove", "gradient") for frames in (made_up, fewer))
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_allclose(first[1:].std(axis=0), second[1:].std(axis=0), rtol=0.25)
 
 
 def test_checks_on_fewer_images_keep_their_own_n(made_up) -> None:

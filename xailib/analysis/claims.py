@@ -109,7 +109,9 @@ def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Fin
 
     def gap(others: list[str], champions: list[str]) -> Estimate:
         pairs = [rank.at(method=[other, name]).values for other in others for name in champions]
-        return smallest([crossed(pair[..., 0] - pair[..., 1], images, "networks") for pair in pairs], networks)
+        return smallest(
+            [crossed(pair[..., 0] - pair[..., 1], images, "networks", ranks=True) for pair in pairs], networks
+        )
 
     statistic, short = "mean rank of the best rival minus the worse of GradCAM's and RISE's", "gap in mean rank"
     parts = [part("GradCAM and RISE before all rivals", statistic, gap(rivals, BEST), "networks", rules.above)]
@@ -219,23 +221,14 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     n, statistic = len(frames.images), "mean rank of the best other architecture minus ResNet's"
     statistic += " (ranks over criteria and training algorithms)"
     best = rank[:, ours].min(axis=1)
-    lead = smallest([unsure(over_images(other - best, n)) for other in rank[:, ~ours].T], n)
+    lead = smallest([over_images(other - best, n, ranks=True) for other in rank[:, ~ours].T], n)
     parts = [part("ResNet before all others", statistic, lead, "images", rules.above)]
     labels = [frames.architecture_label(name) for name in cells.index]
     for label, draws in zip(labels, rank.T, strict=True):
-        own = replace(smallest([unsure(over_images(draws, n))], n), p=nan, needs="")
+        own = replace(smallest([over_images(draws, n, ranks=True)], n), p=nan, needs="")
         parts.append(part(f"mean rank of {label}", "mean rank (1 is best)", own, "images"))
     told = ", ".join(f"{labels[i]} {rank[0, i]:.1f}" for i in np.argsort(rank[0]))
     return Finding(parts[0].verdict, f"Mean ranks of {len(cells)} architectures: {told}.", parts)
-
-
-def unsure(rank: Contrast) -> Contrast:
-    """Double the variance of a mean of few ranks: near ties, copies change places half as often as studies do.
-
-    The copies are drawn around ranks that chance has already set apart; among equals the variance over copies is 0.52
-    of that over studies (the bootstrap of ranks: Hall and Miller 2009, Annals of Statistics 37:3929).
-    """
-    return replace(rank, variance=2 * rank.variance, sources={u: (n, 2 * v) for u, (n, v) in rank.sources.items()})
 
 
 def no_better(gain: Contrast, n: int, tests: int, margin: float) -> Estimate:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis.draws import IMAGES, groups, interval, mean_draws
-from xailib.analysis.intervals import Array, Contrast, Estimate, beside, multipliers
+from xailib.analysis.intervals import Array, Contrast, Estimate, beside, multipliers, quantile
 from xailib.analysis.roar_frames import RoarFrames, hits
 
 CHECKS = ("no_retraining", "road", "mask_only")
@@ -105,11 +105,13 @@ class Curves:
         """Turn draws `(1 + bootstrap,)` of a number into the number with its 95 % interval, for tables and figures.
 
         The copies are centred on the number: the largest or smallest of several noisy accuracies is further out in the
-        copies than it was, which would put a spread outside its own interval.
+        copies than it was, which would put a spread outside its own interval. Their percentiles are then moved outward
+        by as much as Student's quantiles are beyond the normal ones.
         """
         if len(draws) < 2:
             return Estimate(float(draws[0]), n=self.n)
-        return Estimate(float(draws[0]), *interval(draws[1:] - draws[1:].mean() + draws[0]), n=self.n)
+        wider = quantile(self.contrast(draws).df) / quantile(np.inf)
+        return Estimate(float(draws[0]), *interval(draws[0] + wider * (draws[1:] - draws[1:].mean())), n=self.n)
 
 
 Cell = tuple[str, str, int]  # estimator, mode, level

@@ -22,6 +22,7 @@ _STYLE = [
 # Verdicts are told apart by their words; the colours (dark on light, 7:1 or more) help to find them.
 _WORDS = {
     "supported": "background: #d5f0e5; color: #00543c; font-weight: 600",
+    "equivalent": "background: #dcebfa; color: #0b3d66; font-weight: 600",
     "contradicted": "background: #fbdfcd; color: #7d2f00; font-weight: 600",
     "undecided": "background: #e6e8eb; color: #3d444d; font-weight: 600",
 }

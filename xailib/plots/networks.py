@@ -109,15 +109,13 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
 
     if pairs.empty or pairs["rho"].isna().all():
         return empty(f"Too few {unit} for correlations: at least three are needed.")
-    names = [name for name in facts.index if name in {*pairs["first"], *pairs["second"]}]
-    below, across = ([name for name in names if name in set(pairs[side])] for side in ("second", "first"))
+    known = {*pairs["first"], *pairs["second"]}
+    names = [name for name in facts.index if name in known]
     labels = {name: facts.loc[name, "label"] + ARROWS.get(facts.loc[name, "better"], "") for name in names}
     star = np.where(pairs["rho"].abs() >= pairs["critical"], "*", "")
     cells = pairs.assign(text=pairs["rho"].map("{:+.2f}".format) + star)
     rho, text = (
-        cells.pivot(index="second", columns="first", values=key)
-        .reindex(index=below, columns=across)
-        .rename(index=labels)
+        cells.pivot(index="second", columns="first", values=key).reindex(names[1:], columns=names[:-1]).rename(labels)
         for key in ("rho", "text")
     )
     figure, ((axes,),) = subplots(figsize=(0.85 * len(names) + 3.2, 0.66 * len(names) + 2.2))
