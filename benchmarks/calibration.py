@@ -29,8 +29,8 @@ TEXT = """# How often the verdicts are wrong
 Made by `python benchmarks/calibration.py` from {least} to {most} made-up studies a row, whose truth is planted and whose
 networks, images and methods vary as those of the pictograms' studies do (`tests/analysis/planted.py`). *null*: every
 effect is zero. *true*, *false*: the claim is, by a margin. *edge*: the least favourable case between. A word is wrong
-when it says what is not so; *undecided* never is, and *equivalent* is not where the difference is nil. The rules let a
-wrong word pass in 5 % of studies at most; {worst}
+when it says what is not so; *undecided* never is, and *equivalent* is not where the difference is nil. The rules are
+made to let a wrong word pass in 5 % of studies at most (a row of 100 studies may show 9 % by chance); {worst}
 
 ![Wrong words under the rules of before and of now](calibration.png)
 
