@@ -66,7 +66,7 @@ def finished(world: World) -> World:
 
 def test_the_tables_are_whole(finished: World) -> None:
     scores = pd.read_parquet(finished.results / "scores.parquet")
-    metrics = params.ids("metrics")
+    metrics = params.load_study("smoke")["metrics"]
     assert list(scores.columns[:6]) == ["model", "method", "metric", "image", "target", "value"]
     assert len(scores) == len(SMOKE_MODELS) * len(METHODS) * len(metrics) * 4
     assert not scores.duplicated(["model", "method", "metric", "image"]).any()
@@ -85,7 +85,7 @@ def test_the_tables_are_whole(finished: World) -> None:
 def test_two_seeds_stand_side_by_side_and_what_draws_is_found(finished: World) -> None:
     table = pd.read_parquet(finished.results / "reliability.parquet")
     assert list(table) == ["model", "method", "metric", "image", "value", "second", "correlation", "same"]
-    assert len(table) == len(SMOKE_MODELS) * len(METHODS) * len(params.ids("metrics")) * 2
+    assert len(table) == len(SMOKE_MODELS) * len(METHODS) * len(params.load_study("smoke")["metrics"]) * 2
     assert set(table.loc[~table["same"], "method"]) == {"random"}
     assert (
         table.loc[table["same"], "correlation"].eq(1).all() and table["correlation"].where(~table["same"]).max() < 0.2

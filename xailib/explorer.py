@@ -1,4 +1,4 @@
-"""The interactive panel: pick an image and a method, of a study's networks or your own; see the map and its four scores."""
+"""The interactive panel: pick an image and a method, of a study's networks or your own; see the map and its scores."""
 
 import functools
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def explain_one(
     """Explain and score one image of a study.
 
     Returns:
-        the image, its map `(1, h, w)`, the deletion and insertion curves by label, and a table of the four scores.
+        the image, its map `(1, h, w)`, the deletion and insertion curves by label, and a table of the scores.
     """
     images = study_images(study, model).select([index])
     record = params.load_params("methods", method)
@@ -59,7 +59,7 @@ def explain_one(
 def explained(
     model: Model, images: ImageBatch, method: str, **options: Any
 ) -> tuple[Maps, dict[str, Any], pd.DataFrame]:
-    """Explain and score one image: its map, the curves by label, and a table of the four scores; options of `attribute`."""
+    """Explain and score one image: its map, the curves by label, and a table of the scores; options of `attribute`."""
     from xailib.metrics import curves
 
     maps = xai.attribute(method, model, images, **options)
@@ -73,8 +73,9 @@ def score_table(maps: Maps, model: Model, images: ImageBatch) -> pd.DataFrame:
 
     options = {"localisation": {"threshold": THRESHOLD}}
     rows = []
-    for name in xai.list_metrics():
-        entry = metric.get(name)
+    for name, entry in metric.entries.items():
+        if entry.explains:  # too slow for a panel
+            continue
         value = xai.evaluate(name, maps, model, images, **options.get(name, {}))["value"].iloc[0]
         arrow = "\u2191" if entry.better == "higher" else "\u2193"
         rows.append({"metric": f"{entry.label} {arrow}", "value": value, "range": "{} to {}".format(*entry.range)})

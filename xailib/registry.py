@@ -132,12 +132,13 @@ method = Registry(
 )
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps
 # and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,
-# it returns `(n, steps + 1)`.
+# it returns `(n, steps + 1)`. One that `explains` makes maps again: it gets the network itself and the maps with what they know,
+# and costs many times their method.
 _METRIC = {"better": ..., "range": ..., "label": ..., "columns": (), "nan": "never", "paper": ..., "together": False}
 metric = Registry(
     "metric",
     "xailib.metrics",
-    {**_METRIC, "passes": True, "curve": None},
+    {**_METRIC, "passes": True, "curve": None, "explains": False},
     ("pointing_game", "localisation", "removal"),
 )
 # A data set declares its `splits`, the default first (none: any word, or none at all); the `side` that its files are fitted

@@ -14,13 +14,13 @@ from xailib.errors import InputError
 from xailib.registry import metric as metrics
 
 PARAMS = Path(__file__).parents[2] / "params" / "metrics"
-NAMES = ["pointing_game", "localisation", "deletion", "insertion"]
+RELEVANCE = ["relevance_mass", "relevance_rank", "average_precision"]
+NAMES = ["pointing_game", "localisation", "deletion", "insertion", *RELEVANCE]
 
 
-def test_the_four_metrics_and_their_facts():
-    assert xai.list_metrics() == NAMES and xai.list_metrics("del*") == ["deletion"]
-    better = {name: metrics.get(name).better for name in NAMES}
-    assert better == {"pointing_game": "higher", "localisation": "higher", "deletion": "lower", "insertion": "higher"}
+def test_the_metrics_and_their_facts():
+    assert xai.list_metrics() == [*NAMES, "sanity"] and xai.list_metrics("del*") == ["deletion"]
+    assert [name for name in NAMES if metrics.get(name).better == "lower"] == ["deletion"]
     facts = [metrics.get(name) for name in NAMES]
     assert all(fact.range == (0, 1) and fact.paper and fact.nan and fact.label for fact in facts)
 
@@ -53,7 +53,7 @@ def test_true_masks_beat_random_maps(name, batch, evidence):
     model, images = evidence(inside / inside.sum()), batch(torch.ones(8, 3, side, side), [[box]] * 8)
     random = torch.rand(8, side, side, generator=torch.Generator().manual_seed(0))
     true = inside.expand(8, -1, -1)
-    scores = [xai.evaluate(name, maps, model, images)["value"].mean() for maps in (true, random, -true)]
+    scores = [xai.evaluate(name, maps, model, images)["value"].mean() for maps in (true, random, 1 - true)]
     scores = scores if metrics.get(name).better == "higher" else [-score for score in scores]
     assert scores[0] > scores[1] >= scores[2]
 

@@ -70,11 +70,12 @@ def evaluate(
         raise InputError("name: the list of metrics is empty; list_metrics() names them")
     chosen = [_chosen(entry, options, entries) for entry in entries]
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
-        maps, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
+        values, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
             with untouched(model):
-                frame = entry.function(maps, folded(model, images.pixels), images, **own)
+                given = (maps, model) if entry.explains else (values, folded(model, images.pixels))
+                frame = entry.function(*given, images, **own)
             frame.insert(0, "image", images.ids)
             frame.insert(1, "metric", entry.name)
             frames.append(frame[["image", "metric", "value", *entry.columns]])
