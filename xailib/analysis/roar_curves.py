@@ -149,32 +149,36 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
     return Curves(modes, clean, names, levels, frames.chance, frames.images, unit, frames.seeds, trainings, freedoms)
 
 
-def moderated(squares: dict[Cell, tuple[float, int]]) -> tuple[dict[Cell, float], dict[Cell, float]]:
+def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell, float], dict[Cell, float]]:
     """Return how much trainings vary in each cell, and the degrees of freedom of that.
 
     Two or three trainings tell little of their own cell, and cells differ: so a cell's variance is drawn towards the
     mean of its mode and level, which counts as `PRIOR` degrees of freedom (Smyth 2004, Statistical Applications in
-    Genetics and Molecular Biology 3:3). A cell with one training has that alone.
+    Genetics and Molecular Biology 3:3). A cell with one training has that alone. What is particular to a training and
+    an image is taken off, which makes the rest less certain: the degrees of freedom fall with the square of its share.
 
     Args:
-        squares: the variance between the trainings of a cell, and its degrees of freedom (0 for a single training).
+        squares: of each cell the variance of its trainings' accuracies, how much of it is particular to a training and
+            an image, and its degrees of freedom (0 for a single training).
     """
     between, freedom = {}, {}
-    for pool in {cell[1:] for cell, (_, df) in squares.items() if df}:
+    for pool in {cell[1:] for cell, (_, _, df) in squares.items() if df}:
         parts = {cell: found for cell, found in squares.items() if cell[1:] == pool}
-        mean = sum(value * df for value, df in parts.values()) / sum(df for _, df in parts.values())
-        for cell, (value, df) in parts.items():
-            between[cell] = max((PRIOR * mean + df * value) / (PRIOR + df), 0.0)
-            freedom[cell] = PRIOR + df
+        values, both, weights = np.array(list(parts.values())).T
+        mean, particular = (np.average(numbers, weights=weights) for numbers in (values, both))
+        for cell, (value, _, df) in parts.items():
+            whole = (PRIOR * mean + df * value) / (PRIOR + df)
+            share = max(1 - particular / whole, 1e-3) if whole else 1.0
+            between[cell], freedom[cell] = share * whole, share**2 * (PRIOR + df)
     return between, freedom
 
 
 def cell_draws(
     rows: pd.DataFrame, column: str, bootstrap: int, seed: int
-) -> tuple[dict[Cell, Array], dict[Cell, int], dict[Cell, tuple[float, int]]]:
+) -> tuple[dict[Cell, Array], dict[Cell, int], dict[Cell, tuple[float, float, int]]]:
     """Return the mean accuracy of each cell's rows over copies of the test images `(1 + bootstrap,)`, and how many rows.
 
-    And the variance between its trainings with the degrees of freedom of that. A row without hits counts by its value
+    And the variance of its trainings' accuracies, in three parts (`moderated`). A row without hits counts by its value
     alone, without an interval.
     """
     found, counts, squares = {}, {}, {}
@@ -183,10 +187,10 @@ def cell_draws(
         cell = (str(key[0]), str(key[1]), int(key[2]))
         own, count = draws[:, places], len(places)
         found[cell], counts[cell] = own.mean(axis=1), count
-        squares[cell] = (0.0, 0)
-        if count > 1:  # less what is particular to a training and an image, as in `intervals.crossed`
+        squares[cell] = (0.0, 0.0, 0)
+        if count > 1:  # as in `intervals.crossed`
             both = max(own[1:].var(axis=0).mean() - found[cell][1:].var(), 0.0) * count / (count - 1)
-            squares[cell] = (float(own[0].var(ddof=1) - both), count - 1)
+            squares[cell] = (float(own[0].var(ddof=1)), float(both), count - 1)
     return found, counts, squares
 
 
