@@ -169,7 +169,8 @@ def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell,
         for cell, (value, _, df) in parts.items():
             whole = (PRIOR * mean + df * value) / (PRIOR + df)
             share = max(1 - particular / whole, 1e-3) if whole else 1.0
-            between[cell], freedom[cell] = share * whole, share**2 * (PRIOR + df)
+            # Not below one: where next to nothing is left, it counts for next to nothing beside the variance over images.
+            between[cell], freedom[cell] = share * whole, max(share**2 * (PRIOR + df), 1.0)
     return between, freedom
 
 
