@@ -4,10 +4,11 @@ import copy
 import functools
 from collections import defaultdict
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from xailib.attribution import attribute
@@ -40,7 +41,7 @@ def sanity(
     images: ImageBatch,
     *,
     similarity: Literal["spearman", "ssim"] = "spearman",
-    points: int = 10,
+    points: Annotated[int, Ge(1)] = 10,
     noise: Literal["same", "fresh"] = "same",
     seed: int = 0,
 ) -> "pd.DataFrame":
@@ -62,7 +63,7 @@ def sanity(
         `value`, the mean similarity over the points, and `last`, that at the last, where every weight is drawn.
 
     Raises:
-        InputError: maps that do not say how they were made, of no registered method or another network; no points; no weights.
+        InputError: maps that do not say how they were made, of no registered method or another network; no weights.
     """
     import pandas as pd
 
@@ -76,8 +77,6 @@ def sanity(
         raise InputError(
             f"maps: '{maps.method}' is no registered method, so that it cannot explain again; decorate it with @method"
         )
-    if points < 1:
-        raise InputError(f"points: {points} is no number of points; use 1 or more")
     own = copy.deepcopy(model)
     layers = cascade(own, images.pixels[:1])
     cuts = np.linspace(0, len(layers), min(points, len(layers)) + 1).round().astype(int)
@@ -131,7 +130,7 @@ def cascade(model: Model, pixels: Tensor) -> list[list[str]]:
 
 @torch.no_grad()
 def redraw(weights: Tensor, stream: torch.Generator) -> None:
-    """Replace weights by normal ones of the same mean and standard deviation, in place."""
+    """Replace weights by normal ones of the same mean and standard deviation, in place; equal weights stay."""
     drawn = torch.randn(weights.shape, generator=stream).to(weights)
     weights.copy_(weights.mean() + weights.std(correction=0) * drawn)
 
