@@ -355,7 +355,12 @@ def test_final_notebooks_and_report(finished: World) -> None:
     )
     method.write_text("method: gradient_sum\nmethod_function: gradient\nmethod_options: {pooling: abs_sum}\n")
     metric.write_text("metric: deletion_grey\nmetric_function: deletion\nmetric_options: {steps: 4}\n")
-    undo = finished.edit(SMOKE, lambda t: t.replace("gradcam,", "gradcam, gradient_sum,"))
+    undo = finished.edit(
+        SMOKE,
+        lambda t: t.replace("gradcam,", "gradcam, gradient_sum,").replace(
+            "pointing_game]", "pointing_game, deletion_grey]"
+        ),
+    )
     try:
         status, said = finished.snakemake()
     finally:
@@ -453,7 +458,13 @@ def test_every_file_fits_its_function_and_every_function_has_a_file() -> None:
         for id in params.ids(kind):
             assert grids.faults(kind, id, params.load_params(kind, id), facts[kind]) == []
     for kind in ("methods", "metrics", "datasets"):
-        assert set(facts[kind]) <= set(params.ids(kind))
+        assert {name for name, one in facts[kind].items() if not one["explains"]} <= set(params.ids(kind))
+
+
+def test_a_metric_that_explains_again_is_refused_in_a_study() -> None:
+    known = registry_facts()["metrics"]
+    (fault,) = grids.faults("metrics", "mine", {"metric": "mine", "metric_function": "sanity"}, known)
+    assert fault.startswith("params/metrics/mine.yaml: metric_function: 'sanity' explains again")
 
 
 def test_what_a_stage_depends_on_is_stable_text() -> None:

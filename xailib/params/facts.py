@@ -72,6 +72,7 @@ def describe(entry: Any) -> dict[str, Any]:
         "range": entry.facts.get("range"),
         "channels": hasattr(entry.function, "channels"),
         "noisy": bool(entry.facts.get("noisy")),
+        "explains": bool(entry.facts.get("explains")),
         "shift_of": entry.facts.get("shift_of"),
         "relabels": entry.facts.get("relabel") is not None,
     }

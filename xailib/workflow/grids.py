@@ -79,6 +79,11 @@ def faults(kind: str, id: str, values: Values, known: Mapping[str, Any]) -> list
     name = values.get(key, id)
     if name not in known:
         return [f"{where}: {key if key in values else word}: unknown {noun} '{name}'{nearest(name, known)}"]
+    if known[name]["explains"]:
+        return [
+            f"{where}: {key}: '{name}' explains again, which the stored maps of a study cannot; "
+            f"call xai.evaluate('{name}', maps, model, images)"
+        ]
     blocks = {f"{word}_options": values.get(f"{word}_options", {})}
     blocks |= {f"{word}_accuracy_options": values.get(f"{word}_accuracy_options", {})}
     blocks |= {f"{word}_scales.{scale}": options for scale, options in values.get(f"{word}_scales", {}).items()}
