@@ -17,6 +17,7 @@ from xailib.analysis.roar_frames import RoarFrames, hits
 CHECKS = ("no_retraining", "road", "mask_only")
 TRAININGS = 1  # names the stream of the trainings' copies
 PRIOR = 3.0  # degrees of freedom: how far a cell's variance between trainings is drawn to that of others
+LEAST = 0.2  # a smaller share of a cell's variance is not told from the noise of few copies
 _MOST = 64_000_000  # hits unpacked at once: half a gigabyte as float64
 
 
@@ -169,8 +170,7 @@ def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell,
         for cell, (value, _, df) in parts.items():
             whole = (PRIOR * mean + df * value) / (PRIOR + df)
             share = max(1 - particular / whole, 1e-3) if whole else 1.0
-            # Not below one: where next to nothing is left, it counts for next to nothing beside the variance over images.
-            between[cell], freedom[cell] = share * whole, max(share**2 * (PRIOR + df), 1.0)
+            between[cell], freedom[cell] = share * whole, max(share, LEAST) ** 2 * (PRIOR + df)
     return between, freedom
 
 
