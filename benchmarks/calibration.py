@@ -31,14 +31,14 @@ networks, images and methods vary as those of the pictograms' studies do (`tests
 effect is zero. *true*, *false*: the claim is, by a margin. *edge*: the least favourable case between. A word is wrong
 when it says what is not so; *undecided* never is, and *equivalent* is not where the difference is nil. The rules are
 made to let a wrong word pass in 5 % of studies at most; a row of 100 studies may show 9 % by chance, one of 40 up to 12 %.
-Where trainings of a ROAR study vary unevenly, as they do here, R1 and R2 come to 5 to 7 %. Of this page, {worst}
+{above}
 
 ![Wrong words under the rules of before and of now](calibration.png)
 
-*Before*: intervals from redrawing networks and images independently, which counts what is particular to a network and
-an image three times; extremes of several methods, networks or rankings as if they had been named beforehand; each
-contradiction at its own 5 %. *Now*: variance components, the bounds of extremes held for all candidates together, and
-one interval and p value a number (`xailib/analysis/intervals.py`).
+*Before*, measured with the code of then: intervals from redrawing networks and images independently, which counts what
+is particular to a network and an image three times; extremes of several methods, networks or rankings as if they had been
+named beforehand; each contradiction at its own 5 %. *Now*: variance components, the bounds of extremes held for all
+candidates together, and one interval and p value a number (`xailib/analysis/intervals.py`).
 
 ![How often a true word is found](calibration_power.png)
 
@@ -143,10 +143,10 @@ def page(table: pd.DataFrame) -> str:
         words = [f"{row[word] / row['studies']:.0%}" for word in WORDS]
         cells = [claim, world, "-" if pd.isna(old) else f"{old:.0%}", f"{shares[claim, world]:.1%}", *words]
         rows.append("| " + " | ".join([*cells, str(row["studies"])]) + " |")
-    claim, world = shares.idxmax()
-    worst = f"the worst row here is {claim}, {world}, with {shares.max():.1%}."
+    over = [f"{claim}, {world} ({share:.1%})" for (claim, world), share in shares.items() if share > 0.05]
+    above = f"Above 5 %: {'; '.join(over)}." if over else "No row is above 5 %."
     most, least = now["studies"].max(), now["studies"].min()
-    return TEXT.format(least=least, most=most, worst=worst, rows="\n".join(rows))
+    return TEXT.format(least=least, most=most, above=above, rows="\n".join(rows))
 
 
 if __name__ == "__main__":
