@@ -109,13 +109,14 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
 
     if pairs.empty or pairs["rho"].isna().all():
         return empty(f"Too few {unit} for correlations: at least three are needed.")
-    known = {*pairs["first"], *pairs["second"]}
-    names = [name for name in facts.index if name in known]
+    # A row or column that holds nothing, where pairs of a part and its whole are left out, is left out too.
+    rows, columns = [[name for name in facts.index if name in set(pairs[side])] for side in ("second", "first")]
+    names = [name for name in facts.index if name in {*rows, *columns}]
     labels = {name: facts.loc[name, "label"] + ARROWS.get(facts.loc[name, "better"], "") for name in names}
     star = np.where(pairs["rho"].abs() >= pairs["critical"], "*", "")
     cells = pairs.assign(text=pairs["rho"].map("{:+.2f}".format) + star)
     rho, text = (
-        cells.pivot(index="second", columns="first", values=key).reindex(names[1:], columns=names[:-1]).rename(labels)
+        cells.pivot(index="second", columns="first", values=key).reindex(rows, columns=columns).rename(labels)
         for key in ("rho", "text")
     )
     figure, ((axes,),) = subplots(figsize=(0.85 * len(names) + 3.2, 0.66 * len(names) + 2.2))
