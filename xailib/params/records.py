@@ -218,6 +218,10 @@ class AnyStudy(Record):
 class Study(AnyStudy):
     """A study: which images, models, methods and metrics, and how large"""
 
+    kind: Literal["papers", "compare"] = field(
+        "What it asks: papers tests claims F1 to F6; compare which of its methods can be trusted on its networks",
+        "papers",
+    )
     split: str | None = field("Split of the data set; null is the data set's own default", None)
     limit: Count | None = field("Images that get maps; null is all of them", 32)
     models: str | Names = field('Ids: "all", a pattern such as "mini_*", or a list of both')
