@@ -62,6 +62,7 @@ def test_the_report_answers_the_question_and_claims_nothing(finished: World) -> 
     assert "Which explanation can you trust on ResNet?" in page
     assert "4 images cannot tell any two of 3 methods apart" in page
     assert "Which methods can be told apart?" in page and "Gallery" in page
+    assert ">sanity<" in page, "among what each stage cost"
     assert not any(word in page for word in ("2205.13042", "1806.10758"))
     found = pd.read_csv(finished.results / "figures" / "advice.csv")
     assert found["model"].tolist() == [SMOKE_MODELS[0]] and found["winner"].isna().all()

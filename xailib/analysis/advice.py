@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import compare, reliability, scores
-from xailib.analysis.compare import COUNTS, LEVEL, OVERALL
+from xailib.analysis.compare import COUNTS, LEVEL
 from xailib.analysis.draws import nanmean
 from xailib.analysis.facts import listed
 from xailib.analysis.frames import Frames
@@ -157,8 +157,7 @@ def _how_sure(frames: Frames, leaders: Sequence[str]) -> str:
     text, (first, *rest) = f"n = {len(frames.images)} images", leaders
     if not rest:
         return f"{text}."
-    table = compare.pairs(frames)
-    table = table[table["metric"] == OVERALL]
+    table = compare.overall(frames)
     both = pd.concat([table, table.rename(columns={"first": "second", "second": "first"})])
     more = both[both["first"] == first].set_index("second")["more"][rest]
     nearest, most = more.idxmin(), more.max()

@@ -137,44 +137,54 @@ def friedman(frames: Frames) -> float:
 
 
 @lru_cache(maxsize=8)
+def overall(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Return every two methods by their ranks over the metrics that count: see `pairs`."""
+    return _corrected(_tested(compared(frames), -standings(frames).values, bootstrap, seed).assign(metric=OVERALL))
+
+
 def pairs(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Return every two methods, overall and under every metric; the first of the two is the better.
 
-    Columns: metric (overall: over those that count), first, second (ids), lead (mean difference, in ranks or in the
-    metric's unit), low, high (95 %, of this one), n (images with both), p (Wilcoxon's), adjusted (Holm over all pairs of the
-    overall ranks, or over all pairs and metrics), more (images beside these that would take it below 0.05, if the difference
-    stays; NaN where it is, infinite where no practical number would).
+    Columns: first, second (ids), lead (mean difference, in ranks or in the metric's unit), low, high (95 %, of this one), n
+    (images with both), p (Wilcoxon's), metric (overall: over those that count), adjusted (Holm over all pairs of the overall
+    ranks, or over all pairs and metrics), more (images beside these that would take it below 0.05, if the difference stays;
+    NaN where it is, infinite where no practical number would).
     """
-    data, order = oriented(frames), compared(frames)
-    values = {OVERALL: -standings(frames).values}
-    values |= {name: data.at(method=order, metric=[name]).values[:, 0] for name in data.axes["metric"]}
-    couples, tables = list(combinations(range(len(order)), 2)), []
-    for metric, blocks in values.items():
-        leads = np.array([blocks[i] - blocks[j] for i, j in couples]).reshape(len(couples), blocks.shape[1])
-        draws, p, known = mean_draws(leads, bootstrap, seed), _p(leads), np.isfinite(leads).sum(axis=1)
-        for k, (i, j) in enumerate(couples):
-            own = estimate(draws[:, k], int(known[k]))
-            row = {"metric": metric, "first": order[i], "second": order[j], "lead": own.value, "low": own.low}
-            row |= {"high": own.high, "n": int(known[k]), "p": p[k]}
-            if own.value < 0:
-                row |= {"first": order[j], "second": order[i], "lead": -own.value, "low": -own.high, "high": -own.low}
-            tables.append(row)
-    table = pd.DataFrame(tables, columns=["metric", "first", "second", "lead", "low", "high", "n", "p"])
-    whole = table["metric"] == OVERALL
-    table.loc[whole, "adjusted"] = holm(table.loc[whole, "p"])
-    table.loc[~whole, "adjusted"] = holm(table.loc[~whole, "p"])
-    tests = whole.map(whole.value_counts())
-    more = [_more(*row) for row in zip(table["p"], table["n"], tests, strict=True)]
-    return table.assign(more=np.where(table["adjusted"] < LEVEL, np.nan, more))
+    data, order = oriented(frames).at(method=compared(frames)), compared(frames)
+    single = [
+        _tested(order, data.at(metric=[name]).values[:, 0], bootstrap, seed).assign(metric=name)
+        for name in data.axes["metric"]
+    ]
+    tables = [overall(frames, bootstrap, seed), *([_corrected(pd.concat(single))] if single else [])]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _tested(names: list[str], blocks: Array, bootstrap: int, seed: int) -> pd.DataFrame:
+    """Compare every two rows of `blocks` `(methods, images)`, of which higher is better."""
+    couples = list(combinations(range(len(names)), 2))
+    leads = np.array([blocks[i] - blocks[j] for i, j in couples]).reshape(len(couples), blocks.shape[1])
+    draws, p, known, rows = mean_draws(leads, bootstrap, seed), _p(leads), np.isfinite(leads).sum(axis=1), []
+    for k, (i, j) in enumerate(couples):
+        own = estimate(draws[:, k], int(known[k]))
+        if own.value >= 0:
+            rows.append((names[i], names[j], own.value, own.low, own.high, known[k], p[k]))
+        else:
+            rows.append((names[j], names[i], -own.value, -own.high, -own.low, known[k], p[k]))
+    return pd.DataFrame(rows, columns=["first", "second", "lead", "low", "high", "n", "p"])
+
+
+def _corrected(table: pd.DataFrame) -> pd.DataFrame:
+    """Add Holm's correction over a table of tests, and how many more images each would need."""
+    adjusted = holm(table["p"])
+    more = [_more(p, n, len(table)) for p, n in zip(table["p"], table["n"], strict=True)]
+    return table.assign(adjusted=adjusted, more=np.where(adjusted < LEVEL, np.nan, more))
 
 
 def apart(frames: Frames) -> pd.DataFrame:
     """Return methods x methods, from the best: the adjusted p that two of them are alike overall; 1 with themselves."""
-    table = pairs(frames)
-    table = table[table["metric"] == OVERALL]
     order = ranking(frames)["method"]
     found = pd.DataFrame(1.0, order, order)
-    for row in table.itertuples():
+    for row in overall(frames).itertuples():
         found.loc[row.first, row.second] = found.loc[row.second, row.first] = row.adjusted
     return found
 

@@ -13,7 +13,7 @@ from xailib.params import ids, load_params, read
 from xailib.results import read_table
 
 # What a slice's record is called, in the order of the work.
-STAGES = ("predict", "attribute", "evaluate", "rank", "retrain", "trust", "toy")
+STAGES = ("predict", "attribute", "sanity", "evaluate", "rank", "retrain", "trust", "toy")
 
 
 def study_values(folder: Path) -> dict[str, Any]:
