@@ -36,6 +36,7 @@ from xailib.params.facts import broken_plugins
 from xailib.params.made_from import TRUST_METRICS
 from xailib.workflow import locks
 from xailib.workflow.cluster import endings, memory, runtime
+from xailib.workflow.collect import parts
 from xailib.workflow.digests import findings_code
 from xailib.workflow.rules import (
     at_start,
@@ -81,7 +82,7 @@ RESULTS = f"results/{STUDY.name}"
 DATASET = tracked(f"params/datasets/{STUDY.values['dataset']}.yaml")
 METRICS = [tracked(f"params/metrics/{metric}.yaml") for metric in STUDY.metrics]
 ENVIRONMENT = str(SHIPPED / "environment.yml")
-FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
+FINALS = [f"<results>/{notebook}.ipynb" for notebook in STUDY.finals]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
 
@@ -113,7 +114,7 @@ resource_scopes:
 wildcard_constraints:
     model="[a-z0-9_]+",
     method="[a-z0-9_]+",
-    notebook="explainability|correlation|gallery",
+    notebook="explainability|correlation|gallery|compare",
     estimator="[a-z0-9_]+",
     mode="remove|keep",
     level="[0-9]+",
@@ -232,16 +233,33 @@ use rule slice as evaluate with:
         origin=STUDY.origin("evaluate"),
 
 
+# Whether the maps of a comparison follow the network: explained again while its weights are randomised.
+use rule slice as sanity with:
+    input:
+        notebook=ancient("notebooks/sanity.ipynb"),
+        dataset=DATASET,
+        model="params/models/{model}.yaml",
+        method="params/methods/{method}.yaml",
+        fetched=lambda wildcards: fetched(wildcards.model),
+        probed=ancient(lambda wildcards: probed(wildcards.model)),
+        again=again("sanity", "{model}/{method}/sanity.json"),
+    output:
+        sanity="<results>/{model}/{method}/sanity.parquet",
+        record="<results>/{model}/{method}/sanity.json",
+        notebook="<results>/{model}/{method}/sanity.ipynb",
+    log:
+        "<logs>/{model}/{method}/sanity.log",
+    params:
+        origin=STUDY.origin("sanity"),
+
+
 rule collect:
     """The slices' tables in one: all that the final notebooks read, maps apart."""
     input:
         tables=tables(STUDY, "collect"),
         again=again("collect", "collect.json"),
     output:
-        scores="<results>/scores.parquet",
-        reliability="<results>/reliability.parquet",
-        predictions="<results>/predictions.parquet",
-        accuracy="<results>/accuracy.parquet",
+        **{name: f"<results>/{name}.parquet" for name in parts(STUDY, "collect")},
         skipped="<results>/skipped.csv",
         record="<results>/collect.json",
     log:
@@ -251,7 +269,7 @@ rule collect:
         ENVIRONMENT
     params:
         file=STUDY.kept,
-        folder=subpath(output.scores, parent=True),
+        folder=subpath(output.skipped, parent=True),
         skipped=verbatim(str(STUDY.skipped)),
         origin=STUDY.origin("collect"),
     shell:

@@ -11,7 +11,7 @@ import pytest
 from xailib.params.records import CLASSES
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-SLICES = ("predict", "attribute", "evaluate", "train", "roar_rank", "roar_retrain", "roar_trust")
+SLICES = ("predict", "attribute", "evaluate", "sanity", "train", "roar_rank", "roar_retrain", "roar_trust")
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -74,7 +74,7 @@ def test_parameters_are_keys_of_parameter_files_or_paths(path: Path) -> None:
 
 
 def test_it_speaks_before_every_step(path: Path) -> None:
-    if path.stem not in SLICES[:3]:
+    if path.stem not in SLICES[:4]:
         pytest.skip("not a slice")
     kinds = [cell["cell_type"] for cell in cells(path)]
     bare = [i for i in range(1, len(kinds)) if kinds[i] == kinds[i - 1] == "code"]

@@ -1,6 +1,7 @@
 """The planner counts what the engine counts, for everything registered, and adds it up."""
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,18 @@ def test_shifts_are_counted_before_their_folders_are_there(tmp_path: Path) -> No
     assert plan_costs.shift_count(study, "imagenet") == len(study["shift_roots"]) + on_the_fly > 10
     with pytest.raises(InputError, match="unknown shift 'imagenet_w2'"):
         plan_costs.shift_count({**study, "shifts": ["imagenet_w2"]}, "imagenet")
+
+
+def test_the_sanity_check_of_a_comparison_is_counted() -> None:
+    """Two images, and again at each of three points."""
+    study = workflow.open_study("compare_example")
+    study = dataclasses.replace(
+        study, values=study.values | {"sanity_images": 2, "sanity_points": 3, "precision": "fp32"}
+    )
+    _, work = plan.passes(study)
+    assert planned(work["sanity", "gradient"])[:2] == (8, 8)
+    assert planned(work["sanity", "rise"])[0] == 320 * 8
+    assert not any(stage == "sanity" for stage, _ in plan.passes(workflow.open_study("smoke"))[1])
 
 
 def test_bytes_and_operations_of_a_pass_are_those_of_its_shapes() -> None:

@@ -68,6 +68,57 @@ def test_one_sentence_a_fault(photographs: Path, changes: dict, said: str) -> No
     assert said in found[0] and "\n" not in " ".join(found)
 
 
+COMPARED = {"kind": "compare", "methods": ["gradient", "gradcam", "random"], "metrics": ["deletion", "pointing_game"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": ["gradient", "random"]}, "methods: 'gradient' alone cannot be compared; name two methods or more"),
+        ({"methods": ["random", "sobel"]}, "methods: controls alone cannot be compared"),
+        ({"limit": 1}, "limit: one image is no sample; compare methods on 2 or more, better 20"),
+    ],
+)
+def test_what_a_comparison_needs(tmp_path: Path, changes: dict, said: str) -> None:
+    assert faults(tmp_path, **COMPARED) == []
+    (found,) = faults(tmp_path, **COMPARED | changes)
+    assert said in found
+
+
+def test_a_comparison_on_photographs_without_boxes(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    shutil.copytree(params.ROOT / "params", tmp_path / "params")
+    monkeypatch.setattr(params, "ROOT", tmp_path)
+    (tmp_path / "params/datasets/pets.yaml").write_text(
+        "dataset: pets\ndataset_function: folder\ndataset_classes: unknown\n"
+    )
+    given = COMPARED | {"dataset": "pets", "root": str(photographs), "split": None, "target": "predicted"}
+    assert faults(tmp_path, **given) == []
+    boxed = ["localisation", "average_precision"]
+    assert faults(tmp_path, **given | {"metrics": boxed}) == [
+        "metrics: without boxes or masks localisation and average_precision score nothing here; add one that asks the "
+        "network, such as deletion"
+    ]
+    models = ["mini_resnet_vanilla", "tiny_resnet_vanilla"]
+    assert faults(tmp_path, **given | {"models": models}) == [
+        "models: mini_resnet_vanilla and tiny_resnet_vanilla know different classes; compare networks of the same, or each "
+        "in its own study"
+    ]
+    shutil.rmtree(photographs / "bee")
+    assert faults(tmp_path, **given) == ["limit: one image is no sample; compare methods on 2 or more, better 20"]
+
+
+def test_a_comparison_measures_no_shifts(tmp_path: Path) -> None:
+    study, _ = opened(tmp_path, **COMPARED)
+    assert study.values["shifts"] == "none" and study.values["attack_images"] == 0
+    assert study.finals == ("compare", "gallery") and study.grid["sanity"] == study.grid["attribute"]
+    assert "sanity" not in opened(tmp_path, **COMPARED, sanity_images=0)[0].grid
+    assert "sanity" not in opened(tmp_path)[0].grid
+
+
 @pytest.mark.parametrize("split", ["train_split", "test_split"])
 def test_images_of_a_roar_study(tmp_path: Path, split: str) -> None:
     assert "vla" in faults(tmp_path, ROAR, **{split: "vla"})[0]
@@ -114,6 +165,9 @@ def test_options_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"study": "by_hand"}, "study: results/by_hand is for notebooks that are run by hand"),
         ({"limit": 4.0}, "limit: 4.0 is not a whole number or null; write 4"),
         ({"attack_epsilon": float("inf")}, "attack_epsilon: inf is not a finite number"),
+        ({"kind": "compare", "roar": "roar_smoke"}, "roar: belongs to a study of the papers; leave it out"),
+        ({"kind": "compare", "compare": ["tiny_imagenet"]}, "compare: belongs to a study of the papers; leave it out"),
+        ({"kind": "comparison"}, "kind: 'comparison' is not one of papers, compare; did you mean 'compare'"),
         ({"target": "lable"}, "target: 'lable' is not one of label, predicted; did you mean 'label'"),
     ],
 )

@@ -14,7 +14,7 @@ from xailib import params
 from xailib.errors import InputError
 from xailib.params import made_from
 from xailib.params.facts import registry_facts
-from xailib.params.stages import STAGES
+from xailib.params.stages import FINALS, STAGES
 from xailib.workflow import digests as sources
 from xailib.workflow.digests import BOOKKEEPING, files, imports, lib_code, modules
 from xailib.workflow.study import Study, open_study
@@ -101,7 +101,7 @@ def slices() -> list[tuple[str, Study, dict[str, Any]]]:
         one = study.grid.get(stage, [{}])[0]
         if stage in ("probe", "train"):
             one = {"model": study.models[0]}
-        notebooks = ("explainability", "correlation", "gallery") if stage == "final" else (None,)
+        notebooks = sorted({name for names in FINALS.values() for name in names}) if stage == "final" else (None,)
         found += [(stage, study, one | ({"notebook": name} if name else {})) for name in notebooks]
     return found
 

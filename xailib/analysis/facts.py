@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from xailib.params import ids, load_params, read
 from xailib.results import read_table
 
 # What a slice's record is called, in the order of the work.
-STAGES = ("predict", "attribute", "evaluate", "rank", "retrain", "trust", "toy")
+STAGES = ("predict", "attribute", "sanity", "evaluate", "rank", "retrain", "trust", "toy")
 
 
 def study_values(folder: Path) -> dict[str, Any]:
@@ -27,6 +28,14 @@ def study_values(folder: Path) -> dict[str, Any]:
             notebook = json.loads((folder / f"{name}.ipynb").read_text(encoding="utf-8"))
             given = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {})
     return {"study": folder.name, "description": "", **given}
+
+
+def question(values: dict[str, Any]) -> str:
+    """Return what a study of maps asks, from its values."""
+    if values.get("kind") != "compare":
+        return "How explainable are CNNs?"
+    labels = [load_params("models", id)["label"] for id in values["models"]]
+    return f"Which explanation can you trust on {listed(labels) if len(labels) <= 3 else f'{len(labels)} networks'}?"
 
 
 def parameters(folder: Path) -> Table:
@@ -92,6 +101,12 @@ def origins(slices: pd.DataFrame) -> Table:
     dates = slices["finished"].dropna().sort_values()
     facts["Slices finished"] = " to ".join(dates.iloc[[0, -1]].unique()) if len(dates) else ""
     return Table(pd.DataFrame({"Value": facts}), "Where the results come from")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Write words as a list: "a, b and c"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def written(value: Any) -> str:

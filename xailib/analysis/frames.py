@@ -15,6 +15,7 @@ from xailib.results import read_table
 from xailib.workspace import place
 
 RELIABILITY = ("model", "method", "metric", "image", "value", "second", "correlation", "same")
+SANITY = ("model", "method", "image", "value", "last")
 
 
 @dataclass(frozen=True, eq=False)  # one study, one identity: what is computed from it can be kept
@@ -29,6 +30,7 @@ class Frames:
         skipped: pairs that are not in the grid, with the reason.
         reliability: model, method, metric, image, value, second (the score of the same image's map under another seed),
             correlation (Spearman's, of the two maps), same (they are equal); empty where it was not measured.
+        sanity: model, method, image, value, last (see `metrics.sanity`); empty where it was not checked.
         models: indexed by model: label, architecture, training_algorithm.
         methods: indexed by method: label, family, function (what it is registered as; an id may be another setting).
         metrics: indexed by metric: label, better (higher or lower), low, high, function.
@@ -42,6 +44,7 @@ class Frames:
     methods: pd.DataFrame
     metrics: pd.DataFrame
     reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RELIABILITY)))
+    sanity: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SANITY)))
 
     def architecture_label(self, architecture: str) -> str:
         """Return an architecture's name for readers: the label of its first (vanilla) network."""
@@ -110,8 +113,9 @@ def read_frames(results_dir: str | Path, **made_from: Any) -> Frames:
             require(folder / f"{name}.parquet", table.attrs["made_from"], made_from, tuple(made_from))
     skipped = folder / "skipped.csv"
     tables["skipped"] = pd.read_csv(skipped) if skipped.exists() and skipped.stat().st_size > 1 else pd.DataFrame()
-    repeated = folder / "reliability.parquet"  # studies of earlier versions have none
-    tables |= {"reliability": _plain(repeated)} if repeated.exists() else {}
+    for name in ("reliability", "sanity"):  # not every study has them
+        path = folder / f"{name}.parquet"
+        tables |= {name: _plain(path)} if path.exists() else {}
     present = {name: tables["scores"][name].unique().tolist() for name in ("model", "method", "metric")}
     return Frames(
         **tables,

@@ -288,6 +288,15 @@ def rank_correlation(rho: float, n: int, tests: int = 1) -> Estimate:
     return Estimate(rho, math.tanh(found.low), math.tanh(found.high), n, found.p, found.needs)
 
 
+def holm(p: ArrayLike) -> Array:
+    """Return p values adjusted by Holm (1979, Scandinavian J. Statistics 6:65): at most 5 % of tables with one below 0.05 err."""
+    p = np.asarray(p, float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(p.shape)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted
+
+
 def false_discovery(p: ArrayLike) -> Array:
     """Return p values adjusted by Benjamini and Hochberg (1995, J. Royal Statistical Society B 57:289); NaN stays.
 

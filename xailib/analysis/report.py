@@ -17,13 +17,14 @@ from typing import Any
 import pandas as pd
 
 from xailib.analysis import findings
-from xailib.analysis.facts import study_values
+from xailib.analysis.facts import question, study_values
 from xailib.analysis.frames import find_folder
 from xailib.analysis.table import Table
 from xailib.errors import InputError
+from xailib.params.stages import FINALS
 from xailib.results import atomic, read_table
 
-NOTEBOOKS = ("explainability", "correlation", "gallery")
+NOTEBOOKS = FINALS["papers"]
 ROAR_NOTEBOOKS = ("roar_results",)
 ROAR_TABLE = "roar.parquet"  # a folder that holds it is a ROAR study's
 HIDDEN = "not-in-report"  # tag of cells that matter only to whoever runs the notebook
@@ -52,9 +53,24 @@ def studies(results_dir: str | Path, roar_dir: str | Path | None = None) -> tupl
     return None, folder
 
 
+def kind(main: Path) -> str:
+    """Return what kind of study a folder holds: papers or compare."""
+    return study_values(main).get("kind", "papers")
+
+
+def finals(main: Path) -> tuple[str, ...]:
+    """Return the final notebooks of the study in a folder, in the order of the report."""
+    return FINALS[kind(main)]
+
+
+def recommended(main: Path) -> str:
+    """Return what a comparison of methods recommends, a paragraph of Markdown a network."""
+    return "\n\n".join(read_table(main / "figures" / "advice.csv")["text"])
+
+
 def title(main: Path | None, roar: Path | None) -> str:
     """Return the head of the report in Markdown: its question, and the studies that answer it."""
-    text = "# How explainable are CNNs?" if main else "# Which rankings find what the network needs?"
+    text = f"# {question(study_values(main)) if main else 'Which rankings find what the network needs?'}"
     for values in (study_values(folder) for folder in (main, roar) if folder):
         text += f"\n\nStudy **{values['study']}**" + (f": {values['description']}" if values["description"] else "")
     return text

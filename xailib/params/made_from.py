@@ -55,7 +55,7 @@ def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -
         found["root"] = plain_path(found["root"])
     if found.get("shift_roots"):
         found["shift_roots"] = {name: plain_path(root) for name, root in found["shift_roots"].items()}
-    if stage == "attribute":
+    if stage in ("attribute", "sanity"):
         given = {key: values.get(key) or {} for key in ("method_options", "method_scales")}
         found["options"] = params.options(given, "methods", values["scale"])
     if stage == "roar_rank":

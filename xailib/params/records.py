@@ -246,6 +246,21 @@ class Study(AnyStudy):
     only_correct: bool = field("Final notebooks use the images that all models are right on", True)
     compare: list[str] = field("Studies to set beside this one: run here, or in docs/findings", [])
     roar: str | None = field("A ROAR study that is run and reported with this one", None)
+    sanity_images: Natural = field(
+        "First images of the sanity check of a comparison, which explains anew while weights are randomised; 0 for none",
+        4,
+    )
+    sanity_points: Count = field("Points of the cascade of randomised layers at which maps are compared", 3)
+
+    @classmethod
+    def together(cls, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        if values.get("kind") == "compare":
+            for key in ("roar", "compare"):
+                if values.get(key):
+                    yield (
+                        key,
+                        "belongs to a study of the papers; leave it out of one of kind compare, or write kind: papers",
+                    )
 
 
 class RoarStudy(AnyStudy):

@@ -70,6 +70,14 @@ STAGES = {
         minutes=480,
         gpu=True,
     ),
+    "sanity": Stage(
+        "notebooks/sanity.ipynb",
+        study=(*_IMAGES, "scale", "target", "sanity_images", "sanity_points"),
+        files=(*_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
+        uses=("dataset", "model", "method"),
+        minutes=720,
+        gpu=True,
+    ),
     "collect": Stage(
         "xailib.workflow.collect",
         study=("study", *_IMAGES, "scale", "target", "models", "methods", "metrics", "exclude"),
@@ -120,6 +128,8 @@ STAGES = {
         "notebooks/roar_results.ipynb", study=("study", "description", "bootstrap"), uses=("dataset",)
     ),
 }
+# The final notebooks of a study, by its kind, in the order of the report.
+FINALS = {"papers": ("explainability", "correlation", "gallery"), "compare": ("compare", "gallery")}
 STAGES["roar_base"] = replace(STAGES["roar_retrain"])  # the same training, on unchanged images
 
 

@@ -30,6 +30,7 @@ file of code, which is found by itself here or in `plugins/` of a workspace, and
 | a metric, and the threshold of localisation | `xailib/metrics/` |
 | which results an edit makes again | `xailib/params/stages.py` (the one table), `xailib/workflow/digests.py` |
 | how a finding is decided | `xailib/analysis/claims.py`, `roar_claims.py`: words, rule and test of each side by side |
+| what a comparison of methods recommends, and by which rule | `xailib/analysis/advice.py`, on the tests of `compare.py` |
 | where a checkpoint's layout is recognised | `xailib/models/layouts.py` |
 | how a slice is started | `xailib/workflow/slices.py` |
 | where files are looked for, here and in a workspace | `xailib/workspace.py` |
@@ -139,9 +140,10 @@ def _way() -> list[str]:
         "flowchart LR",
         '    params["params/*.yaml"] --> study["study.yaml, checked"]',
         '    study --> predict["predict: accuracy, shifts, attack"] & attribute["attribute: maps.npz"]',
+        '    study --> sanity["sanity: of a comparison"]',
         '    attribute --> evaluate["evaluate: scores, reliability"]',
-        "    predict & evaluate --> collect",
-        '    collect --> finals["explainability, correlation, gallery"] --> report["report.html"]',
+        "    predict & evaluate & sanity --> collect",
+        '    collect --> finals["explainability, correlation, gallery; or compare, gallery"] --> report["report.html"]',
         '    study --> images["roar_images: store"] --> rank["roar_rank: rankings"] --> retrain["roar_retrain: from scratch"]',
         '    rank --> trust["roar_trust: checks"]',
         '    retrain & trust --> results["roar_results"] --> report',

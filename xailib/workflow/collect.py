@@ -20,6 +20,7 @@ TABLES = {
     "collect": {
         "scores": {"evaluate": "{model}/{method}/scores.parquet"},
         "reliability": {"evaluate": "{model}/{method}/reliability.parquet"},
+        "sanity": {"sanity": "{model}/{method}/sanity.parquet"},
         "predictions": {"predict": "{model}/predictions.parquet"},
         "accuracy": {"predict": "{model}/accuracy.parquet"},
     },
@@ -35,10 +36,14 @@ Parts = dict[str, tuple[str, Mapping[str, Any]]]
 
 
 def parts(study: "Study", stage: str) -> dict[str, Parts]:
-    """Return the files that each table of `collect` or `roar_collect` is joined of, in the order of the grid."""
+    """Return the files that each table of `collect` or `roar_collect` is joined of, in the order of the grid.
+
+    A table whose stages the study does not have is left out.
+    """
     return {
         table: {path.format(**one): (stage, one) for stage, path in paths.items() for one in study.grid.get(stage, ())}
         for table, paths in TABLES[stage].items()
+        if study.grid.keys() & paths
     }
 
 

@@ -51,7 +51,10 @@ def _pairs(values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
     networks = [{"model": model} for model in models]
     pairs = [{"model": model, "method": method} for (model, method), reason in reasons.items() if not reason]
     skipped = [(*pair, reason) for pair, reason in reasons.items() if reason]
-    return {"predict": networks, "attribute": pairs, "evaluate": pairs}, skipped
+    found = {"predict": networks, "attribute": pairs, "evaluate": pairs}
+    if values["kind"] == "compare" and values["sanity_images"]:
+        found["sanity"] = pairs
+    return found, skipped
 
 
 def _trainings(path: Path, values: Values) -> Grid:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from xailib.workflow.study import Study
 
-STAGES = ["predict", "attribute", "evaluate"]
+STAGES = ["predict", "attribute", "sanity", "evaluate"]
 KINDS = {
     "forward_bf16": "forward bf16",
     "forward": "forward fp32",
@@ -35,7 +35,7 @@ class Plan:
 
     Attributes:
         rows: a line for each slice, and for each metric within all slices of a network: `model`, `stage` (predict,
-            attribute or evaluate), `name` (accuracy, shifts or attack, a method, or a metric) and what
+            attribute, sanity or evaluate), `name` (accuracy, shifts or attack, a method, or a metric) and what
             `plan_costs.cost` returns.
         paces: those of `plan_costs.pace`, by model.
         skipped: (model, method, reason).
@@ -111,6 +111,9 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
     for method in study.methods:
         found = plan_costs.options("methods", method, values["scale"])
         work["attribute", method] = target + plan_costs.method_passes(*found, explained, values["precision"])
+        if "sanity" in study.grid:
+            checked = min(images, values["sanity_images"]) * (1 + values["sanity_points"])
+            work["sanity", method] = plan_costs.method_passes(*found, checked, values["precision"])
     for metric in study.metrics:
         found = plan_costs.options("metrics", metric, values["scale"])
         work["evaluate", metric] = plan_costs.metric_passes(*found, explained, values["precision"])
@@ -141,7 +144,7 @@ def _rows(
         side = params.load_params("models", model)["input_size"]
         held = 2 * images * 3 * side * side * 4  # the images on the device, and what a method makes of them
         for (stage, name), one in work.items():
-            if stage != "attribute" or name in methods:
+            if stage not in ("attribute", "sanity") or name in methods:
                 one = one * len(methods) if stage == "evaluate" else one
                 rows.append({"model": model, "stage": stage, "name": name} | cost(one, paces[model], held))
     return pd.DataFrame(rows)
@@ -153,7 +156,7 @@ def text(plan: Plan, tflops: Sequence[float] | None = None) -> str:
     Args:
         tflops: what another device sustains in fp32 and in bf16, in 10^12 operations a second.
     """
-    column = plan.rows["name"].where(plan.rows["stage"] == "attribute", plan.rows["stage"])
+    column = plan.rows["name"].where(plan.rows["stage"].isin(["attribute", "sanity"]), plan.rows["stage"])
     cells = plan.rows.assign(column=column.replace("evaluate", "metrics")).groupby(["model", "column"], sort=False)
     shape = {"index": plan.paces, "columns": [*plan.methods, "predict", "metrics"]}
     hours = cells["hours"].sum().unstack().reindex(**shape)

@@ -60,6 +60,16 @@ def metric_passes(function: str, options: dict[str, Any], images: int, precision
     return counted(run, images, precision)
 
 
+def scores_nothing(function: str, options: dict[str, Any]) -> bool:
+    """Whether a registered metric gives no score to an image without boxes and masks."""
+    from xailib.metrics import evaluate
+
+    some = _images(2)
+    maps = some.pixels.mean(1) + torch.arange(SIDE * SIDE).view(SIDE, SIDE)
+    bare = ImageBatch(some.pixels, some.labels, ids=some.ids)
+    return bool(evaluate(function, maps, _model(), bare, **options)["value"].isna().all())
+
+
 def predict_passes(values: dict[str, Any], images: int, sample: int, shifts: int) -> dict[str, pd.Series]:
     """Passes of one `predict` slice of a study: `accuracy`, `shifts` and `attack`.
 

@@ -43,7 +43,7 @@ def faults(values: Values) -> list[str]:
 def _question(values: Values) -> Values:
     """What the answer depends on: values of the study and of the files it names, and the state of its folders."""
     asked = ("dataset", "root", "split", "target", "scale", "shifts", "shift_roots", "architecture", "recipe", "side")
-    found = {key: values.get(key) for key in (*asked, "image_options", "train_split", "test_split")}
+    found = {key: values.get(key) for key in (*asked, "image_options", "train_split", "test_split", "kind", "limit")}
     found["datasets"] = params.load_params("datasets", values["dataset"])
     for kind in ("models", "methods", "metrics", "estimators"):
         found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
@@ -65,6 +65,7 @@ def _changed(path: Path) -> int:
 def check(values: Values) -> list[str]:
     """Return what is wrong with a study; loads torch, data sets and the names of classes, but no image and no weights."""
     parts = [_images, _classes, _shifts, _options] if "models" in values else [_roar_images, _estimator_options]
+    parts += [_comparison] if values.get("kind") == "compare" else []
     return [fault for part in parts for fault in part(values)]
 
 
@@ -142,6 +143,47 @@ def _options(values: Values) -> Iterator[str]:
             function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
             given = params.options(record, kind, values["scale"])
             yield from _told(f"params/{kind}/{id}.yaml", signatures.check, word, id, function, given)
+
+
+def _comparison(values: Values) -> Iterator[str]:
+    """Whether there is something to compare: methods, networks of the same classes, a sample of images, a metric."""
+    from xailib import registry
+
+    functions = {id: params.load_params("methods", id).get("method_function", id) for id in values["methods"]}
+    ours = [id for id, name in functions.items() if registry.method.get(name).family != "control"]
+    if len(ours) < 2:
+        found = f"'{ours[0]}' alone" if ours else "controls alone"
+        yield f"methods: {found} cannot be compared; name two methods or more beside the controls"
+    known = {id: sorted(classes.of_model(params.load_params("models", id))) for id in values["models"]}
+    first, *others = values["models"]
+    for id in (id for id in others if known[id] != known[first]):
+        yield f"models: {first} and {id} know different classes; compare networks of the same, or each in its own study"
+    images = _sample(values)
+    if images is not None and (len(images) < 2 or values["limit"] == 1):
+        yield "limit: one image is no sample; compare methods on 2 or more, better 20"
+    elif images is not None and not any(map(len, images.boxes)) and _all_need_truth(values):
+        needy = " and ".join(values["metrics"])
+        yield f"metrics: without boxes or masks {needy} score nothing here; add one that asks the network, such as deletion"
+
+
+def _sample(values: Values) -> Any:
+    """The first two images of a study; None where there are none, as `_images` says."""
+    from xailib import datasets
+
+    function, source = _dataset(values)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return datasets.open_images(function, limit=2, split=values["split"], **source).select(slice(2))
+    except InputError:
+        return None
+
+
+def _all_need_truth(values: Values) -> bool:
+    """Whether no metric of a study scores images without boxes and masks: each is asked on a small one."""
+    from xailib.workflow import plan_costs
+
+    chosen = [plan_costs.options("metrics", id, values["scale"]) for id in values["metrics"]]
+    return all(plan_costs.scores_nothing(*one) for one in chosen)
 
 
 def _estimator_options(values: Values) -> Iterator[str]:

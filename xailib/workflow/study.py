@@ -16,7 +16,7 @@ from xailib import params
 from xailib.errors import InputError, nearest
 from xailib.params import made_from, shift_roots
 from xailib.params.findings import SHIPPED_FINDINGS, findings_path
-from xailib.params.stages import STAGES
+from xailib.params.stages import FINALS, STAGES
 from xailib.workflow import grids, preflight
 from xailib.workflow.digests import lib_code, modules, nb_code
 from xailib.workspace import find
@@ -57,6 +57,11 @@ class Study:
     def estimators(self) -> list[str]:
         """Ids of a ROAR study's estimators."""
         return self.values.get("estimators", [])
+
+    @property
+    def finals(self) -> tuple[str, ...]:
+        """Its final notebooks, but those of ROAR."""
+        return FINALS[self.values["kind"]] if self.models else ()
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -215,8 +220,8 @@ def _read(name: str | Path, running: bool = False) -> tuple[Path, dict[str, Any]
 def resolved(values: dict[str, Any]) -> dict[str, Any]:
     """Return a study's values with its folders as they are compared and read: `~` expanded, from the workspace.
 
-    Where the data set's labels say nothing, no network can be right or wrong, and all images count. All estimators of which
-    masks are looked at are all of the study's, not all there are.
+    Where the data set's labels say nothing, no network can be right or wrong, and all images count. A comparison of methods
+    measures no shifts and no attack. All estimators of which masks are looked at are all of the study's, not all there are.
     """
     roots = {name: made_from.plain_path(root) for name, root in values.get("shift_roots", {}).items()}
     changes = {
@@ -225,6 +230,8 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
     }
     if "models" in values and params.load_params("datasets", values["dataset"])["dataset_classes"] == "unknown":
         changes["only_correct"] = False
+    if values.get("kind") == "compare":
+        changes |= {"shifts": "none", "attack_images": 0}
     if "estimators" in values:
         changes["mask_estimators"] = [id for id in values["mask_estimators"] if id in values["estimators"]]
     return {**values, **changes}

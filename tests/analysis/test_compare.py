@@ -1,0 +1,230 @@
+"""Comparisons whose truth is planted: the words that a rule gives, and how often it is wrong."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from cells import drawn, run_cells, texts
+from scipy.special import ndtr, ndtri
+from scipy.stats import wilcoxon
+
+from xailib.analysis import advice, compare
+from xailib.analysis.frames import Frames, method_facts, metric_facts, model_facts
+from xailib.analysis.intervals import holm
+from xailib.results import read_table, write_table
+
+MODEL = "mini_resnet_vanilla"
+
+METHODS = ["gradient", "integrated_gradients", "shap", "cam", "gradcam", "rise", "lime"]
+CONTROLS = ["random", "centre_gaussian", "sobel"]
+METRICS = ["pointing_game", "localisation", "deletion", "insertion"]
+
+
+def planted(
+    seed: int = 0,
+    images: int = 24,
+    leads: dict[str, float] | None = None,
+    controls: float = -0.15,
+    methods: list[str] | None = None,
+    correlated: float = 0.5,
+) -> Frames:
+    """Return one network's study: scores of 0.5, plus a method's lead, plus noise of 0.1 to 0.12 between images.
+
+    Args:
+        leads: method -> what it is better by, under every metric.
+        controls: their lead over a method without one.
+        correlated: share of a method's noise on an image that all metrics see.
+    """
+    random, methods = np.random.default_rng(seed), [*(methods or METHODS), *CONTROLS]
+    leads = dict.fromkeys(CONTROLS, controls) | (leads or {})
+    rows, ids = [], [f"image_{i}" for i in range(images)]
+    image = random.normal(0, 0.1, images)
+    for method in methods:
+        shared = random.normal(0, 0.1, images)
+        for metric in METRICS:
+            good = 0.5 + leads.get(method, 0) + image + correlated * shared + random.normal(0, 0.1, images)
+            if metric in ("pointing_game", "localisation"):
+                value = (random.random(images) < good.clip(0, 1)).astype(float)
+            else:
+                value = 1 - good if metric == "deletion" else good
+            rows.append(pd.DataFrame({"method": method, "metric": metric, "image": ids, "value": value}))
+    scores = pd.concat(rows, ignore_index=True).assign(model=MODEL, target=0)
+    right = pd.DataFrame({"model": MODEL, "image": ids, "correct": True, "subset": "maps"})
+    return Frames(
+        scores,
+        right,
+        pd.DataFrame(columns=["model", "shift", "accuracy"]),
+        pd.DataFrame(),
+        model_facts([MODEL]),
+        method_facts(methods),
+        metric_facts(METRICS),
+    )
+
+
+def checked(frames: Frames, failing: set[str]) -> Frames:
+    """Add a sanity check that some methods fail."""
+    last = {name: 0.95 if name in failing else 0.1 for name in frames.methods.index}
+    rows = [(MODEL, name, image, value, value) for name, value in last.items() for image in frames.images[:4]]
+    return dataclasses.replace(frames, sanity=pd.DataFrame(rows, columns=list(frames.sanity.columns)))
+
+
+def test_a_null_names_a_winner_in_at_most_one_study_of_twenty() -> None:
+    winners = [advice.advise(planted(seed)).winner for seed in range(60)]
+    assert sum(map(bool, winners)) <= 3
+
+
+def test_two_equal_leaders_are_not_told_apart() -> None:
+    """The null that tempts most: two methods far ahead of all others, and alike."""
+    found = [advice.advise(planted(seed, leads={"rise": 0.3, "gradcam": 0.3})) for seed in range(40)]
+    assert sum(bool(one.winner) for one in found) <= 2
+    assert np.mean([set(one.leaders) == {"rise", "gradcam"} for one in found]) >= 0.8
+
+
+def test_a_truth_by_a_margin_is_found() -> None:
+    """A lead of 0.2 is 1.3 standard deviations of the scores of one method."""
+    winners = [advice.advise(planted(seed, leads={"rise": 0.2})).winner for seed in range(40)]
+    assert winners.count("rise") >= 32 and set(winners) <= {"rise", ""}
+
+
+def test_where_controls_do_as_well_nothing_is_recommended() -> None:
+    found = [advice.advise(planted(seed, controls=0.0)) for seed in range(20)]
+    assert not any(one.winner or one.leaders for one in found)
+    assert "no metric can tell a method from a map that ignores the network" in found[0].text
+
+
+def test_a_method_that_fails_the_sanity_check_is_not_recommended() -> None:
+    frames = planted(leads={"rise": 0.4, "gradcam": 0.2})
+    assert advice.advise(frames).winner == "rise"
+    found = advice.advise(checked(frames, {"rise", "random"}))
+    assert found.winner == "gradcam" and "RISE fails the sanity check" in found.text
+    assert "ahead of every other method that passes the sanity check" in found.text
+    nobody = advice.advise(checked(frames, set(METHODS)))
+    assert not nobody.leaders and "every method fails the sanity check" in nobody.text
+
+
+def test_the_words_of_two_leaders() -> None:
+    frames = planted(1, leads={"rise": 0.25, "gradcam": 0.2})
+    costs = pd.DataFrame({"seconds": [1.3, 0.02], "forward": 1.0, "backward": 0.0}, ["rise", "gradcam"])
+    noise = synthetic.repeated(frames.scores, frames.images[:4], {"rise": 0.3})
+    found = advice.advise(dataclasses.replace(frames, reliability=noise), costs)
+    assert found.leaders == ("rise", "gradcam") and not found.winner
+    table = compare.pairs(frames)
+    row = table[(table["metric"] == "overall") & table["first"].eq("rise") & table["second"].eq("gradcam")].iloc[0]
+    assert (
+        f"**RISE** and **GradCAM** cannot be told apart (p = {row['adjusted']:.2f}); both are ahead of " in found.text
+    )
+    assert f"n = 24 images; about {row['more']:.0f} more would decide between them" in found.text
+    assert "GradCAM is the cheapest of them (0.02 s an image in the network, RISE 1.3 s)" in found.text
+    assert "Maps of RISE change with the seed" in found.text
+
+
+def test_how_many_more_images_would_decide() -> None:
+    """With that many, the same standardised difference is just beyond the first step of Holm's correction."""
+    frames = planted(1, leads={"rise": 0.25, "gradcam": 0.2})
+    row = compare.pairs(frames).set_index(["metric", "first", "second"]).loc[("overall", "rise", "gradcam")]
+    enough, short = (2 * ndtr(ndtri(row["p"] / 2) * np.sqrt((row["n"] + row["more"] - i) / row["n"])) for i in (0, 1))
+    assert enough <= 0.05 / 21 < short
+
+
+def test_few_images_are_said_to_decide_nothing() -> None:
+    found = advice.advise(planted(images=6, leads={"rise": 0.4}))
+    assert not found.winner
+    # 21 pairs: 2^(1 - n) < 0.05 / 21 from n = 10 on.
+    assert "6 images cannot tell any two of 7 methods apart, whatever they show: it takes 10 at least" in found.text
+    assert "it takes" not in advice.advise(planted(images=10, leads={"rise": 0.4})).text
+
+
+def test_pairs_are_wilcoxons_with_holms_correction() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    frames = planted(3, leads={"rise": 0.1})
+    table = compare.pairs(frames)
+    assert len(table) == 21 * (1 + len(METRICS)) and (table["lead"] >= 0).all()
+    row = table[(table["metric"] == "deletion") & table[["first", "second"]].isin(["rise", "lime"]).all(axis=1)].iloc[0]
+    values = frames.scores.query("metric == 'deletion'").pivot(index="image", columns="method", values="value")
+    assert row["p"] == pytest.approx(wilcoxon(values[row["first"]], values[row["second"]]).pvalue)
+    assert row["lead"] == pytest.approx((values[row["second"]] - values[row["first"]]).mean())
+    for part in (table[table["metric"] == "overall"], table[table["metric"] != "overall"]):
+        assert np.allclose(part["adjusted"], multipletests(part["p"], method="holm")[1])
+    assert holm([]).size == 0
+
+
+def test_a_metric_that_the_centre_wins_is_void_and_carries_no_verdict() -> None:
+    frames = planted(leads={"rise": 0.4})
+    centred = frames.scores["method"].eq("centre_gaussian") & frames.scores["metric"].eq("deletion")
+    frames = dataclasses.replace(frames, scores=frames.scores.assign(value=frames.scores["value"].mask(centred, 0.0)))
+    found = compare.judges(frames)
+    assert found.loc["deletion", "word"] == compare.VOID and found.loc["insertion", "word"] == compare.COUNTS
+    assert "deletion" not in compare.places(frames)
+    assert "Deletion" in advice.advise(frames).text and "void here" in advice.advise(frames).text
+    assert "Deletion ↓ (void)" in advice.summary(frames).frame
+
+
+def test_a_metric_without_scores_is_left_out_and_said() -> None:
+    frames = planted(leads={"rise": 0.4})
+    boxless = frames.scores["metric"].isin(["pointing_game", "localisation"])
+    frames = dataclasses.replace(frames, scores=frames.scores.assign(value=frames.scores["value"].mask(boxless)))
+    found = advice.advise(frames)
+    assert found.winner == "rise" and "Pointing game and WSL localisation are left out" in found.text
+
+
+def test_costs_are_those_of_the_records(tmp_path: Path) -> None:
+    frames = planted(images=10)
+    record = {"parameters": {"reliability_images": 2}, "passes": {"seconds": 6.0, "forward": 1200, "backward": 0}}
+    path = tmp_path / MODEL / "rise" / "attribute.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    found = compare.costs(frames, tmp_path, 10)
+    assert list(found.index) == ["rise"] and found.loc["rise"].tolist() == [0.5, 100, 0]
+
+
+def written(frames: Frames, folder: Path) -> Path:
+    write_table(synthetic.write(frames, folder, side=4) / "sanity.parquet", frames.sanity)
+    return folder
+
+
+def test_the_notebook_of_a_planted_truth(tmp_path: Path) -> None:
+    frames = checked(planted(leads={"rise": 0.3}), {"lime", "random", "sobel", "centre_gaussian"})
+    folder = written(frames, tmp_path / "study")
+    given = {"study": "study", "results_dir": str(folder), "out_dir": str(tmp_path / "out"), "bootstrap": 100}
+    run_cells("compare", given)
+    found = read_table(tmp_path / "out" / "advice.csv")
+    assert found["winner"].tolist() == ["rise"] and "LIME fails the sanity check" in found["text"][0]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    figures = [f"{name}_{MODEL}" for name in ("ranks", "metrics", "agreement")] + ["sanity"]
+    assert names >= {f"{name}.{ending}" for name in figures for ending in ("png", "pdf", "csv")}
+    assert names >= {f"table_{MODEL}.csv", f"pairs_{MODEL}.csv"}
+    figures = drawn("compare", given)
+    assert {"RISE (1.3)", "LIME"} & set(texts(figures[f"ranks_{MODEL}"]).splitlines())
+    assert "Centre" in texts(figures[f"metrics_{MODEL}"])
+
+
+def alone(frames: Frames, methods: list[str]) -> Frames:
+    kept = frames.scores["method"].isin(methods)
+    return dataclasses.replace(frames, scores=frames.scores[kept], methods=frames.methods.loc[methods])
+
+
+CASES: dict[str, Callable[[], Frames]] = {
+    "one method": lambda: alone(planted(), ["rise"]),
+    "controls alone": lambda: alone(planted(), CONTROLS),
+    "two methods, no control": lambda: alone(planted(leads={"rise": 0.3}), ["rise", "lime"]),
+    "one image": lambda: planted(images=1),
+    "nothing right": lambda: (found := planted()) and dataclasses.replace(
+        found, predictions=found.predictions.assign(correct=False)
+    ),
+    "no score": lambda: (found := planted()) and dataclasses.replace(found, scores=found.scores.assign(value=np.nan)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_notebook_of_a_small_study(case: str, tmp_path: Path) -> None:
+    folder = written(CASES[case](), tmp_path / "study")
+    given = {"study": "study", "results_dir": str(folder), "out_dir": str(tmp_path / "out"), "bootstrap": 100}
+    run_cells("compare", given)
+    text = read_table(tmp_path / "out" / "advice.csv")["text"][0]
+    assert ("nothing can be recommended" in text) == (case != "two methods, no control")

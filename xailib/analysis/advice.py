@@ -1,0 +1,263 @@
+"""What a comparison of methods says: the table of the methods, and one paragraph that says which to trust, and how sure it is."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from xailib.analysis import compare, reliability, scores
+from xailib.analysis.compare import COUNTS, LEVEL
+from xailib.analysis.draws import nanmean
+from xailib.analysis.facts import listed
+from xailib.analysis.frames import Frames
+from xailib.analysis.table import Table
+from xailib.analysis.tables import arrowed
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a study says of the methods on one network.
+
+    Attributes:
+        winner: id of the one method that is ahead of all others; empty where there is none.
+        leaders: ids of the first method and of those that cannot be told apart from it; none where nothing is recommended.
+        text: one paragraph of Markdown.
+    """
+
+    winner: str
+    leaders: tuple[str, ...]
+    text: str
+
+
+def advise(frames: Frames, costs: pd.DataFrame | None = None) -> Advice:
+    """Return what can be recommended on one network, and how sure that is.
+
+    A method leads when no other is seen to be ahead of it: the first of the ranking, and those whose difference from it has
+    an adjusted p of 0.05 or more. Methods that fail the sanity check are not recommended, and nothing is where the first is
+    not ahead of every control on some metric that counts. So where all methods are alike, a single one is named in at most
+    5 % of studies, which a test holds this rule to.
+
+    Args:
+        frames: of one network.
+        costs: of its methods, see `compare.costs`.
+    """
+    judges, order = compare.judges(frames), list(compare.ranking(frames)["method"])
+    failing = set(compare.checked(frames).query("fails").index)
+    standing = [name for name in order if name not in failing]
+    ahead = compare.beaten(frames)[list(judges.index[judges["word"] == COUNTS])].any(axis=1)
+    ahead |= not compare.compared(frames, controls=True)
+    facts = [_failed(frames, failing), *_silent(frames, judges), _too_few(len(frames.images), len(order))]
+    lacking = _lacking(frames, judges, standing, ahead)
+    if lacking:
+        return Advice("", (), _paragraph(f"On **{_network(frames)}** nothing can be recommended: {lacking}.", *facts))
+    p = compare.apart(frames)
+    leaders = tuple(name for name in standing if name == standing[0] or p.loc[standing[0], name] >= LEVEL)
+    sentences = [
+        _leading(frames, leaders, p.loc[leaders[0], standing], bool(failing)) + _behind(frames, leaders, p),
+        _how_sure(frames, leaders),
+        _no_better_than_controls(frames, [name for name in leaders if not ahead[name]]),
+        _by_chance(frames, leaders),
+        _cost(frames, leaders, costs),
+        _at_odds(frames),
+    ]
+    return Advice(leaders[0] if len(leaders) == 1 else "", leaders, _paragraph(*sentences, *facts))
+
+
+def recommend(networks: Mapping[str, Frames], costs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return what `advise` says of each network: index model; winner, leaders (separated by spaces), text."""
+    found = {model: advise(network, costs.get(model)) for model, network in networks.items()}
+    rows = [(one.winner, " ".join(one.leaders), one.text) for one in found.values()]
+    return pd.DataFrame(rows, pd.Index(found, name="model"), ["winner", "leaders", "text"])
+
+
+def summary(frames: Frames, costs: pd.DataFrame | None = None, bootstrap: int = 2000, seed: int = 0) -> Table:
+    """Return one network's methods from the best, then its controls: rank, means, controls beaten, repeats, sanity, cost."""
+    judges, ranking = compare.judges(frames), compare.ranking(frames, bootstrap, seed).set_index("method")
+    order = [*ranking.index, *compare.compared(frames, controls=True)]
+    data = scores.cube(frames, controls=True).at(method=order)
+    means = pd.DataFrame(nanmean(data.values[0], -1), order, data.axes["metric"])
+    counting = list(judges.index[judges["word"] == COUNTS])
+    beaten = compare.beaten(frames)[counting].sum(axis=1)
+    repeats = reliability.by_network(frames).set_index("method")["correlation"]
+    checked = compare.checked(frames)
+    plain = ranking[["rank", "low", "high", "n"]].reindex(order).join(means).rename_axis("method")
+    plain = plain.assign(controls_beaten=beaten, repeats=repeats, sanity=checked["last"], fails=checked["fails"])
+    plain = plain.join(costs) if costs is not None else plain
+    shown = {"Rank": plain["rank"], "95 %": [_interval(*ends) for ends in plain[["low", "high"]].to_numpy()]}
+    for metric, facts in frames.metrics.iterrows():
+        word = judges["word"].get(metric, COUNTS)
+        shown[arrowed(facts["label"], facts["better"]) + f" ({word})" * (word != COUNTS)] = means[metric]
+    shown["Beats controls"] = [f"{n:.0f} of {len(counting)}" if n == n else "-" for n in plain["controls_beaten"]]
+    shown |= {"Repeats": plain["repeats"], "Sanity": [_sanity(*row) for row in plain[["sanity", "fails"]].to_numpy()]}
+    if costs is not None:
+        passes = [_passes(*row) for row in plain[["forward", "backward"]].to_numpy()]
+        shown |= {"Seconds an image": plain["seconds"], "Passes forward + back": passes}
+    labels = frames.methods["label"]
+    quiet = tuple(labels[compare.compared(frames, controls=True)])
+    caption = f"The methods on {_network(frames)}, from the best (n = {len(frames.images)} images)"
+    return Table(pd.DataFrame(shown, order).set_axis(labels[order]), caption, quiet=quiet, plain=plain.reset_index())
+
+
+def said(p: float) -> str:
+    """Write a p value."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.{3 if p < 0.1 else 2}f}"
+
+
+def _lacking(frames: Frames, judges: pd.DataFrame, standing: list[str], ahead: pd.Series) -> str:
+    """Why nothing can be recommended; empty where something can."""
+    if len(compare.compared(frames)) < 2 or len(frames.images) < 2:
+        return "a comparison needs two methods and two images at least"
+    if not (judges["word"] == COUNTS).any():
+        return "no metric can tell a method from a map that ignores the network"
+    if not standing:
+        return "every method fails the sanity check"
+    if not ahead[standing[0]]:
+        return (
+            f"{_labels(frames, standing[:1])} ranks first, but is not seen to be ahead of every control on any metric"
+        )
+    return ""
+
+
+def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, failing: bool) -> str:
+    """The words on the leaders, without a full stop; `p` of the first and each method that may lead."""
+    first, rest = f"**{_labels(frames, leaders[:1])}**", list(leaders[1:])
+    on, sane = f"On **{_network(frames)}**", " that passes the sanity check" * failing
+    if len(rest) == 1:
+        return f"{on}, {first} and **{_labels(frames, rest)}** cannot be told apart ({said(p[rest[0]])})"
+    if rest:
+        p_of_all = f"({said(p[rest].min())}{' or more' * (p[rest].nunique() > 1)})"
+        if len(rest) == len(p) - 1:
+            return f"{on} no method can be preferred: {first} ranks first, but no other can be told apart from it {p_of_all}"
+        return f"{on}, {first} ranks first, but {_labels(frames, rest)} cannot be told apart from it {p_of_all}"
+    if len(p) == 1:
+        return f"{on}, {first} is the only method{sane}"
+    return f"{on}, {first} is ahead of every other method{sane} ({said(p.drop(leaders[0]).max())} or less)"
+
+
+def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
+    """Whom all leaders are ahead of, and whom the first of them alone is; `p` of all pairs, from the best."""
+    if len(leaders) == 1:
+        return "."
+    ranked_lower = p.columns[list(p.columns).index(leaders[0]) :]
+    later = [name for name in ranked_lower if name not in leaders and p.loc[leaders[0], name] < LEVEL]
+    shared = [name for name in later if (p.loc[list(leaders), name] < LEVEL).all()]
+    own = [name for name in later if name not in shared]
+    text = (
+        f"; {'both are' if len(leaders) == 2 else 'each of them is'} ahead of {_labels(frames, shared)}"
+        if shared
+        else ""
+    )
+    return text + (f"; {_labels(frames, leaders[:1])} is ahead of {_labels(frames, own)}." if own else ".")
+
+
+def _how_sure(frames: Frames, leaders: Sequence[str]) -> str:
+    """How many images there are, and how many would decide between the leaders."""
+    text, (first, *rest) = f"n = {len(frames.images)} images", leaders
+    if not rest:
+        return f"{text}."
+    table = compare.overall(frames)
+    both = pd.concat([table, table.rename(columns={"first": "second", "second": "first"})])
+    more = both[both["first"] == first].set_index("second")["more"][rest]
+    nearest, most = more.idxmin(), more.max()
+    if math.isinf(more[nearest]):
+        return f"{text}; no practical number of images would decide between them."
+    if len(rest) == 1:
+        return f"{text}; about {most:,.0f} more would decide between them, if the difference stays."
+    every = "no practical number" if math.isinf(most) else f"about {most:,.0f}"
+    near = f"about {more[nearest]:,.0f} more would tell {_labels(frames, [first, nearest])} apart"
+    return f"{text}; {near}, {every} would decide between all, if the differences stay."
+
+
+def _no_better_than_controls(frames: Frames, names: list[str]) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    return f"{_labels(frames, names)} {verb} not seen to be ahead of every control on any metric." if names else ""
+
+
+def _by_chance(frames: Frames, leaders: Sequence[str]) -> str:
+    """Which leaders change with the seed."""
+    table = reliability.by_network(frames).set_index("method")["correlation"]
+    names = [name for name in leaders if table.get(name, 1.0) < reliability.RELIABLE]
+    least = f"rank correlation {min(table[names]):.2f} under two seeds" if names else ""
+    return f"Maps of {_labels(frames, names)} change with the seed ({least}): draw more samples." if names else ""
+
+
+def _cost(frames: Frames, leaders: Sequence[str], costs: pd.DataFrame | None) -> str:
+    """What an image costs the leaders."""
+    seconds = costs["seconds"].reindex(list(leaders)).dropna() if costs is not None else pd.Series(dtype=float)
+    if len(seconds) < 2 or seconds.max() < 1.5 * seconds.min():
+        return ""
+    least, most = seconds.idxmin(), seconds.idxmax()
+    dear = f"{_labels(frames, [most])} {seconds[most]:.2g} s"
+    return (
+        f"{_labels(frames, [least])} is the cheapest of them ({seconds[least]:.2g} s an image in the network, {dear})."
+    )
+
+
+def _at_odds(frames: Frames) -> str:
+    """The two metrics that order the methods most against each other, if any two do."""
+    table = compare.agreement(frames).nsmallest(1, "rho")
+    if table.empty or not table["rho"].iloc[0] < 0:
+        return ""
+    first, second = frames.metrics.loc[table[["first", "second"]].iloc[0], "label"]
+    return f"{first} and {second} order the methods against each other (ρ = {table['rho'].iloc[0]:+.2f}): which counts for you?"
+
+
+def _failed(frames: Frames, failing: Iterable[str]) -> str:
+    """Which methods fail the sanity check."""
+    names = [name for name in compare.compared(frames) if name in set(failing)]
+    least = compare.checked(frames)["last"].reindex(names).min()
+    return (
+        f"{_labels(frames, names)} {'fails' if len(names) == 1 else 'fail'} the sanity check: with all weights random, maps "
+        f"keep their order (rank correlation {least:.2f}{' or more' * (len(names) > 1)})."
+        if names
+        else ""
+    )
+
+
+def _silent(frames: Frames, judges: pd.DataFrame) -> list[str]:
+    """Which metrics carry no verdict, and why."""
+    found = []
+    for word, reason in (
+        (compare.VOID, "void here: no method is seen to be ahead of the centred Gaussian, which ignores the network"),
+        (
+            compare.UNDEFINED,
+            "left out: without boxes or masks of the objects, or with constant maps, there is no score",
+        ),
+    ):
+        labels = list(judges.loc[judges["word"] == word, "label"])
+        found += [f"{listed(labels)} {'is' if len(labels) == 1 else 'are'} {reason}."] if labels else []
+    return found
+
+
+def _too_few(images: int, methods: int) -> str:
+    """That no result of so few images could tell any two methods apart: Wilcoxon's p is 2^(1 - n) at least."""
+    tests = math.comb(methods, 2)
+    least = 2 + math.floor(math.log2(tests / LEVEL)) if tests else 0
+    few = f"{images} images cannot tell any two of {methods} methods apart, whatever they show: it takes {least} at least."
+    return few if 2 <= images < least else ""
+
+
+def _paragraph(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _network(frames: Frames) -> str:
+    return str(frames.models["label"].iloc[0])
+
+
+def _labels(frames: Frames, names: Sequence[str]) -> str:
+    return listed(frames.methods.loc[list(names), "label"])
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.1f} to {high:.1f}" if np.isfinite([low, high]).all() else "-"
+
+
+def _passes(forward: float, backward: float) -> str:
+    return "-" if math.isnan(forward) else f"{forward:,.0f} + {backward:,.0f}"
+
+
+def _sanity(last: float, fails: object) -> str:
+    return "-" if pd.isna(last) else f"{last:.2f}{' fails' * bool(fails)}"
