@@ -111,7 +111,7 @@ def table(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
             "Chance": plain["chance"],
             "Centre": plain["centre"],
             "Sobel": plain["sobel"],
-            "Furthest ahead of the centre": plain["best"].fillna("-"),
+            "Furthest ahead of the centre": plain["best"].astype(object).fillna("-"),
             "its mean": plain["value"],
             "Lead over the centre (95 %, all methods)": bounds.where(known, "-"),
             "Here": words,

@@ -68,7 +68,9 @@ def table(frames: Frames, everything: Frames, bootstrap: int = 2000, seed: int =
         finding, verdict, the first number behind it (value, low, high), `default` (the study's own conventions), and a
         column a convention with the name of the option; empty where it is not varied.
     """
-    rows = [row for id in claims.CLAIMS for row in tested(id, frames, everything, min(bootstrap, COPIES), seed)]
+    able = bool(frames.images) and bool((frames.methods["family"] != "control").any())
+    tests = claims.CLAIMS if able else ()
+    rows = [row for id in tests for row in tested(id, frames, everything, min(bootstrap, COPIES), seed)]
     conventions = [*COLUMNS, SCORES, SETTINGS, IMAGES]
     found = pd.DataFrame(rows, columns=[*FACTS, *conventions])
     return found.drop(columns=[name for name in conventions if found[name].isna().all()])
