@@ -236,10 +236,10 @@ use rule slice as evaluate with:
 # Whether the maps of a comparison follow the network: explained again while its weights are randomised.
 use rule slice as sanity with:
     input:
-        notebook=ancient("notebooks/sanity.ipynb"),
+        notebook=ancient(tracked("notebooks/sanity.ipynb")),
         dataset=DATASET,
-        model="params/models/{model}.yaml",
-        method="params/methods/{method}.yaml",
+        model=file_of("models"),
+        method=file_of("methods"),
         fetched=lambda wildcards: fetched(wildcards.model),
         probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("sanity", "{model}/{method}/sanity.json"),

@@ -130,7 +130,7 @@ def contestants(
 
     margin = tolerance(seat.side) * 224 / seat.side
     runs: dict[str, Callable[[], Tensor]] = {
-        "pointing_game": lambda: score("pointing_game", truth="mask", tolerance=margin),
+        "pointing_game": lambda: score("pointing_game", truth="mask", margin="input", tolerance=margin),
         "pointing_game_exact": lambda: score("pointing_game", truth="mask", tolerance=0.0, strict=False),
         "localisation": lambda: score("localisation", "max_box_acc", largest_by="contour"),
         "deletion_insertion": lambda: torch.stack([score("deletion"), score("insertion")]),

@@ -31,6 +31,13 @@ DELETION = {"i": 0.04, "ni": 0.036, "mi": 0.045, "nm": 0.01, "nmi": 0.073}
 INSERTION = {"i": 0.05, "ni": 0.072, "mi": 0.038, "nm": 0.019, "nmi": 0.062}
 COMPONENTS = {"pointing_game": HIT, "localisation": HIT, "deletion": DELETION, "insertion": INSERTION}
 CENTRE = {"pointing_game": 0.85, "localisation": 0.63, "deletion": 0.14, "insertion": 0.90}
+# metric -> the columns of its two conventions, the first the study's own
+ALTERNATIVES = {
+    "pointing_game": ("value_original", "value_input"),
+    "localisation": ("value_largest", "value_extent"),
+    "deletion": ("value_mean", "value_blur"),
+    "insertion": ("value_blur", "value_mean"),
+}
 SHIFTS = ("silhouette", "outline", "gaussian_noise_1", "jpeg_1")
 
 
@@ -42,6 +49,8 @@ class World:
         architectures, seeds: networks of each architecture under each training algorithm.
         images, test_images: with maps, and for accuracy.
         gains: (training algorithm or "", family or method or "") -> added to the goodness of its maps.
+        others: gains by the other convention of each metric, where scores have one (`ALTERNATIVES`); None is none.
+        controls: whether the centred Gaussian is there too, in truth as good as a method without gains.
         areas: how much of that Insertion and Deletion gain; hit rates gain all of it.
         leads: architecture -> added to accuracies and to goodness.
         network_leads: network -> the three leads (test accuracy, shift accuracy, goodness).
@@ -56,6 +65,8 @@ class World:
     images: int = 24
     test_images: int = 480
     gains: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    others: Mapping[tuple[str, str], float] | None = None
+    controls: bool = False
     areas: float = 1 / 3
     leads: Mapping[str, float] = field(default_factory=dict)
     network_leads: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -83,9 +94,10 @@ def study(world: World, seed: int = 0) -> Frames:
     drift = random.normal(0, world.confidence_sd, len(models))
     confidence = 0.85 + drift + models["training_algorithm"].map(world.confidences).fillna(0).to_numpy()
     ids = [f"image_{i:04d}" for i in range(world.images)]
-    scores = _scores(world, models, confidence, ids, random)
+    methods = METHODS | ({"centre_gaussian": "control"} if world.controls else {})
+    scores = _scores(world, methods, models, confidence, ids, random, seed)
     predictions, accuracy = _accuracies(world, models, confidence, ids, random)
-    facts = {"label": list(METHODS), "family": list(METHODS.values()), "function": list(METHODS)}
+    facts = {"label": list(methods), "family": list(methods.values()), "function": list(methods)}
     lower = pd.DataFrame({"label": list(METRICS), "better": list(METRICS.values()), "low": 0.0, "high": 1.0})
     return Frames(
         scores=scores,
@@ -93,44 +105,81 @@ def study(world: World, seed: int = 0) -> Frames:
         accuracy=accuracy,
         skipped=pd.DataFrame(columns=["model", "method", "reason"]),
         models=models,
-        methods=pd.DataFrame(facts, pd.Index(METHODS, name="method")),
+        methods=pd.DataFrame(facts, pd.Index(methods, name="method")),
         metrics=lower.assign(function=list(METRICS)).set_index(pd.Index(METRICS, name="metric")),
     )
 
 
-def _scores(world: World, models: pd.DataFrame, confidence: Array, ids: list[str], random: np.random.Generator):
-    shape = (len(models), len(METHODS), len(ids))
-    planted = np.zeros(shape[:2])
+def _scores(
+    world: World,
+    methods: dict[str, str],
+    models: pd.DataFrame,
+    confidence: Array,
+    ids: list[str],
+    random: np.random.Generator,
+    seed: int,
+) -> pd.DataFrame:
+    shape = (len(models), len(methods), len(ids))
+    others, aside = [], np.random.default_rng([seed, 1])
+    values, normalised = [], []
+    for metric, spread in COMPONENTS.items():
+        own = spread["nmi"] * random.normal(size=shape)
+        shared = spread["i"] * random.normal(size=shape[2])
+        shared = shared + spread["ni"] * random.normal(size=(shape[0], shape[2]))[:, None]
+        shared = shared + spread["mi"] * random.normal(size=shape[1:])
+        shared = shared + spread["nm"] * random.normal(size=shape[:2])[..., None]
+        value, without = _valued(world, metric, _gains(world, methods, models, world.gains), own + shared, confidence)
+        values.append(value)
+        normalised.append(without)
+        if world.others is not None:  # half of what is particular to a map and image is the same by both conventions
+            fresh = np.sqrt(0.5) * (own + spread["nmi"] * aside.normal(size=shape))
+            gains = _gains(world, methods, models, world.others)
+            others.append(_valued(world, metric, gains, fresh + shared, confidence))
+    order = [models.index, list(methods), list(METRICS), ids]
+    index = pd.MultiIndex.from_product(order, names=["model", "method", "metric", "image"])
+    columns = {"value": _flat(values), "value_normalised": _flat(normalised)}
+    table = pd.DataFrame({"target": 0, **columns}, index).reset_index()
+    if world.others is None:
+        return table
+    other, without = (_flat([pair[i] for pair in others]) for i in (0, 1))
+    for metric, (ours, theirs) in ALTERNATIVES.items():
+        rows = table["metric"] == metric
+        for name, column in ((ours, table["value"]), (theirs, other)):
+            table.loc[rows, name] = column[rows]
+        if metric in ("deletion", "insertion"):
+            table.loc[rows, f"{ours}_normalised"] = table.loc[rows, "value_normalised"]
+            table.loc[rows, f"{theirs}_normalised"] = without[rows]
+    return table
+
+
+def _flat(values: list[Array]) -> Array:
+    """Values by metric, in the order of `COMPONENTS`, as one column in that of `METRICS`."""
+    return np.stack([values[list(COMPONENTS).index(name)] for name in METRICS], axis=2).ravel()
+
+
+def _gains(
+    world: World, methods: dict[str, str], models: pd.DataFrame, gains: Mapping[tuple[str, str], float]
+) -> Array:
+    """What is planted in the goodness of maps `(networks, methods)`."""
+    planted = np.zeros((len(models), len(methods)))
     kinds, names = models["training_algorithm"].to_numpy(str), models["architecture"].to_numpy(str)
-    for (kind, family), gain in world.gains.items():
-        columns = [family in ("", name, own) for name, own in METHODS.items()]
+    for (kind, family), gain in gains.items():
+        columns = [family in ("", name, own) for name, own in methods.items()]
         planted += gain * np.outer((kinds == kind) | (kind == ""), columns)
     planted += np.array([world.leads.get(name, 0.0) for name in names])[:, None]
     planted += np.array([world.network_leads.get(name, (0, 0, 0))[2] for name in models.index])[:, None]
-    values, normalised = [], []
-    for metric, spread in COMPONENTS.items():
-        noise = spread["nmi"] * random.normal(size=shape)
-        noise += spread["i"] * random.normal(size=shape[2])
-        noise += spread["ni"] * random.normal(size=(shape[0], shape[2]))[:, None]
-        noise += spread["mi"] * random.normal(size=shape[1:])
-        noise += spread["nm"] * random.normal(size=shape[:2])[..., None]
-        if spread is HIT:
-            total = np.sqrt(sum(sd**2 for sd in spread.values()))
-            values.append((ndtri(np.clip(CENTRE[metric] + planted, 0.001, 0.999))[..., None] * total + noise > 0) * 1.0)
-            normalised.append(np.full(shape, np.nan))
-            continue
-        sign = 1 if metric == "insertion" else -1
-        own = CENTRE[metric] + sign * world.areas * planted[..., None] + noise
-        normalised.append(own)
-        values.append(own * (confidence / 0.85)[:, None, None] if world.confidences else own)
-    order = [models.index, list(METHODS), list(METRICS), ids]
-    index = pd.MultiIndex.from_product(order, names=["model", "method", "metric", "image"])
-    places = [list(COMPONENTS).index(name) for name in METRICS]
-    columns = {
-        "value": np.stack([values[p] for p in places], axis=2).ravel(),
-        "value_normalised": np.stack([normalised[p] for p in places], axis=2).ravel(),
-    }
-    return pd.DataFrame({"target": 0, **columns}, index).reset_index()
+    return planted
+
+
+def _valued(world: World, metric: str, planted: Array, noise: Array, confidence: Array) -> tuple[Array, Array]:
+    """Scores, raw and normalised, of a planted goodness with noise."""
+    if COMPONENTS[metric] is HIT:
+        total = np.sqrt(sum(sd**2 for sd in HIT.values()))
+        hits = ndtri(np.clip(CENTRE[metric] + planted, 0.001, 0.999))[..., None] * total + noise > 0
+        return hits * 1.0, np.full(noise.shape, np.nan)
+    sign = 1 if metric == "insertion" else -1
+    own = CENTRE[metric] + sign * world.areas * planted[..., None] + noise
+    return own * (confidence / 0.85)[:, None, None] if world.confidences else own, own
 
 
 def _accuracies(world: World, models: pd.DataFrame, confidence: Array, ids: list[str], random: np.random.Generator):
@@ -157,13 +206,19 @@ def _accuracies(world: World, models: pd.DataFrame, confidence: Array, ids: list
     for shift in ("clean", *SHIFTS):
         found = hits(world.accuracy - 0.1 * (shift != "clean") + added + leads[:, 1])
         found = right if shift == "clean" else found
-        table.append(pd.DataFrame({"model": models.index, "shift": shift, "n": images, "accuracy": found.mean(axis=1)}))
+        told = {"accuracy": found.mean(axis=1), "right": ["".join(map(str, row)) for row in found.astype(int)]}
+        table.append(pd.DataFrame({"model": models.index, "shift": shift, "n": images, **told}))
     accuracy = pd.concat(table, ignore_index=True).assign(mean_confidence=0.85, ece=0.05)
     return pd.concat(predictions, ignore_index=True), accuracy
 
 
+GAIN = {("robust", "gradient"): 0.09}
+STRONG, WEAK = {("robust", "gradient"): 0.15}, {("robust", "gradient"): -0.15}
+CHAMPIONS = {("", "gradcam"): 0.06, ("", "rise"): 0.06}
+AHEAD, BEHIND = {("", "gradcam"): 0.2, ("", "rise"): 0.2}, {("", "shap"): 0.2, ("", "lime"): 0.2}
 BESTS = {"alexnet_vanilla_0": (0.1, 0, 0), "densenet_vanilla_0": (0, 0.1, 0), "resnet_robust_0": (0, 0, 0.1)}
 BEST = {"resnet_vanilla_0": (0.1, 0.1, 0.1)}
+VOID = "void"
 # claim -> what is true -> the world, and the words that would be wrong.
 BOTH, WRONG = ("supported", "contradicted"), {"true": ("contradicted",), "false": ("supported",)}
 WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
@@ -174,6 +229,9 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
         "true, one seed, 24 images": (World(gains={("robust", "gradient"): 0.09}), WRONG["true"]),
         "false": (World(gains={("robust", "gradient"): -0.12}), WRONG["false"]),
         "edge: as much by CAM": (World(gains={("robust", "gradient"): 0.2, ("robust", "cam"): 0.2}), WRONG["false"]),
+        "null, all conventions": (World(others={}), BOTH),
+        "true, all conventions": (World(seeds=3, images=60, gains=GAIN, others=GAIN), WRONG["true"]),
+        "half of the conventions": (World(seeds=3, images=60, gains=STRONG, others=WEAK), BOTH),
     },
     "F2": {
         "null": (World(), WRONG["true"]),
@@ -188,12 +246,17 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
         "true, 150 images": (World(images=150, gains={("", "gradcam"): 0.06, ("", "rise"): 0.06}), WRONG["true"]),
         "false": (World(gains={("", "shap"): 0.12}), WRONG["false"]),
         "edge: one rival as good": (World(gains={("", name): 0.2 for name in ("gradcam", "rise", "shap")}), BOTH),
+        "null, all conventions": (World(others={}), BOTH),
+        "true, all conventions": (World(images=150, gains=CHAMPIONS, others=CHAMPIONS), WRONG["true"]),
+        "half of the conventions": (World(images=60, areas=1.0, gains=AHEAD, others=BEHIND), BOTH),
     },
     "F4": {
         "null": (World(), BOTH),
         "null, 58 images": (World(images=58, test_images=500), BOTH),
         "true": (World(confidences={"robust": -0.15}), WRONG["true"]),
         "false": (World(confidences={"robust": 0.15}), WRONG["false"]),
+        "null, all conventions": (World(others={}), BOTH),
+        "true, all conventions": (World(confidences={"robust": -0.15}, others={}), WRONG["true"]),
     },
     "F5": {
         "null": (World(), BOTH),
@@ -211,6 +274,10 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
         "true": (World(leads={"resnet": 0.06}), WRONG["true"]),
         "false": (World(leads={"densenet": 0.06}), WRONG["false"]),
         "edge: one other as good": (World(leads={"resnet": 0.06, "densenet": 0.06}), BOTH),
+    },
+    VOID: {
+        "null": (World(controls=True), BOTH),
+        "true: a method is ahead by 0.05": (World(controls=True, gains={("", "rise"): 0.15}), WRONG["true"]),
     },
 }
 
@@ -267,9 +334,6 @@ ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
         "edge: just as far as counts": ({"slopes": ALIKE, "no_retraining": 0.37}, BOTH),
     },
 }
-
-GAIN = {("robust", "gradient"): 0.09}
-CHAMPIONS = {("", "gradcam"): 0.06, ("", "rise"): 0.06}
 # claim -> what is true, the word it should get, what is varied, and lines of {how much of it: world}.
 CURVES: dict[str, tuple[str, str, str, dict[str, dict[float, object]]]] = {
     "F1": (

@@ -103,11 +103,14 @@ def study(
         ):
             rate = (0.5 if robust else 0.02) if loss is None else right - loss * (0.5 if robust else 1) - 0.1 * robust
             n = 600 if loss is not None else 200
+            hits = random.binomial(n, min(rate, 1))
+            rightly = np.random.default_rng([seed, position, n]).permutation(n) < hits
             row = {
                 "model": model,
                 "shift": shift,
                 "n": n,
-                "accuracy": random.binomial(n, min(rate, 1)) / n,
+                "accuracy": hits / n,
+                "right": "".join(str(int(one)) for one in rightly),
                 "mean_confidence": confidence,
                 "ece": 0.05,
             }

@@ -21,7 +21,7 @@ def words(claim: str, world: object, studies: int = STUDIES) -> list[str]:
     return [roar_claims.CLAIMS[claim].test(one).verdict for one in drawn]
 
 
-@pytest.mark.parametrize("claim", planted.WORLDS)
+@pytest.mark.parametrize("claim", claims.CLAIMS)
 def test_no_finding_comes_from_nothing(claim: str) -> None:
     world, wrong = planted.WORLDS[claim]["null"]
     found = words(claim, world)

@@ -100,7 +100,7 @@ def test_two_networks_have_no_correlations_and_fit_one_page(small) -> None:
     table = tables.correlations(correlation.correlate(criteria), criteria.facts)
     assert table.frame.empty and "at least three networks" in table._repr_html_()
     networks = tables.networks(criteria)
-    assert networks.frame.shape == networks.best.shape == (2, 9)
+    assert networks.frame.shape == networks.best.shape == (2, 10)
     assert "insertion_normalised" in set(networks.plain["criterion"])
 
 
@@ -195,6 +195,31 @@ def test_clusters_taken_out_leave_no_correlation_that_clusters_made() -> None:
     assert stats.spearmanr(x, y).statistic > 0.7
     assert abs(correlation.within_clusters(x, y, clusters)) < 0.3
     assert np.isnan(correlation.within_clusters(x[:2], y[:2], clusters[:2]))
+
+
+def test_networks_are_compared_on_the_same_shifted_images(study) -> None:
+    """Two networks that are right on the same images differ by nothing, however few the images are."""
+    same = study.accuracy.groupby("shift")["right"].transform("first")
+    alike = dataclasses.replace(study, accuracy=study.accuracy.assign(right=same))
+    draws = correlation.model_criteria(alike, 100, 0).get("shift_accuracy")
+    assert np.ptp(draws, axis=1).max() < 1e-12 and draws[1:].std() > 0.001
+    gone = dataclasses.replace(study, accuracy=study.accuracy.drop(columns="right"))
+    assert "shift_accuracy" not in correlation.model_criteria(gone, 100, 0).table
+
+
+def test_explainability_does_not_follow_confidence(study) -> None:
+    """Raw Insertion and Deletion do: with half the confidence, only the raw composite moves."""
+    removal = study.scores["metric"].isin(["insertion", "deletion"])
+    dimmed = study.scores["value"].where(~removal, study.scores["value"] / 2)
+    ours, theirs = (
+        correlation.model_criteria(one, 50, 0).table
+        for one in (study, dataclasses.replace(study, scores=study.scores.assign(value=dimmed)))
+    )
+    pd.testing.assert_series_equal(ours["explainability"], theirs["explainability"])
+    assert (ours["explainability_raw"] - theirs["explainability_raw"]).abs().min() > 0.001
+    good = scores.means(study.by(dict.fromkeys(("insertion", "deletion"), "value_normalised")), 50, 0)
+    good = good.at(method=scores.shared_methods(good)).mean("method", "metric").values[0]
+    np.testing.assert_allclose(ours["explainability"], good)
 
 
 def test_study_without_shifts_or_attack(study) -> None:

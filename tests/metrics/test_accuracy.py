@@ -53,6 +53,7 @@ def test_accuracy_table(model, images):
     assert list(table.columns)[:6] == ["model", "shift", "n", "accuracy", "mean_confidence", "ece"]
     assert table["shift"].tolist() == ["clean", "dark"] and (table["model"] == "planted").all()
     assert table["accuracy"].tolist() == [0.75, 0.5]  # black images are all class 0, as two labels are
+    assert table["right"].tolist() == ["1110", "".join(str(int(label == 0)) for label in images.labels)]
     assert table["mean_confidence"][1] == pytest.approx(1 / 3) and table["ece"][1] == pytest.approx(0.5 - 1 / 3)
     assert (table["accuracy_low"] < table["accuracy"]).all() and (table["accuracy"] < table["accuracy_high"]).all()
     with pytest.raises(InputError, match="nothing to measure"):

@@ -12,6 +12,7 @@ from xailib.errors import InputError
 from xailib.metrics.localisation import BoxRule, boxes_by_threshold, halves, iou, ious_by_threshold
 
 SIDE = 32
+BOTH = ["value_largest", "value_extent"]
 BOX = [4.0, 12.0, 14.0, 28.0]  # off the diagonal
 
 
@@ -37,7 +38,7 @@ def test_planted_maps(score):
     swapped = filled([BOX[1], BOX[0], BOX[3], BOX[2]])
     shifted = filled([BOX[0] + 5, BOX[1], BOX[2] + 5, BOX[3]])
     frame = score(torch.stack([filled(BOX), filled(BOX), 1 - filled(BOX), swapped, shifted, filled(BOX)]))
-    assert list(frame.columns) == ["image", "metric", "value", "iou", "threshold", "max_box_acc"]
+    assert list(frame.columns) == ["image", "metric", "value", "iou", "threshold", "max_box_acc", *BOTH]
     assert frame["value"].tolist() == [1, 1, 0, 0, 0, 1]
     # The inverted map's box is the whole image, the swapped one's shares 2 x 2 pixels, the shifted one's a half.
     assert frame["iou"].tolist() == pytest.approx([1, 1, 160 / 1024, 4 / 316, 80 / 240, 1])
@@ -61,6 +62,22 @@ def test_the_box_rule_decides_between_the_largest_component_all_pixels_and_the_b
     maps = torch.stack([filled(BOX) + filled([18, 0, 32, 12])] * 2)  # the larger block is beside the object
     scores = {rule: score(maps, box=rule, threshold=0.5)["iou"][0] for rule in ("largest", "extent", "any")}
     assert scores == pytest.approx({"largest": 0, "extent": 160 / (28 * 28), "any": 1})
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_both_boxes_are_scored_beside_each_other_as_each_alone(score, threshold):
+    specks = torch.zeros(SIDE, SIDE)
+    specks[12:28:5, 4:14:9] = 1  # the object's corners and sides: their extent fits, none of them does
+    specks[27, 13] = 0.9
+    rng = np.random.default_rng(0)
+    noise = [torch.from_numpy(ndimage.gaussian_filter(rng.random((SIDE, SIDE)), 2)).float() for _ in range(6)]
+    maps = torch.stack([specks, specks, *noise, filled(BOX), specks])
+    alone = {box: score(maps, box=box, threshold=threshold)["value"] for box in ("largest", "extent")}
+    for box in ("largest", "extent", "any"):
+        found = score(maps, box=box, threshold=threshold)
+        for name, values in alone.items():
+            np.testing.assert_array_equal(found[f"value_{name}"], values)
+    assert alone["extent"][0] == 1 and alone["largest"][0] == 0
 
 
 def test_wsolevaluation_multimodal_example():

@@ -10,6 +10,7 @@ import xailib as xai
 from xailib.errors import InputError
 
 SIDE = 64
+VALUES = ["value_original", "value_input", "value_mask"]
 BOX = [10.0, 30.0, 20.0, 50.0]  # x 10..19, y 30..49: off the diagonal, so that swapped axes miss
 
 
@@ -25,7 +26,7 @@ def score(batch, evidence):
 
     def run(maps, boxes=None, images=None, **options):
         images = images or batch(torch.rand(len(maps), 3, *maps.shape[1:]), boxes or [[BOX]] * len(maps))
-        return xai.evaluate("pointing_game", maps, model, images, **options)
+        return xai.evaluate("pointing_game", maps, model, images, **{"margin": "input"} | options)
 
     return run
 
@@ -33,7 +34,7 @@ def score(batch, evidence):
 def test_planted_points(score):
     maps = torch.cat([point(40, 15), point(15, 40), point(0, 63), point(40, 22)])
     frame = score(maps)
-    assert list(frame.columns) == ["image", "metric", "value", "distance"]
+    assert list(frame.columns) == ["image", "metric", "value", "distance", *VALUES]
     assert frame["value"].tolist() == [1, 0, 0, 1]  # inside; axes swapped; far; 3 px away with a margin of 4.3
     assert frame["distance"].tolist() == pytest.approx([0, math.hypot(40 - 19, 30 - 15), math.hypot(63 - 19, 30), 3])
 
@@ -42,6 +43,26 @@ def test_margin_scales_with_the_side(score):
     # 15 px at 224 are 15 * 64 / 224 = 4.29 px here: 4 px right of the last column (19) hits, 5 px misses.
     assert score(torch.cat([point(40, 23), point(40, 24)]))["value"].tolist() == [1, 0]
     assert score(point(40, 24), tolerance=18.0)["value"].item() == 1
+
+
+def test_torchrays_margin_is_of_the_original_photograph(score):
+    # 15 px of a shorter side of 375 are 2.56 px here: 2 px away hits, 3 px miss, which 15 px of 224 would take.
+    maps = torch.cat([point(40, 15), point(40, 21), point(40, 22), point(40, 24)])
+    found = score(maps, margin="original")
+    assert found["value"].tolist() == found["value_original"].tolist() == [1, 1, 0, 0]
+    assert found["value_input"].tolist() == score(maps)["value"].tolist() == [1, 1, 1, 0]
+    assert found["value_mask"].isna().all(), "the mask is just the box"
+
+
+def test_every_convention_is_beside_the_value(score, batch):
+    images = batch(torch.rand(2, 3, SIDE, SIDE), [[[0, 0, 40, 40]]] * 2)
+    images.masks[0] = False
+    images.masks[0, 30:40, 30:40] = True
+    found = score(torch.cat([point(2, 2), point(2, 2)]), images=images)
+    assert found["value"].tolist() == found["value_original"].tolist() == [1, 1]
+    assert found["value_mask"].fillna(-1).tolist() == [0, -1]
+    tied = point(35, 35) + point(2, 2) + point(60, 60) + point(61, 61)
+    assert score(tied, images=images.select([0]))["value_mask"].item() == 0.25
 
 
 def test_a_point_exactly_at_the_margin_misses_unless_inclusive(score, batch):
@@ -123,6 +144,8 @@ def test_bad_options_are_named(score):
         score(point(0, 0), tolerence=3)
     with pytest.raises(InputError, match="truth must be one of boxes, mask, not 'box'"):
         score(point(0, 0), truth="box")
+    with pytest.raises(InputError, match="margin must be one of original, input, not 'box'"):
+        score(point(0, 0), margin="box")
     with pytest.raises(InputError, match="tolerance must be a number, not '15'"):
         score(point(0, 0), tolerance="15")
     with pytest.raises(InputError, match="tolerance must be at least 0, not -1"):

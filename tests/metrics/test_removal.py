@@ -11,7 +11,7 @@ import xailib as xai
 from xailib import engine
 from xailib.errors import InputError
 from xailib.metrics import curves
-from xailib.metrics.removal import blurred, ranked
+from xailib.metrics.removal import OTHERS, blurred, ranked
 
 SIDE = 8
 
@@ -116,11 +116,28 @@ def test_normalised_values(evidence, batch):
         "value_normalised",
         "value_peak_normalised",
         "full_score",
+        *OTHERS,
     ]
     assert frame["full_score"].tolist() == pytest.approx([1, 0.5])
     assert frame["value"][1] == pytest.approx(frame["value"][0] / 2)
     assert frame["value_normalised"].tolist() == pytest.approx([frame["value"][0]] * 2)
     assert frame["value_peak_normalised"].tolist() == pytest.approx([frame["value"][0]] * 2)
+
+
+@pytest.mark.parametrize(("name", "own", "other"), [("deletion", "mean", "blur"), ("insertion", "blur", "mean")])
+def test_the_other_substrate_is_scored_beside_as_it_is_alone(evidence, batch, name, own, other):
+    model = evidence(weights())
+    pixels = torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    maps, images = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)), batch(pixels)
+    plain = xai.evaluate(name, maps, model, images, steps=8, kernel=3)
+    both = xai.evaluate(name, maps, model, images, steps=8, kernel=3, also=4)
+    alone = xai.evaluate(name, maps, model, images, steps=4, kernel=3, substrate=other)
+    for suffix in ("", "_normalised"):
+        np.testing.assert_array_equal(plain[f"value{suffix}"], plain[f"value_{own}{suffix}"])
+        np.testing.assert_array_equal(both[f"value{suffix}"], plain[f"value{suffix}"])
+        np.testing.assert_array_equal(both[f"value_{other}{suffix}"], alone[f"value{suffix}"])
+        assert plain[f"value_{other}{suffix}"].isna().all()
+        assert (both[f"value_{other}{suffix}"] != both[f"value{suffix}"]).any()
 
 
 def test_a_flat_curve_has_its_height_as_area(wrap, white):
@@ -211,14 +228,14 @@ def test_agrees_with_torch_cam(small_model, small_images, small_maps):
 def test_any_batch_size_gives_the_same_numbers_for_all_images(name, small_model, small_images, small_maps):
     """Quantus scores the first batch only (peers V2) and cannot take colour images (V3)."""
     frames = [
-        xai.evaluate(name, small_maps, small_model, small_images, batch_size=size)
+        xai.evaluate(name, small_maps, small_model, small_images, batch_size=size, also=3)
         .set_index("image")
         .drop(columns="metric")
         for size in (1, 3, 5, 1000)
     ]
     assert all(len(frame) == 7 and frame.notna().all().all() for frame in frames)
     assert max(float((frame - frames[0]).abs().max().max()) for frame in frames) < 1e-5
-    alone = xai.evaluate(name, small_maps[4:5], small_model, small_images.select([4]))
+    alone = xai.evaluate(name, small_maps[4:5], small_model, small_images.select([4]), also=3)
     assert (
         float((alone.set_index("image").drop(columns="metric") - frames[0].loc[["image 4"]]).abs().max().max()) < 1e-5
     )

@@ -11,8 +11,9 @@ from math import nan
 import numpy as np
 
 from xailib.analysis import rules, scores
+from xailib.analysis.controls import telling, void
 from xailib.analysis.correlation import model_criteria
-from xailib.analysis.draws import FEWEST_UNITS, over_units, ranks, spearman
+from xailib.analysis.draws import FEWEST_UNITS, Array, over_units, ranks, spearman
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, Estimate, crossed, largest_smallest, over_images, smallest
 from xailib.analysis.rankings import FAMILIES, families, rank_draws
@@ -23,11 +24,12 @@ LOSS = 0.02  # an accuracy lower by less than this still counts as "as high"
 LOCALISING = ["pointing_game", "localisation"]
 BEST = ["gradcam", "rise"]
 CRITERIA = ["test_accuracy", "shift_accuracy", "explainability"]
+RAW = "explainability_raw"
 NO_GAIN, NO_NIL = partial(rules.not_above, margin=MARGIN), partial(rules.above, margin=MARGIN)
 CLAIMS: dict[str, Claim] = {}
 
 
-@claim(CLAIMS, margin=MARGIN)
+@claim(CLAIMS, ("WSL box", "Pointing margin", "Method settings", "Images"), margin=MARGIN)
 def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F1: Robust networks explain better than vanilla ones by gradient methods, but not by CAM or perturbation methods.
 
@@ -36,13 +38,16 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     {margin} on both sides, which counts as none. Intervals over architectures and images; the bounds that contradict
     hold for all of them together.
     """
-    metrics = [name for name in LOCALISING if name in frames.metrics.index]
+    metrics = [name for name in LOCALISING if name in telling(frames, bootstrap, seed)]
     methods = families(frames)
-    if not scores.twins(frames) or not metrics or "gradient" not in methods or len(methods) < 2:
+    if not scores.twins(frames) or "gradient" not in methods or len(methods) < 2:
         return needs("robust twins, gradient methods, others beside them, and object boxes")
+    if not metrics:
+        return needs("object boxes, and a hit rate by which some method is ahead of the image's centre")
     gain = scores.gain(scores.means(frames, bootstrap, seed), frames).at(metric=metrics)
     gains = {name: gain.at(method=own).mean("method", "metric").values for name, own in methods.items()}
-    statistic, units = "robust minus vanilla hit rate (pointing game and localisation)", "architectures"
+    named = " and ".join(name.replace("_", " ") for name in metrics)
+    statistic, units = f"robust minus vanilla hit rate ({named})", "architectures"
     over = partial(over_units, images=len(frames.images), tests=2 * len(gains) - 1)
     own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), units, NO_NIL)]
     beyond = []
@@ -67,8 +72,8 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
 
     Supported: accuracies not more than {loss} below and explainability not more than {margin} above the vanilla twin's,
     by the end of the interval. Contradicted: an accuracy is lower, or explainability higher, by more than that. Inside
-    that on both sides a part is equivalent. Intervals over images (over shifts' images drawn apart): about these
-    networks only; the bounds that contradict hold for all of them together.
+    that on both sides a part is equivalent. Explainability by normalised scores; raw ones, which follow confidence, only
+    inform. Intervals over images: about these networks only; the bounds that contradict hold for all of them together.
     """
     pairs = len(scores.twins(frames, "advprop"))
     if not pairs:
@@ -76,21 +81,25 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     criteria = model_criteria(frames, bootstrap, seed)
     gain = scores.gain(criteria.draws, frames, "advprop")
     parts, known = [], [name for name in CRITERIA if name in criteria.facts.index]
-    for name in known:
+    if "explainability" not in known:
+        return needs("a metric with values by which some method is ahead of the image's centre")
+    for name in (*known, RAW):
         label, n = criteria.facts.loc[name, "label"], int(criteria.facts.loc[name, "n"])
         own = over_images(gain.at(criterion=[name]).values.mean(axis=(1, 2)), n)
-        if name == "explainability":
+        if name == RAW:
+            found, rule = smallest([own], n), None
+        elif name == "explainability":
             found, rule = no_better(own, n, len(known), MARGIN), NO_GAIN
         else:
             found = rules.turned(no_better(-own, n, len(known), LOSS))
             rule = partial(rules.not_below, margin=LOSS)
         parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
-    told = ", ".join(f"{one.name.lower()} {one.estimate.value:+.3f}" for one in parts)
+    told = ", ".join(f"{one.name.lower()} {one.estimate.value:+.3f}" for one in parts[: len(known)])
     verdict = together(parts, rules.SUPPORTED)
     return Finding(verdict, f"AdvProp minus vanilla, mean of {_count(pairs, 'network')}: {told}.", parts)
 
 
-@claim(CLAIMS)
+@claim(CLAIMS, ("WSL box", "Pointing margin", "Deletion on", "Insertion on", "Scores", "Method settings", "Images"))
 def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F3: GradCAM and RISE are consistently the best methods.
 
@@ -102,7 +111,10 @@ def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Fin
     rivals = [name for name in methods if name not in (*BEST, "cam")]
     if not set(BEST) <= set(methods) or len(rivals) < 2:
         return needs("GradCAM, RISE and at least two other methods")
-    rank, networks = rank_draws(frames, bootstrap, seed).mean("metric"), len(frames.models)
+    metrics, networks = telling(frames, bootstrap, seed), len(frames.models)
+    if not metrics:
+        return needs("a metric with values by which some method is ahead of the image's centre")
+    rank = rank_draws(frames, bootstrap, seed).at(metric=metrics).mean("metric")
     if networks < FEWEST_UNITS:
         return needs(f"at least {FEWEST_UNITS} networks; this study has {networks}")
     label, images = frames.methods["label"], len(frames.images)
@@ -126,7 +138,7 @@ def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Fin
     return Finding(parts[0].verdict, f"Best mean ranks of {len(methods)} methods: {told}.", parts)
 
 
-@claim(CLAIMS)
+@claim(CLAIMS, ("Deletion on", "Insertion on", "Images"))
 def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     """F4: Insertion favours vanilla and Deletion favours robust networks, because both follow confidence.
 
@@ -138,6 +150,9 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
     names, label = ["insertion", "deletion"], frames.metrics["label"]
     if not set(names) <= set(label.index) or not scores.twins(frames):
         return needs("robust twins, Insertion and Deletion")
+    blind = [label[name] for name in names if name in void(frames, bootstrap, seed)]
+    if blind:
+        return needs(f"images on which some method is ahead of the image's centre by {' and '.join(blind)}")
     parts = []
     for column, word, rule in (
         ("value", "raw score", rules.below),
@@ -174,26 +189,32 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
     """F5: No network is best on test accuracy, accuracy under shift and explainability at once.
 
     Supported: every network trails another one on some criterion, by a bound that holds for all its comparisons
-    together. Contradicted: one network leads all others on all three. Interval over images: about these networks only.
+    together. Contradicted: one network leads all others on all three. Explainability by normalised scores; raw ones only
+    inform. Interval over images: about these networks only.
     """
     criteria, networks = model_criteria(frames, bootstrap, seed), len(frames.models)
     names = [name for name in CRITERIA if name in criteria.facts.index]
     if len(names) < 3 or networks < 2:
         return needs("at least two networks, measured on all three criteria")
-    values, facts = criteria.draws.at(criterion=names).values, criteria.facts.loc[names]
+    values, facts = criteria.draws.at(criterion=names).values, criteria.facts
     label, known = facts["label"], np.flatnonzero(np.isfinite(values[0]).all(axis=1))
-    leads = [
-        [
-            over_images(values[:, one, i] - values[:, other, i], n, f"images for {label.iloc[i].lower()}")
-            for other in known if other != one for i, n in enumerate(facts["n"])
-        ]
-        for one in known
-    ]  # fmt: skip
     if len(known) < 2:
         return needs("at least two networks, measured on all three criteria")
-    found = largest_smallest(leads, networks)
+
+    def closest(names: list[str]) -> Estimate:
+        values = criteria.draws.at(criterion=names).values
+        leads = [
+            [
+                over_images(values[:, one, i] - values[:, other, i], n, f"images for {label[names[i]].lower()}")
+                for other in known if other != one for i, n in enumerate(facts.loc[names, "n"])
+            ]
+            for one in known
+        ]  # fmt: skip
+        return largest_smallest(leads, networks)
+
     statistic = "smallest lead over the best other network on the three criteria, of the network where it is largest"
-    parts = [part("Closest to best on all", statistic, found, "networks", rules.below)]
+    parts = [part("Closest to best on all", statistic, closest(names), "networks", rules.below)]
+    parts += [part("Closest to best on all (raw scores)", statistic, closest([*names[:2], RAW]), "networks")]
     for first, second in combinations(names, 2):
         found = spearman(criteria.get(first)[0], criteria.get(second)[0])
         parts.append(part(f"{label[first]} with {label[second]}", "Spearman's rho", found, "networks"))
@@ -208,7 +229,8 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
 
     Each architecture is ranked on test accuracy, shift accuracy and explainability within each training algorithm that
     all of them have. Supported: ResNet's mean rank is before every other. Contradicted: another one's is before it, by
-    a bound that holds for all of them together. Interval over images: about these networks only.
+    a bound that holds for all of them together. Explainability by normalised scores; raw ones only inform. Interval over
+    images: about these networks only.
     """
     criteria, models = model_criteria(frames, bootstrap, seed), frames.models.assign(place=range(len(frames.models)))
     names = [name for name in CRITERIA if name in criteria.facts.index]
@@ -216,13 +238,20 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     ours = np.array(["resnet" in name for name in cells.index], bool)
     if not ours.any() or len(cells) < 3 or not len(cells.columns) or "explainability" not in names:
         return needs("a ResNet beside at least two other architectures trained alike")
-    # (draws, architectures, algorithms, criteria), ranked among the architectures
-    rank = ranks(criteria.draws.at(criterion=names).values[:, cells.to_numpy()], axis=1).mean(axis=(2, 3))
+
+    def mean_ranks(names: list[str]) -> Array:
+        """Among the architectures `(draws, architectures)`; before the mean `(..., algorithms, criteria)`."""
+        return ranks(criteria.draws.at(criterion=names).values[:, cells.to_numpy()], axis=1).mean(axis=(2, 3))
+
+    def lead(rank: Array) -> Estimate:
+        best = rank[:, ours].min(axis=1)
+        return smallest([over_images(other - best, n, ranks=True) for other in rank[:, ~ours].T], n)
+
     n, statistic = len(frames.images), "mean rank of the best other architecture minus ResNet's"
     statistic += " (ranks over criteria and training algorithms)"
-    best = rank[:, ours].min(axis=1)
-    lead = smallest([over_images(other - best, n, ranks=True) for other in rank[:, ~ours].T], n)
-    parts = [part("ResNet before all others", statistic, lead, "images", rules.above)]
+    rank, raw = mean_ranks(names), mean_ranks([*names[:-1], RAW])
+    parts = [part("ResNet before all others", statistic, lead(rank), "images", rules.above)]
+    parts += [part("ResNet before all others (raw scores)", statistic, lead(raw), "images")]
     labels = [frames.architecture_label(name) for name in cells.index]
     for label, draws in zip(labels, rank.T, strict=True):
         own = replace(smallest([over_images(draws, n, ranks=True)], n), p=nan, needs="")

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import scores
+from xailib.analysis.controls import telling
 from xailib.analysis.draws import Array, critical_rho, interval, mean_draws, nanmean, spearman
 from xailib.analysis.frames import Frames, metric_facts
-from xailib.analysis.intervals import false_discovery, multipliers
+from xailib.analysis.intervals import false_discovery
 from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.scores import Named
@@ -19,7 +20,7 @@ from xailib.analysis.scores import Named
 ATTACK = "l2_pgd"
 RELABELLED = "imagenet_real"  # the same images under other labels: no shift of the images
 ALONE = {"test_accuracy", "shift_accuracy", "adversarial_accuracy", "confidence"}  # no part of explainability
-SHIFTS = 2  # names the stream of the shifts' copies
+NORMALISED = "value_normalised"
 FEWEST = 4  # rankings of inputs that a pair of criteria must share
 # Ways to judge a ranking of inputs by accuracy: label, and the sign that makes higher better. Lower accuracy after
 # removal is a better ranking; a mask that tells less of the class, which keeps retrained accuracy up, is a better one.
@@ -82,8 +83,9 @@ def gathered(found: dict[str, tuple[Array, str, str, int]], units: pd.DataFrame,
 def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Criteria:
     """Measure every network on every criterion, with bootstrap copies over images.
 
-    Explainability is the mean goodness (0 worst, 1 best) over all metrics and the methods that apply to all networks.
-    Shift accuracy is the mean over kinds of shift (their severities averaged), the attack apart.
+    Explainability is the mean goodness (0 worst, 1 best) over the metrics that can tell here (`controls.telling`) and
+    the methods that apply to all networks, by normalised scores where a metric has them: raw ones follow confidence, and
+    are beside it. Shift accuracy is the mean over kinds of shift (their severities averaged), the attack apart.
     """
     found = {}
     for name, label, column, better in (
@@ -98,11 +100,16 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
     ):
         n = frames.accuracy.loc[frames.accuracy["shift"].isin(list(chain(*kinds.values()))), "n"]
         found[name] = (shift_draws(frames, kinds, bootstrap, seed), label, "higher", int(n.min()) if len(n) else 0)
-    good, images = scores.means(frames, bootstrap, seed), len(frames.images)
-    shared = scores.shared_methods(good)
-    explained = good.at(method=shared).mean("method", "metric").values
-    found["explainability"] = (explained, "Explainability", "higher", images)
-    for suffix, column, word in (("", "value", ""), ("_normalised", "value_normalised", " (normalised)")):
+    images, able = len(frames.images), telling(frames, bootstrap, seed)
+    normalised = {name: NORMALISED for name in able if NORMALISED in frames.columns_of(name)}
+    shared = scores.shared_methods(scores.means(frames, bootstrap, seed))
+    for name, label, part in (
+        ("explainability", "Explainability", frames.by(normalised)),
+        ("explainability_raw", "Explainability (raw scores)", frames),
+    ):
+        good = scores.means(part, bootstrap, seed).at(method=shared, metric=able)
+        found[name] = (good.mean("method", "metric").values, label, "higher", images)
+    for suffix, column, word in (("", "value", ""), ("_normalised", NORMALISED, " (normalised)")):
         raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(method=shared).mean("method")
         for i, (metric, row) in enumerate(frames.metrics.iterrows()):
             found[metric + suffix] = (raw.values[..., i], row["label"] + word, row["better"], images)
@@ -115,7 +122,7 @@ def per_image(frames: Frames, column: str) -> Array:
     subset = "accuracy" if (predictions["subset"] == "accuracy").any() else "maps"
     rows = predictions[predictions["subset"] == subset]
     table = rows.pivot_table(index="model", columns="image", values=column, aggfunc="first")
-    return table.reindex(frames.models.index).to_numpy(float)
+    return table.reindex(frames.models.index, columns=rows["image"].unique()).to_numpy(float)
 
 
 def shift_kinds(frames: Frames) -> dict[str, list[str]]:
@@ -128,22 +135,24 @@ def shift_kinds(frames: Frames) -> dict[str, list[str]]:
 
 
 def shift_draws(frames: Frames, kinds: dict[str, list[str]], bootstrap: int, seed: int) -> Array:
-    """Return draws of mean accuracies over kinds of shift `(1 + bootstrap, models)`.
+    """Return draws of mean accuracies over kinds of shift `(1 + bootstrap, models)`, networks on the same images."""
+    nothing = np.full((1 + bootstrap, len(frames.models)), np.nan)
+    if "right" not in frames.accuracy:
+        return nothing
+    table = frames.accuracy.pivot_table(index="model", columns="shift", values="right", aggfunc="first")
+    table = table.reindex(frames.models.index).fillna("")
+    known = [shifts for shifts in kinds.values() if set(shifts) <= set(table)]
+    draws = [
+        nanmean(np.stack([mean_draws(_bits(table[shift]), bootstrap, seed) for shift in shifts]), axis=0)
+        for shifts in known
+    ]
+    return np.mean(draws, axis=0) if draws else nothing
 
-    Only counts are stored for shifts, so each count varies on its own, as a binomial one does.
-    """
-    table = frames.accuracy.pivot_table(index="model", columns="shift", values=["accuracy", "n"], dropna=False)
-    table = table.reindex(frames.models.index)
-    known = [shifts for shifts in kinds.values() if set(shifts) <= set(table["accuracy"])]
-    if not known:
-        return np.full((1 + bootstrap, len(frames.models)), np.nan)
-    order = list(chain(*known))
-    accuracy, n = table["accuracy"][order].to_numpy(float), table["n"][order].to_numpy(float)
-    error = np.sqrt(np.clip(accuracy * (1 - accuracy), 0, None) / np.maximum(n, 1))
-    moved = multipliers(bootstrap, accuracy.size, (seed, SHIFTS)).reshape(bootstrap, *accuracy.shape) * error
-    draws = np.concatenate([accuracy[None], accuracy + moved])
-    places = np.split(np.arange(len(order)), np.cumsum([len(shifts) for shifts in known])[:-1])
-    return np.mean([nanmean(draws[..., own], axis=-1) for own in places], axis=0)
+
+def _bits(texts: pd.Series) -> Array:
+    """Which images `(networks, images)` were right, from a text of 1 and 0 a network; NaN for a network without one."""
+    n = max(int(texts.str.len().max()), 1)
+    return np.array([list(map(float, text)) if len(text) == n else [np.nan] * n for text in texts])
 
 
 def ranking_criteria(frames: RoarFrames, found: Curves) -> Criteria:
@@ -196,7 +205,7 @@ def correlate(criteria: Criteria) -> pd.DataFrame:
 
 def part_of_whole(first: str, second: str) -> bool:
     """Whether one of two criteria is made of the other, or both of the same numbers: they go together by themselves."""
-    first, second = first.removesuffix("_normalised"), second.removesuffix("_normalised")
+    first, second = (name.removesuffix("_normalised").removesuffix("_raw") for name in (first, second))
     if first == second or {first, second} == {"ROAR", AREA}:
         return True
     return "explainability" in (first, second) and not {first, second} & ALONE

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import claims, roar_claims, rules, verdicts
+from xailib.analysis import claims, controls, roar_claims, rules, specifications, verdicts
 from xailib.analysis.frames import Frames
 from xailib.analysis.roar_curves import Curves
 from xailib.analysis.roar_paper import DATASETS, paper_curves
@@ -21,15 +21,19 @@ from xailib.workspace import place
 PAPER = "paper_"  # columns with the same statistic of a data set of the paper's own table
 
 
-def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
+def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0, everything: Frames | None = None) -> pd.DataFrame:
     """Test F1 to F6 on a study: a headline row a claim, followed by its parts (`verdicts.table`); n images as `images`.
 
-    Claims speak of methods and metrics, so one setting of each is tested (`Frames.one_setting`).
+    Claims speak of methods and metrics, so one setting of each is tested (`Frames.one_setting`). The numbers are those of the
+    study's own conventions. Where a claim depends on conventions, the headline's verdict is the word that enough of them
+    give (`specifications.agreed`), `share` the share of the commonest word, and `specifications` how many there are. `void`
+    names the metrics that no verdict rests on (`controls`).
 
     Args:
         frames: the study, with the images that count (`Frames.only_correct`).
         bootstrap: copies behind each interval.
         seed: of the copies.
+        everything: the study with all images, where which count is varied too.
     """
     if not frames.images:
         found = verdicts.undecided(claims.CLAIMS, "at least one image that every network classifies correctly")
@@ -37,7 +41,25 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFram
         found = verdicts.undecided(claims.CLAIMS, "at least one method beside the controls")
     else:
         found = verdicts.examine(claims.CLAIMS, frames.one_setting(), bootstrap, seed).drop(columns="lead")
-    return found.assign(images=len(frames.images))
+    found = found.assign(images=len(frames.images), share=np.nan, specifications=0, void="")
+    if not frames.images:
+        return found
+    head = found["part"] == "headline"
+    found.loc[head, "void"] = ", ".join(frames.metrics.loc[controls.void(frames, bootstrap, seed), "label"])
+    every = specifications.table(frames, frames if everything is None else everything, bootstrap, seed)
+    for id, rows in every.groupby("finding"):
+        if len(rows) > 1:
+            _share(found, head & (found["finding"] == id), list(rows["verdict"]))
+    return found
+
+
+def _share(found: pd.DataFrame, head: pd.Series, words: list[str]) -> None:
+    """Set the headline of a claim to what its specifications say together."""
+    word, share = specifications.agreed(words)
+    open_ = {rules.DEPENDS: "a reason to prefer one of the conventions"} | dict.fromkeys(rules.DECIDED, "")
+    sentence = f"{found.loc[head, 'sentence'].item()} {specifications.counted(words)}"
+    values = [word, share, len(words), sentence, open_.get(word, found.loc[head, "needs"].item())]
+    found.loc[head, ["verdict", "share", "specifications", "sentence", "needs"]] = values
 
 
 def examine_roar(found: Curves) -> pd.DataFrame:
@@ -86,7 +108,10 @@ def headlines(found: pd.DataFrame) -> Table:
         of, intervals = "claims", "test images; 95 % intervals over images and trainings"
     else:
         table |= {"Statistic": told, "n": [_count(row) for row in records]}
+        table |= {"Conventions that say so": [_agreement(row) for row in records]} if "share" in rows else {}
         of, intervals = "findings", "images; 95 % intervals"
+        void = next(iter(rows["void"].dropna()), "") if "void" in rows else ""
+        intervals += f"; without {void}, void here" if void else ""
     open_ = rows["needs"].fillna("").replace("", "-") if "needs" in rows else "-"  # findings of earlier versions
     frame = pd.DataFrame(table | {"Would decide it": open_, "Rule": rows["rule"]}).set_index(rows["finding"])
     caption = f"The paper's {of}, tested on this study (n = {found['images'].max()} {intervals})"
@@ -139,6 +164,10 @@ def _value(value: float, row: dict[str, Any]) -> str:
     if row["finding"] in roar_claims.CLAIMS:
         return f"{100 * value:+.1f}".replace("-0.0", "+0.0")
     return f"{value:.2f}" if "(1 is best)" in row["statistic"] else f"{value:+.3f}"
+
+
+def _agreement(row: dict[str, Any]) -> str:
+    return f"{row['share']:.0%} of {row['specifications']:.0f}" if pd.notna(row["share"]) else "-"
 
 
 def _count(row: dict[str, Any]) -> str:

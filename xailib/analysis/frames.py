@@ -1,6 +1,6 @@
 """The tidy frames of one study, with the facts of its models, methods and metrics beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Frames:
         scores: model, method, metric, image, target, value, and columns that some metrics add (NaN elsewhere).
         predictions: model, image, label, predicted, confidence [0, 1], label_probability, correct, subset
             (`maps`: the images with maps; `accuracy`: the larger sample).
-        accuracy: model, shift, n, accuracy [0, 1], mean_confidence [0, 1], ece.
+        accuracy: model, shift, n, accuracy [0, 1], mean_confidence [0, 1], ece, right (text: a 1 or 0 an image).
         skipped: pairs that are not in the grid, with the reason.
         reliability: model, method, metric, image, value, second (the score of the same image's map under another seed),
             correlation (Spearman's, of the two maps), same (they are equal); empty where it was not measured.
@@ -67,12 +67,28 @@ class Frames:
         kept = self.scores["image"].isin(correct_by_all(self))
         return replace(self, scores=self.scores[kept].reset_index(drop=True))
 
-    def one_setting(self) -> "Frames":
+    def by(self, columns: Mapping[str, str]) -> "Frames":
+        """Score metrics by another of their columns, which holds another convention: {metric: column}."""
+        if not columns:
+            return self
+        value = self.scores["value"].copy()
+        for metric, column in columns.items():
+            rows = self.scores["metric"] == metric
+            value[rows] = self.scores.loc[rows, column]
+        return replace(self, scores=self.scores.assign(value=value))
+
+    def columns_of(self, metric: str) -> set[str]:
+        """Return the columns that hold numbers for one metric: value, and value_<convention> of others."""
+        rows = self.scores[self.scores["metric"] == metric]
+        return {name for name in rows if str(name).startswith("value") and rows[name].notna().any()}
+
+    def one_setting(self, second: bool = False) -> "Frames":
         """Keep one setting of each method and metric, under its function's name: what claims about them speak of.
 
-        Of several settings the one that is called like its function stays, else the first.
+        Of several settings the one that is called like its function stays, else the first; `second` takes the next one
+        of each method that has several.
         """
-        kept = {"method": one_each(self.methods), "metric": one_each(self.metrics)}
+        kept = {"method": one_each(self.methods, second), "metric": one_each(self.metrics)}
         facts = {"method": self.methods, "metric": self.metrics}
         if all(list(kept[kind]) == list(kept[kind].values()) == list(facts[kind].index) for kind in facts):
             return self
@@ -82,12 +98,12 @@ class Frames:
         return replace(self, scores=scores.reset_index(drop=True), methods=methods, metrics=metrics)
 
 
-def one_each(facts: pd.DataFrame) -> dict[str, str]:
-    """Return {id: function} of the setting that stands for each function, in the order of `facts`."""
+def one_each(facts: pd.DataFrame, second: bool = False) -> dict[str, str]:
+    """Return {id: function} of the setting that stands for each function (or the `second`), in the order of `facts`."""
     chosen: dict[str, str] = {}
-    for name, function in facts["function"].items():
-        if name == function or function not in chosen:
-            chosen[function] = str(name)
+    for function, own in facts.groupby("function", sort=False).groups.items():
+        names = sorted(map(str, own), key=lambda name: name != function)  # stable: the others stay as they were
+        chosen[str(function)] = names[min(int(second), len(names) - 1)]
     return {name: function for name, function in facts["function"].items() if chosen[function] == name}
 
 

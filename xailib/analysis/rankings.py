@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import scores
+from xailib.analysis.controls import telling
 from xailib.analysis.draws import estimate, nanmean, over_units, ranks
 from xailib.analysis.frames import Frames
 from xailib.analysis.scores import Named
@@ -28,12 +29,12 @@ def families(frames: Frames) -> dict[str, list[str]]:
 
 
 def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Return the mean rank of each method over all metrics, with its interval, and under each metric.
+    """Return the mean rank of each method over the metrics that can tell, with its interval, and under each metric.
 
     Columns: method, label, family, metric ("all" or one), metric_label, rank, low, high, models, images.
     """
     found = rank_draws(frames, bootstrap, seed)
-    means = found.mean("metric").values  # (draws, networks, methods)
+    means = found.at(metric=telling(frames, bootstrap, seed)).mean("metric").values  # (draws, networks, methods)
     rows = []
     for i, method in enumerate(found.axes["method"]):
         observed = found.values[0, :, i]  # (models, metrics)

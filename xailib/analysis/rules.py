@@ -9,6 +9,7 @@ from xailib.analysis.draws import Estimate
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 EQUIVALENT = "equivalent"  # the difference is inside the margin that counts, on both sides
+DEPENDS = "depends on the convention"  # decides nothing: too few of the usual conventions give one word
 DECIDED = (SUPPORTED, CONTRADICTED, EQUIVALENT)
 Rule = Callable[[Estimate], str]
 

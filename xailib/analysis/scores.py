@@ -68,12 +68,19 @@ def goodness(scores: Named, frames: Frames) -> Named:
 
 
 @lru_cache(maxsize=8)
-def means(frames: Frames, bootstrap: int, seed: int, column: str = "value", oriented: bool = True) -> Named:
+def means(
+    frames: Frames,
+    bootstrap: int,
+    seed: int,
+    column: str = "value",
+    oriented: bool = True,
+    controls: bool = False,
+) -> Named:
     """Return draws of the mean scores over images, by model, method and metric; copies are shared, so cells are paired.
 
-    `oriented` puts every metric on the scale of `goodness` first.
+    `oriented` puts every metric on the scale of `goodness` first; `controls` has the control methods too.
     """
-    data = cube(frames, column)
+    data = cube(frames, column, controls)
     data = goodness(data, frames) if oriented else data
     axes = {name: labels for name, labels in data.axes.items() if name != "image"}
     return Named(mean_draws(data.values, bootstrap, seed), axes)

@@ -25,6 +25,8 @@ _WORDS = {
     "equivalent": "background: #dcebfa; color: #0b3d66; font-weight: 600",
     "contradicted": "background: #fbdfcd; color: #7d2f00; font-weight: 600",
     "undecided": "background: #e6e8eb; color: #3d444d; font-weight: 600",
+    "depends on the convention": "background: #e6e8eb; color: #3d444d; font-weight: 600",
+    "void": "background: #e6e8eb; color: #3d444d; font-weight: 600",
 }
 
 

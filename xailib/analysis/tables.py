@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import scores
+from xailib.analysis import controls, scores
 from xailib.analysis.correlation import Criteria
 from xailib.analysis.draws import interval, nanmean
 from xailib.analysis.frames import Frames, correct_by_all
@@ -46,7 +46,8 @@ def by_method(frames: Frames) -> Table:
     facts, labels = frames.metrics.loc[metrics], frames.methods["label"].to_dict()
     labels |= {name: f"{labels[name]} (on {n} of {networks} networks)" for name, n in some.items()}
     caption = f"Mean score of each method (n = {networks} networks x {len(frames.images)} images)"
-    heads = [arrowed(row.label, row.better) for row in facts.itertuples()]
+    void = controls.void(frames)
+    heads = [arrowed(row.label, row.better) + " (void)" * (row.Index in void) for row in facts.itertuples()]
     return _of_methods(frames, means, labels, heads, list(facts["better"]), caption, apart=list(some.index))
 
 

@@ -73,8 +73,9 @@ def accuracy_table(model: Model, images_by_shift: Mapping[str, ImageBatch], **se
         settings: `batch_size`, `precision` and `progress` of `predictions`.
 
     Returns:
-        One row a shift: `model`, `shift`, `n`, `accuracy` (top-1), `mean_confidence`, `ece`, and the 95 % Wilson
-        interval `accuracy_low`, `accuracy_high`.
+        One row a shift: `model`, `shift`, `n`, `accuracy` (top-1), `mean_confidence`, `ece`, the 95 % Wilson
+        interval `accuracy_low`, `accuracy_high`, and `right`: a 1 or 0 an image, in their order, as text, so that networks
+        can be compared on the same images; empty where the images have no labels.
     """
     import pandas as pd
 
@@ -83,7 +84,8 @@ def accuracy_table(model: Model, images_by_shift: Mapping[str, ImageBatch], **se
     rows = []
     for shift, images in images_by_shift.items():
         table = predictions(model, images, **settings)
-        rows.append({"model": model.id, "shift": shift, **summary(table)})
+        right = "".join(str(int(one)) for one in table["correct"].dropna())
+        rows.append({"model": model.id, "shift": shift, **summary(table), "right": right})
     return pd.DataFrame(rows)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xailib.errors import InputError
-from xailib.images import ImageBatch
+from xailib.images import ImageBatch, box_masks
 from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
 from xailib.models.probes import check
@@ -30,6 +30,12 @@ def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
         found = f"{int(broken.sum())} of {n} hold NaN or infinity (first: image '{first}')"
         raise InputError(f"maps: {found}; attribute them again")
     return maps
+
+
+def objects(images: ImageBatch) -> tuple[Tensor, Tensor]:
+    """Return the boxes as bool masks `(n, h, w)`, and which images `(n,)` have an exact mask: not just their boxes' union."""
+    boxes = box_masks(images.boxes, *images.pixels.shape[-2:])
+    return boxes, (images.masks.cpu() != boxes).flatten(1).any(dim=1)
 
 
 def explained(maps: Any, model: Model, images: Any, targets: Any, *, passes: bool = True) -> tuple[Tensor, ImageBatch]:

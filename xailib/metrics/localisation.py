@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     passes=False,
     range=(0, 1),
     label="WSL localisation",
-    columns=("iou", "threshold", "max_box_acc"),
+    columns=("iou", "threshold", "max_box_acc", "value_largest", "value_extent"),
     nan="the map is constant, or the image has no true box; value, iou and threshold also where the other half holds "
     "nothing to tune on",
     together=True,
@@ -58,29 +58,44 @@ def localisation(
 
     Returns:
         `value`; `iou` at that `threshold` (its mean is the mean IoU); `max_box_acc`, the hit at the one threshold that
-        is best over all images: its mean is MaxBoxAcc, tuned on what it scores, hence an upper bound.
+        is best over all images: its mean is MaxBoxAcc, tuned on what it scores, hence an upper bound; and the values by
+        the box of the `largest` component and of the `extent` of all pixels, each at a threshold of its own.
     """
     import pandas as pd
 
     grid = np.arange(thresholds) / thresholds
-    rule = BoxRule(box, largest_by, connectivity)
     truth = [boxes.cpu().numpy() for boxes in images.boxes]
-    ious = ious_by_threshold(maps.numpy(), truth, grid, rule)
+    found = {}
+    for kind in dict.fromkeys((box, "largest", "extent")):
+        rule = BoxRule(kind, largest_by, connectivity)
+        ious = ious_by_threshold(maps.numpy(), truth, grid, rule)
+        if threshold is None:
+            iou, used = _cross_fitted(ious, grid, halves(images.ids), min_iou)
+        else:
+            iou = ious_by_threshold(maps.numpy(), truth, np.array([threshold]), rule)[:, 0]
+            used = np.where(np.isnan(iou), np.nan, threshold)
+        hit = np.where(np.isnan(iou), np.nan, iou >= min_iou)
+        found |= {f"value_{kind}": hit} if kind in ("largest", "extent") else {}
+        if kind == box:
+            found |= {"value": hit, "iou": iou, "threshold": used, "max_box_acc": _at_best(ious, min_iou)}
+    return pd.DataFrame(found)
+
+
+def _cross_fitted(ious: np.ndarray, grid: np.ndarray, half: np.ndarray, min_iou: float) -> tuple[np.ndarray, ...]:
+    """IoU `(n,)` of each image at the threshold that is best in the other half, and that threshold; NaN for none."""
+    usable = ~np.isnan(ious[:, 0])
+    chosen = [_best(ious[usable & (half != fold)], min_iou) for fold in (0, 1)]
+    column = np.array([-1 if chosen[fold] is None else chosen[fold] for fold in half])
+    scored = usable & (column >= 0)
+    iou = np.where(scored, ious[np.arange(len(ious)), column], np.nan)
+    return iou, np.where(scored, grid[column], np.nan)
+
+
+def _at_best(ious: np.ndarray, min_iou: float) -> np.ndarray:
+    """Hits `(n,)` at the one threshold that is best over all images, NaN where there is no IoU."""
     usable = ~np.isnan(ious[:, 0])
     best = _best(ious[usable], min_iou)
-    max_box_acc = np.where(usable, ious[:, 0 if best is None else best] >= min_iou, np.nan)
-    if threshold is None:
-        half = halves(images.ids)
-        chosen = [_best(ious[usable & (half != fold)], min_iou) for fold in (0, 1)]
-        column = np.array([-1 if chosen[fold] is None else chosen[fold] for fold in half])
-        scored = usable & (column >= 0)
-        iou = np.where(scored, ious[np.arange(len(ious)), column], np.nan)
-        used = np.where(scored, grid[column], np.nan)
-    else:
-        iou = ious_by_threshold(maps.numpy(), truth, np.array([threshold]), rule)[:, 0]
-        scored, used = usable, np.where(usable, threshold, np.nan)
-    value = np.where(scored, iou >= min_iou, np.nan)
-    return pd.DataFrame({"value": value, "iou": iou, "threshold": used, "max_box_acc": max_box_acc})
+    return np.where(usable, ious[:, 0 if best is None else best] >= min_iou, np.nan)
 
 
 def halves(ids: list[str]) -> np.ndarray:

@@ -6,14 +6,18 @@ import numpy as np
 from annotated_types import Ge
 from torch import Tensor
 
-from xailib.images import ImageBatch, box_masks
+from xailib.images import ImageBatch
+from xailib.metrics.checks import objects
 from xailib.models.model import Model
 from xailib.registry import metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REFERENCE_SIDE = 224
+Margin = Literal["original", "input"]
+# The shorter side, in pixels, that the margin belongs to. TorchRay measures on the original photograph: most of PASCAL VOC's and
+# ImageNet's are 500 x 375. Reimplementations often take the same pixels of the network's input.
+SIDES = {"original": 375, "input": 224}
 FEW = 4  # equal maxima up to which single distances cost less than those of the whole image
 
 
@@ -23,9 +27,9 @@ FEW = 4  # equal maxima up to which single distances cost less than those of the
     passes=False,
     range=(0, 1),
     label="Pointing game",
-    columns=("distance",),
-    nan="the map is constant, or the image has no true box",
-    paper="Zhang et al. 2018, Excitation Backprop, arXiv 1608.00507, section 4.1; margin as in TorchRay",
+    columns=("distance", "value_original", "value_input", "value_mask"),
+    nan="the map is constant, or the image has no true box; value_mask also where it has no exact mask",
+    paper="Zhang et al. 2018, Excitation Backprop, arXiv 1608.00507, section 4.1; margin of TorchRay",
 )
 def pointing_game(
     maps: Tensor,
@@ -33,6 +37,7 @@ def pointing_game(
     images: ImageBatch,
     *,
     truth: Literal["boxes", "mask"] = "boxes",
+    margin: Margin = "original",
     tolerance: Annotated[float, Ge(0)] = 15.0,
     strict: bool = True,
 ) -> "pd.DataFrame":
@@ -43,29 +48,37 @@ def pointing_game(
 
     Args:
         truth: the `boxes` of the class, or the object's `mask`.
-        tolerance: margin in pixels at a side of 224; scaled by the image's shorter side.
+        margin: what the tolerance's pixels belong to, and are scaled from to the image's shorter side: the `original`
+            photograph of 375 px (TorchRay), or the network's `input` of 224 px.
+        tolerance: how far from the object still counts, in these pixels.
         strict: the distance must be less than the margin (TorchRay), not just at most it. Distances run between
             pixel centres.
 
     Returns:
-        `value`, and `distance`: pixels from the maximum to the nearest pixel of the object (mean over equal maxima).
+        `value`; `distance`: pixels from the maximum to the nearest pixel of the object (mean over equal maxima); and the
+        values under either margin, and on the exact mask without any.
         Averages over images are micro-averages; TorchRay's are means over classes.
     """
     import pandas as pd
 
-    height, width = maps.shape[1:]
-    margin = tolerance * min(height, width) / REFERENCE_SIDE
-    objects = images.masks.cpu() if truth == "mask" else box_masks(images.boxes, height, width)
+    margins = {name: tolerance * min(maps.shape[1:]) / side for name, side in SIDES.items()}
+    boxes, exact = objects(images)
+    masks = images.masks.cpu()
     peaks = (maps == maps.amax(dim=(1, 2), keepdim=True)).numpy()
-    rows = []
-    for peak, there in zip(peaks, objects.numpy(), strict=True):
+    rows: list[dict[str, float]] = []
+    for peak, there, mask, known in zip(peaks, masks if truth == "mask" else boxes, masks, exact, strict=True):
+        rows.append({})
         if peak.all() or not there.any():
-            rows.append((np.nan, np.nan))
             continue
-        distance = _distances(peak, there)
-        hit = (distance == 0) | (distance < margin if strict else distance <= margin)
-        rows.append((hit.mean(), distance.mean()))
-    return pd.DataFrame(rows, columns=["value", "distance"], dtype=float)
+        distance = _distances(peak, there.numpy())
+        rows[-1]["distance"] = distance.mean()
+        for name, away in margins.items():
+            hit = (distance == 0) | (distance < away if strict else distance <= away)
+            rows[-1][f"value_{name}"] = hit.mean()
+        rows[-1]["value_mask"] = mask.numpy()[peak].mean() if known else np.nan
+    columns = ["distance", "value_original", "value_input", "value_mask"]
+    found = pd.DataFrame(rows, columns=columns, dtype=float)
+    return found.assign(value=found[f"value_{margin}"])
 
 
 def _distances(peak: np.ndarray, there: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xailib.images import ImageBatch, box_masks
+from xailib.images import ImageBatch
+from xailib.metrics.checks import objects
 from xailib.models.model import Model
 from xailib.registry import metric
 
@@ -78,12 +79,12 @@ def _table(
     """Score every map's pixels `(p,)` against bool ones, true on the object."""
     import pandas as pd
 
-    objects, masks = box_masks(images.boxes, *maps.shape[1:]), images.masks.cpu()
-    exact = (masks != objects).flatten(1).any(dim=1) & (truth != "boxes")
-    objects = torch.where(exact[:, None, None], masks, objects)
+    boxes, exact = objects(images)
+    exact &= truth != "boxes"
+    true = torch.where(exact[:, None, None], images.masks.cpu(), boxes)
     if truth == "mask":
-        objects &= exact[:, None, None]
-    pairs = zip(maps.flatten(1).numpy(), objects.flatten(1).numpy(), strict=True)
+        true &= exact[:, None, None]
+    pairs = zip(maps.flatten(1).numpy(), true.flatten(1).numpy(), strict=True)
     found = [score(values, there) if values.min() < values.max() and there.any() else np.nan for values, there in pairs]
     return pd.DataFrame({"value": found, "exact": exact.numpy()}, dtype=float)
 

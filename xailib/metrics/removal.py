@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 Substrate = Literal["mean", "blur"]
 Border = Literal["mean", "reflect"]
 Ties = Literal["random", "stable"]
+SUBSTRATES = ("mean", "blur")
 COLUMNS = ("value_normalised", "value_peak_normalised", "full_score")
+OTHERS = tuple(f"value_{substrate}{suffix}" for substrate in SUBSTRATES for suffix in ("", "_normalised"))
 FACTS = {
     "range": (0, 1),
-    "columns": COLUMNS,
+    "columns": (*COLUMNS, *OTHERS),
     "nan": "the normalised values where the score they divide by is 0",
     "paper": "Petsiuk et al. 2018, RISE, arXiv 1806.07421, section 4.1",
 }
@@ -47,6 +49,7 @@ def _curves(inserting: bool, usual: Substrate) -> Callable[..., Tensor]:
         sigma: Annotated[float, Gt(0)] = 5.0,
         border: Border = "mean",
         ties: Ties = "random",
+        also: Annotated[int, Ge(0)] = 0,
         seed: int = 0,
     ) -> Tensor:
         """The target's probability `(n, steps + 1)`, float32 on the CPU; the target is the image's label.
@@ -57,6 +60,7 @@ def _curves(inserting: bool, usual: Substrate) -> Callable[..., Tensor]:
             kernel, sigma: side (odd) and standard deviation of the blur in pixels, whatever the image's side.
             border: what the blur sees outside the image: `mean` colour (the reference pads normalised pixels with zeros,
                 so borders drift to the mean colour) or the image `reflect`ed.
+            also: intervals of a second curve on the other substrate, which the metric scores beside; 0 is none.
             ties: equal values go at `random`, so that a constant map scores at chance, or in reading order (`stable`).
             seed: of the random order, a stream that belongs to (seed, image).
         """
@@ -97,9 +101,9 @@ def deletion(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
 
     Options are those of the curve. Columns: `value`, the area by trapezoids over `steps + 1` points in [0, 1];
     `value_normalised`, divided by the full image's probability (`full_score`); `value_peak_normalised`, divided by the
-    curve's maximum.
+    curve's maximum; and `value` and `value_normalised` by the name of their substrate, the other's with `also`.
     """
-    return _table(_deletion(maps, *inputs, **options), maps[0].numel(), full=0)
+    return _table(_deletion, maps, *inputs, full=0, **options)
 
 
 @metric("insertion", better="higher", label="Insertion", curve=_insertion, **FACTS)
@@ -109,7 +113,7 @@ def insertion(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
 
     Options and columns as in `deletion`.
     """
-    return _table(_insertion(maps, *inputs, **options), maps[0].numel(), full=-1)
+    return _table(_insertion, maps, *inputs, full=-1, **options)
 
 
 def counts(steps: int, pixels: int) -> Tensor:
@@ -148,7 +152,21 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
     return F.conv2d(rows, weights.view(1, 1, 1, -1).repeat(3, 1, 1, 1), groups=3) + model.mean_colour
 
 
-def _table(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":
+def _table(curves: Callable[..., Tensor], maps: Tensor, *inputs: Any, full: int, **options: Any) -> "pd.DataFrame":
+    """Areas under the curves of maps `(n, h, w)` on one substrate or both; `full` is the curves' column of the full image."""
+    found = _areas(curves(maps, *inputs, **options), maps[0].numel(), full)
+    own = options["substrate"]
+    other = SUBSTRATES[own == SUBSTRATES[0]]
+    tables = {own: found, other: found.assign(value=np.nan, value_normalised=np.nan)}
+    if options["also"]:
+        second = options | {"substrate": other, "steps": options["also"]}
+        tables[other] = _areas(curves(maps, *inputs, **second), maps[0].numel(), full)
+    for name, table in tables.items():
+        found = found.assign(**{f"value_{name}": table["value"], f"value_{name}_normalised": table["value_normalised"]})
+    return found
+
+
+def _areas(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":
     """Areas under curves `(n, steps + 1)`; `full` is the column of the full image."""
     import pandas as pd
 

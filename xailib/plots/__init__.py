@@ -7,6 +7,7 @@ from xailib.plots.maps import curves, overlay, picture_grid, show
 from xailib.plots.networks import correlation_matrix, scatter
 from xailib.plots.roar import by_form, method_colours, roar_curves
 from xailib.plots.roar_toy import toy_curves
+from xailib.plots.specifications import specification_curve
 from xailib.plots.style import (
     FAMILIES,
     FAMILY_LABELS,
@@ -42,5 +43,6 @@ __all__ = [
     "scatter",
     "set_style",
     "show",
+    "specification_curve",
     "toy_curves",
 ]
