@@ -286,6 +286,7 @@ SHAPE = {"images": 600, "seeds": 2, "training_sd": {10: 0.015, 50: 0.015, 90: 0.
 ALIKE = dict.fromkeys((*roar_claims.RANKINGS, "random_redrawn", "blurred_gradient"), 0.3)
 BASES, ENSEMBLES = roar_claims.BASES, roar_claims.ENSEMBLES
 BY_IG = {name: 0.85 if name.endswith("integrated_gradients") else 0.6 for name in ENSEMBLES}
+NOISY = {"estimators": (*roar_claims.RANKINGS, roar_claims.NOISE)}
 ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
     "R1": {
         "null": ({"slopes": ALIKE}, BOTH),
@@ -332,6 +333,24 @@ ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
         "true": ({"slopes": ALIKE, "no_retraining": 0.6}, WRONG["true"]),
         "false": ({"slopes": ALIKE, "no_retraining": 0.1}, WRONG["false"]),
         "edge: just as far as counts": ({"slopes": ALIKE, "no_retraining": 0.37}, BOTH),
+    },
+    "R9": {
+        "null": (NOISY | {"slopes": ALIKE | {"blurred_random": 0.3}}, BOTH),
+        "true": (NOISY | {"slopes": ALIKE | {"blurred_random": 0.3, "vargrad_gradient": 0.5}}, WRONG["true"]),
+        "false": (NOISY | {"slopes": ALIKE | {"blurred_random": 0.6}}, WRONG["false"]),
+        "edge: one as good as the noise": (
+            NOISY | {"slopes": ALIKE | {"blurred_random": 0.6, "vargrad_gradient": 0.6}},
+            BOTH,
+        ),
+    },
+    "R10": {
+        "null: just as much as counts": ({"slopes": ALIKE, "beyond_mask": roar_claims.ON_PAR}, BOTH),
+        "true": ({"slopes": ALIKE, "beyond_mask": 0.3}, WRONG["true"]),
+        "false": ({"slopes": ALIKE, "beyond_mask": {"": 0.3, "gradient": -0.1}}, WRONG["false"]),
+        "edge: one just as much as counts": (
+            {"slopes": ALIKE, "beyond_mask": {"": 0.3, "gradient": roar_claims.ON_PAR}},
+            BOTH,
+        ),
     },
 }
 # claim -> what is true, the word it should get, what is varied, and lines of {how much of it: world}.

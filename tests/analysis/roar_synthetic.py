@@ -33,6 +33,7 @@ def study(
     no_retraining: float = 0.9,
     training_sd: dict[int, float] | None = None,
     uneven: float = 0.0,
+    beyond_mask: float | dict[str, float] | None = None,
     estimators: tuple[str, ...] = (*roar_claims.RANKINGS, "random_redrawn", "blurred_gradient"),
 ) -> RoarFrames:
     """Return a study whose accuracies are CLEAN - slope t, t the share removed, plus image and training noise.
@@ -45,6 +46,8 @@ def study(
         no_retraining: accuracy that is lost without retraining, whatever the ranking.
         training_sd: standard deviation of accuracy between trainings of a cell, by level; 0.004 where it does not say.
         uneven: standard deviation, between cells, of that one's logarithm.
+        beyond_mask: accuracy after retraining minus that from the mask alone, of all or by prefix ("" for all others);
+            where None, masks tell less the more a ranking loses.
         estimators: which of them.
     """
     random = np.random.default_rng(seed)
@@ -61,8 +64,8 @@ def study(
             right = hits(accuracy, sd)
             rows.append([name, mode, level, number, right.mean(), images, 4, 1.5, "ok", np.packbits(right).tobytes()])
 
-    def check(name: str, kind: str, mode: str, level: int, accuracy: float) -> None:
-        right = hits(accuracy)
+    def check(name: str, kind: str, mode: str, level: int, accuracy: float, sd: float = 0.004) -> None:
+        right = hits(accuracy, sd)
         checks.append([name, kind, mode, level, 0, right.mean(), images, np.packbits(right).tobytes()])
 
     add("none", "remove", 0, CLEAN)
@@ -77,7 +80,11 @@ def study(
             check(name, "no_retraining", "keep", level, max(CHANCE, CLEAN - 0.6 * (1 - level / 100)))
             check(name, "road", "remove", level, CLEAN - 0.9 * lost)
             check(name, "road", "keep", level, CLEAN - lost_keeping)
-        check(name, "mask_only", "remove", levels[-1], CHANCE + 0.5 * max(0, 0.8 - lost))
+        alone, sd = CHANCE + 0.5 * max(0, 0.8 - lost), 0.004
+        if beyond_mask is not None:
+            ahead = beyond_mask if isinstance(beyond_mask, dict) else {"": beyond_mask}
+            alone, sd = CLEAN - lost - loss(name, 0, 1.0, ahead), (training_sd or {}).get(levels[-1], 0.004)
+        check(name, "mask_only", "remove", levels[-1], alone, sd)
         for metric, sign in METRICS.items():
             value = 0.4 + sign * 0.3 * lost + random.normal(0, 0.02)
             checks.append([name, metric, "", 0, 0, value, images, b""])

@@ -16,6 +16,8 @@ from xailib.analysis.roar_claims import (
     r6_best_base,
     r7_keep,
     r8_retraining,
+    r9_noise,
+    r10_mask,
 )
 from xailib.analysis.roar_curves import curves
 
@@ -24,6 +26,7 @@ LIKE_RANDOM = {name: 0.3 for name in ("", "smoothgrad_", "squared_", "smoothgrad
 LIKE_RANDOM |= {"smoothgrad_squared_integrated": 0.3, "vargrad_integrated": 0.3, "sobel": 0.3}
 NO_IG = {"smoothgrad_squared_integrated": 0.85, "vargrad_integrated": 0.85, "smoothgrad_squared_": 0.5, "vargrad_": 0.5}
 FEW = 40
+NOISY = {"estimators": (*roar_claims.RANKINGS, roar_claims.NOISE)}
 
 PLANTED = [
     (r1_base_below_random, {}, "supported"),
@@ -56,10 +59,18 @@ PLANTED = [
     (r8_retraining, {}, "supported"),
     (r8_retraining, {"no_retraining": 0.0}, "contradicted"),
     (r8_retraining, {"images": FEW, "no_retraining": 0.3}, "undecided"),
+    (r9_noise, NOISY, "supported"),
+    (r9_noise, {**NOISY, "slopes": {"blurred_random": 0.9}}, "contradicted"),
+    (r9_noise, {**NOISY, "images": FEW, "slopes": {**LIKE_RANDOM, "blurred_random": 0.3}}, "undecided"),
+    (r10_mask, {"beyond_mask": 0.3}, "supported"),
+    (r10_mask, {"beyond_mask": {"": 0.3, "gradient": -0.1}}, "contradicted"),
+    (r10_mask, {"images": FEW, "beyond_mask": 0.04}, "undecided"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("test", "effects", "verdict"), PLANTED, ids=[f"{t.__name__[:2]}-{v}" for t, e, v in PLANTED])
+@pytest.mark.parametrize(
+    ("test", "effects", "verdict"), PLANTED, ids=[f"{t.__name__.split('_')[0]}-{v}" for t, e, v in PLANTED]
+)
 def test_planted_verdict(test, effects, verdict: str) -> None:
     found = test(curves(study(seed=1, **effects), 200, 0))
     assert found.verdict == verdict, found
@@ -149,3 +160,36 @@ def test_null_study_supports_nothing() -> None:
 def test_same_seed_same_table() -> None:
     first, again = (findings.examine_roar(curves(study(), 100, 3)) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_blurred_noise_is_a_rival_of_the_ensembles() -> None:
+    found = r5_ensembles(curves(study(**NOISY, slopes={"blurred_random": 0.9}), 200, 0))
+    assert found.verdict == "contradicted"
+
+
+def test_a_spread_is_compared_where_as_many_inputs_are_left() -> None:
+    """With 90 % removed a tenth is left: so with 10 % kept, not with 90 %."""
+    keep = {"random": {10: 0.8, 50: 0.05, 90: 0.05}}
+    found = r7_keep(curves(study(slopes=LIKE_RANDOM, keep_slopes=keep), 200, 0))
+    assert found.verdict == "contradicted" and "10 % kept" in found.parts[0].statistic
+    unlike = r7_keep(curves(study(levels=(30, 90)), 50, 0))
+    assert unlike.verdict == "undecided" and "as many inputs kept" in unlike.sentence
+
+
+def test_a_claim_that_the_masks_decide_says_so() -> None:
+    """Single estimates are worse than Random by 30 points, all of which their masks tell."""
+    slopes = {**LIKE_RANDOM, **dict.fromkeys(BASES, 0.0)}
+    leaking = {"": 0.55, **dict.fromkeys(BASES, 0.25)}
+    table = findings.examine_roar(curves(study(images=2000, slopes=slopes, beyond_mask=leaking), 200, 0))
+    heads = table[table["part"] == "headline"].set_index("finding")
+    assert heads.loc["R1", "leak"] and "the leak decides: supported as measured" in heads.loc["R1", "sentence"]
+    partly = findings.examine_roar(curves(study(images=2000, slopes=slopes), 200, 0))  # masks tell half of it
+    assert not partly.loc[partly["finding"] == "R1", "leak"].any()
+
+
+def test_masks_vary_from_training_to_training_too() -> None:
+    """An interval of test images alone would be a third of this one."""
+    noisy = {"training_sd": {10: 0.004, 50: 0.004, 90: 0.05}, "beyond_mask": 0.1, "images": 2000}
+    own = r10_mask(curves(study(**noisy), 400, 0)).parts[1].estimate
+    calm = r10_mask(curves(study(beyond_mask=0.1, images=2000), 400, 0)).parts[1].estimate
+    assert own.high - own.low > 2.5 * (calm.high - calm.low)

@@ -157,7 +157,7 @@ def test_notebook_runs_on_a_made_up_study(folder, tmp_path) -> None:
     ):
         assert {f"{name}.png", f"{name}.pdf", f"{name}.csv"} <= written
     claims = pd.read_csv(tmp_path / "roar_findings.csv")
-    assert set(claims.query("part == 'headline'")["finding"]) == {f"R{i}" for i in range(1, 9)}
+    assert set(claims.query("part == 'headline'")["finding"]) == {f"R{i}" for i in range(1, 11)}
     assert (
         len(pd.read_csv(tmp_path / "roar_accuracy.csv")) > 100
         and len(pd.read_csv(tmp_path / "roar_agreement.csv")) > 20

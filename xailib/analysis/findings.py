@@ -1,6 +1,6 @@
 """What a study says about the claims of its paper: tested, saved, and as two tables for readers.
 
-Each claim is a function of a study's frames (F1 to F6, `claims`) or of its accuracies (R1 to R8, `roar_claims`) that
+Each claim is a function of a study's frames (F1 to F6, `claims`) or of its accuracies (R1 to R10, `roar_claims`) that
 returns what was measured, how sure it is, and the verdict.
 """
 
@@ -63,13 +63,19 @@ def _share(found: pd.DataFrame, head: pd.Series, words: list[str]) -> None:
 
 
 def examine_roar(found: Curves) -> pd.DataFrame:
-    """Test R1 to R8 on accuracies: a headline row a claim, followed by its parts (`verdicts.table`); n images as `images`.
+    """Test R1 to R10 on accuracies: a headline row a claim, followed by its parts (`verdicts.table`); n images as `images`.
+
+    `leak` marks claims that the masks decide (`roar_claims.leaks`), and their sentence says so.
 
     The columns paper_<data set> hold the same statistic of the paper's own table; NaN where it does not say.
     """
     if not found.levels:
         return verdicts.undecided(roar_claims.CLAIMS, "trainings with inputs removed").assign(images=0)
     table = verdicts.examine(roar_claims.CLAIMS, found).assign(images=found.n)
+    leaks, head = roar_claims.leaks(found), table["part"] == "headline"
+    table["leak"] = head & table["finding"].isin(leaks.keys())
+    told = [f"{row.sentence} {leaks[row.finding]}" if row.leak else row.sentence for row in table.itertuples()]
+    table["sentence"] = told
     shown = table[["finding", "part"]].assign(part=table["part"].where(table["part"] != "headline", table["lead"]))
     table = table.drop(columns="lead")
     for dataset in DATASETS:

@@ -1,17 +1,18 @@
-"""The claims R1 to R8 of the ROAR paper (Hooker et al. 2019, arXiv 1806.10758): words, rule and test of each.
+"""The claims R1 to R8 of the ROAR paper (Hooker et al. 2019, arXiv 1806.10758), and two of ours: words, rule, test.
 
-Each test takes accuracies as draws; the paper's own table (`roar_paper`) goes through the same functions.
+Each test takes accuracies as draws; the paper's own table (`roar_paper`) goes through the same functions. A number with
+a verdict is above zero where the claim holds.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
 from xailib.analysis import rules
-from xailib.analysis.intervals import Array, Estimate, best_beside, largest, smallest
+from xailib.analysis.intervals import Array, Estimate, best_beside, smallest
 from xailib.analysis.intervals import spread as apart
 from xailib.analysis.roar_curves import Curves
 from xailib.analysis.verdicts import Claim, Finding, Part, claim, needs, part, together
@@ -23,6 +24,7 @@ BASES = {"gradient": "GRAD", "guided_backprop": "GB", "integrated_gradients": "I
 FORMS = {"squared_smoothgrad": "SQ-SG", "smoothgrad_squared": "SG-SQ"}
 FORMS |= {"smoothgrad": "SG", "squared": "SQ", "vargrad": "VAR"}
 CONTROLS = ("random", "sobel")
+NOISE = "blurred_random"  # coherent, and knows nothing
 SMOOTHGRAD = tuple(f"smoothgrad_{base}" for base in BASES)
 ENSEMBLES = tuple(f"{form}_{base}" for form in ("smoothgrad_squared", "vargrad") for base in BASES)
 SQUARED = tuple(f"{form}_{base}" for form in ("squared", "squared_smoothgrad") for base in BASES)
@@ -87,25 +89,23 @@ def r2_widest_at_top(found: Curves) -> Finding:
 def r3_sobel(found: Curves) -> Finding:
     """R3: GRAD, GB and IG are on par with or worse than the Sobel edge filter.
 
-    Sobel's accuracy minus the method's, mean over levels. Supported: below {points:.0f} points, the least that counts,
-    for each method. Contradicted: above that for one of them, by a bound that holds for all. A method inside that on
-    both sides is equivalent. Intervals over test images and trainings.
+    The method's accuracy minus Sobel's, mean over levels. Supported: above minus {points:.0f} points, the least that
+    counts, for each method. Contradicted: below that for one of them, by a bound that holds for all. A method inside
+    that on both sides is equivalent. Intervals over test images and trainings.
     """
     names = found.known("remove", list(BASES), found.top)
     gaps, levels = lead(found, names, "sobel")
     if not names or not levels:
         return needs("GRAD, GB or IG and the Sobel ranking at the same levels")
-    better, rule = -gaps.mean(axis=2), partial(rules.not_above, margin=ON_PAR)
-    own = largest(found.contrasts(better), found.n)
-    parts = [part("the best of them", "largest lead over Sobel, mean over levels", own, found.unit, rule)]
-    statistic = "Sobel's accuracy minus the method's, mean over levels"
+    means, rule = gaps.mean(axis=2), partial(rules.not_below, margin=ON_PAR)
+    parts = [extreme(found, "the best of them", "least mean gap to Sobel over levels", means, rule)]
+    statistic = "accuracy minus Sobel's, mean over levels"
     for i, name in enumerate(names):
-        own = largest([found.contrast(better[:, i])], found.n, len(names))
-        parts.append(part(label(name), statistic, own, found.unit, rule))
+        parts.append(extreme(found, label(name), statistic, means[:, i : i + 1], rule, len(names)))
     for i, name in enumerate(names):
-        statistic = f"Sobel's accuracy minus the method's, at {levels[-1]} %"
-        parts.append(number(found, f"{label(name)} at the highest level", statistic, -gaps[:, i, -1]))
-    told = ", ".join(f"{label(name)} {points(-better[0, i])}" for i, name in enumerate(names))
+        statistic = f"accuracy minus Sobel's, at {levels[-1]} %"
+        parts.append(number(found, f"{label(name)} at the highest level", statistic, gaps[:, i, -1]))
+    told = ", ".join(f"{label(name)} {points(means[0, i])}" for i, name in enumerate(names))
     verdict = together(parts[:1], rules.SUPPORTED)
     return Finding(verdict, f"Points above Sobel's accuracy, mean over levels: {told}.", parts)
 
@@ -143,11 +143,11 @@ def r5_ensembles(found: Curves) -> Finding:
 
     At the highest level: the best other ranking's accuracy minus the worst ensemble's. Supported: above {points:.0f}
     points, and each ensemble's mean over levels below Random's and Sobel's. Contradicted: below zero, or one of these
-    means above, or a difference at one level, by bounds that hold for all of these together. The squared rankings only
-    inform. Intervals over test images and trainings.
+    means above, or a difference at one level, by bounds that hold for all of these together. A blurred random ranking
+    is one of the others; the squared rankings only inform. Intervals over test images and trainings.
     """
     top, names = found.top, found.known("remove", ENSEMBLES, found.top)
-    others = found.known("remove", [*BASES, *SMOOTHGRAD, *CONTROLS], top)
+    others = found.known("remove", [*BASES, *SMOOTHGRAD, *CONTROLS, NOISE], top)
     if not names or not set(CONTROLS) <= set(others):
         return needs("SmoothGrad-Squared or VarGrad, Random and Sobel at the highest level")
     ours, rest = found.at_top("remove", names), found.at_top("remove", others)
@@ -205,28 +205,31 @@ def r6_best_base(found: Curves) -> Finding:
 def r7_keep(found: Curves) -> Finding:
     """R7: Keeping the most important inputs (KAR) separates the rankings less than removing them.
 
-    At the highest level: spread (largest minus smallest accuracy) over the same rankings when removing, minus that when
-    keeping. Supported: above zero. Contradicted: below. The bounds of a spread hold for all pairs of rankings together.
-    Intervals over test images and trainings.
+    Where as many inputs are left, at the highest level removed: spread (largest minus smallest accuracy) over the same
+    rankings when the most important inputs are removed, minus that when only the most important are kept. Supported:
+    above zero. Contradicted: below. The bounds of a spread hold for all pairs of rankings together. Intervals over test
+    images and trainings.
     """
-    top, names = found.top, found.known("remove", found.known("keep", RANKINGS, found.top), found.top)
-    if len(names) < 3:
-        return needs("at least three rankings with the most important inputs both removed and kept")
-    levels = [level for level in found.shared_levels("keep", names) if level in found.shared_levels("remove", names)]
-    removed, kept = (np.ptp(found.of(mode, names, levels), axis=1) for mode in ("remove", "keep"))
-    statistic, spread = f"spread over rankings at {top} %: removing minus keeping", "largest minus smallest accuracy"
-    wide, narrow = (apart([found.contrast(a - b) for a, b in combinations(found.at_top(mode, names).T, 2)])
-                    for mode in ("remove", "keep"))  # fmt: skip
-    lacking = found.contrast(removed[:, -1]).lacking
+    names = found.known("remove", found.known("keep", RANKINGS), found.top)
+    kept, removed = (set(found.shared_levels(mode, names)) for mode in ("keep", "remove"))
+    top = max((level for level in removed if 100 - level in kept), default=0)
+    if len(names) < 3 or not top:
+        return needs(
+            "three rankings with the most important inputs removed, and with as many inputs kept as that leaves"
+        )
+    statistic = f"spread over rankings: {top} % removed minus {100 - top} % kept"
+    drawn = {mode: found.of(mode, names, [level])[:, :, 0] for mode, level in (("remove", top), ("keep", 100 - top))}
+    wide, narrow = (apart([found.contrast(a - b) for a, b in combinations(own.T, 2)]) for own in drawn.values())
+    lacking = found.contrast(np.ptp(drawn["remove"], axis=1)).lacking
     own = Estimate(wide[0] - narrow[0], wide[1] - narrow[2], wide[2] - narrow[1], found.n, needs=lacking)
     parts = [part("removing beyond keeping", statistic, own, found.unit, rules.above)]
-    for i, level in enumerate(levels):
-        parts.append(number(found, f"keep {level} %", spread, kept[:, i]))
-        parts.append(number(found, f"remove {level} %", spread, removed[:, i]))
+    for level, mode in product(sorted(kept & removed), ("keep", "remove")):
+        spread = np.ptp(found.of(mode, names, [level])[:, :, 0], axis=1)
+        parts.append(number(found, f"{mode} {level} %", "largest minus smallest accuracy", spread))
     return Finding(
         parts[0].verdict,
-        f"At {top} % {len(names)} rankings span {100 * kept[0, -1]:.1f} points when kept and "
-        f"{100 * removed[0, -1]:.1f} when removed.",
+        f"With {100 - top} % of the inputs left {len(names)} rankings span {100 * wide[0]:.1f} points when the most "
+        f"important are removed and {100 * narrow[0]:.1f} when they are kept.",
         parts,
     )
 
@@ -256,6 +259,98 @@ def r8_retraining(found: Curves) -> Finding:
         f"{len(names)} ranking{'s' * (len(names) > 1)} reach {fallen[0].min():.1%} to {fallen[0].max():.1%}.",
         parts,
     )
+
+
+@claim(CLAIMS)
+def r9_noise(found: Curves) -> Finding:
+    """R9: The best estimator finds more than blurred noise, a coherent ranking that knows nothing.
+
+    A claim of this suite (after Song et al. 2023, arXiv 2304.13836). At the highest level: accuracy of the blurred random
+    ranking minus that of the best estimator. Supported: an estimator is below the noise, by a bound that holds for all.
+    Contradicted: the noise is below each estimator. Intervals over test images and trainings.
+    """
+    names = found.known("remove", [name for name in RANKINGS if name not in CONTROLS], found.top)
+    if not names or not found.known("remove", [NOISE], found.top):
+        return needs("estimators and a blurred random ranking at the highest level")
+    noise, ours = found.at_top("remove", [NOISE])[:, 0], found.at_top("remove", names)
+    own = best_beside([[found.contrast(noise - one)] for one in ours.T], found.n)
+    statistic = f"accuracy of blurred noise minus that of the best estimator, at {found.top} %"
+    parts = [part("the best estimator before blurred noise", statistic, own, found.unit, rules.above)]
+    order = np.argsort(ours[0], kind="stable")
+    for i in order:
+        parts.append(
+            number(found, label(names[i]), statistic.replace("that of the best estimator", "its"), noise - ours[:, i])
+        )
+    below = int((ours[0] < noise[0]).sum())
+    return Finding(
+        parts[0].verdict,
+        f"At {found.top} % blurred noise leaves {noise[0]:.1%}, the best estimator ({label(names[order[0]])}) "
+        f"{ours[0].min():.1%}; {below} of {len(names)} estimators leave less than the noise.",
+        parts,
+    )
+
+
+@claim(CLAIMS, points=100 * ON_PAR)
+def r10_mask(found: Curves) -> Finding:
+    """R10: Retrained networks read the inputs that are left, not the shape of what is gone.
+
+    A claim of this suite (the leak is told by Rong et al. 2022, arXiv 2202.00449). Where a classifier was trained on the
+    masks alone: accuracy after retraining minus that classifier's. Supported: above {points:.0f} points for every
+    ranking. Contradicted: below that for one, by a bound that holds for all: the mask alone tells as much. Intervals over
+    test images and trainings.
+    """
+    names, level = masked(found)
+    names = [name for name in names if name in (*RANKINGS, NOISE)]
+    if not names:
+        return needs("classifiers that see the masks alone (`mask_estimators`)")
+    alone, retrained = (found.of(mode, names, [level])[:, :, 0] for mode in (MASK, "remove"))
+    rule = partial(rules.not_below, margin=-ON_PAR)  # below two points the mask tells as much
+    statistic = f"accuracy after retraining minus that from the mask alone, at {level} %"
+    parts = [extreme(found, "least of them", f"least of: {statistic}", retrained - alone, rule)]
+    for i in np.argsort((retrained - alone)[0], kind="stable"):
+        parts.append(number(found, label(names[i]), statistic, retrained[:, i] - alone[:, i]))
+    above = int((alone[0] > found.chance + FAR).sum())
+    return Finding(
+        parts[0].verdict,
+        f"At {level} % the masks alone tell the class in {alone[0].min():.1%} to {alone[0].max():.1%} of the images "
+        f"(chance {found.chance:.1%}); for {above} of {len(names)} rankings in {100 * FAR:.0f} points more than chance.",
+        parts,
+    )
+
+
+LEAKING = ("R1", "R3", "R4", "R5", "R6")  # are decided by accuracies after retraining at one level
+MASK = "mask_only_remove"
+
+
+def masked(found: Curves) -> tuple[list[str], int]:
+    """Return the rankings with a classifier on the masks alone beside the retrained one, and the level of these masks."""
+    levels = [level for level in found.levels if found.known(MASK, level=level)]
+    if not levels:
+        return [], 0
+    return found.known("remove", found.known(MASK, level=levels[-1]), levels[-1]), levels[-1]
+
+
+def leaks(found: Curves) -> dict[str, str]:
+    """Return, of each claim whose verdict the masks decide, a sentence that says so.
+
+    At the level of the masks a claim is tested twice: on the accuracies as they are, and on these less what a classifier
+    of the masks alone reads above chance. The latter takes off too much where masks and inputs tell the same, so the
+    truth lies between; a word that stands in one of them only is decided by the leak.
+    """
+    names, level = masked(found)
+    if not names:
+        return {}
+    raw, told = (found.of(mode, found.estimators, [level]) for mode in ("remove", MASK))
+    plain = replace(found, modes={"remove": raw}, levels=(level,))
+    beyond = replace(plain, modes={"remove": raw - (told - found.chance)})
+    told = {}
+    for id in LEAKING:
+        before, after = (CLAIMS[id].test(own).verdict for own in (plain, beyond))
+        if before in rules.DECIDED and after != before:
+            told[id] = (
+                f"At {level} % the leak decides: {before} as measured, {after} without what the masks alone tell."
+            )
+    return told
 
 
 def number(found: Curves, name: str, statistic: str, draws: Array) -> Part:
@@ -317,4 +412,8 @@ def label(estimator: str) -> str:
     """Return the paper's row name of an estimator: SG-SQ-GRAD for smoothgrad_squared_gradient."""
     base = next((base for base in BASES if estimator.endswith(base)), "")
     form = estimator.removesuffix(base).rstrip("_")
-    return f"{FORMS[form]}-{BASES[base]}" if base and form in FORMS else BASES.get(base) or estimator.capitalize()
+    return (
+        f"{FORMS[form]}-{BASES[base]}"
+        if base and form in FORMS
+        else BASES.get(base) or estimator.capitalize().replace("_", " ")
+    )

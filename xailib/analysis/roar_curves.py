@@ -15,7 +15,7 @@ from xailib.analysis.intervals import Array, Contrast, Estimate, beside, multipl
 from xailib.analysis.roar_frames import RoarFrames, hits
 
 CHECKS = ("no_retraining", "road", "mask_only")
-TRAININGS = 1  # names the stream of the trainings' copies
+TRAININGS, MASKS = 1, 2  # name the streams of the copies of trainings, on what is left and on masks
 PRIOR = 3.0  # degrees of freedom: how far a cell's variance between trainings is drawn to that of others
 LEAST = 0.2  # a smaller share of a cell's variance is not told from the noise of few copies
 _MOST = 64_000_000  # hits unpacked at once: half a gigabyte as float64
@@ -136,6 +136,12 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
     checks = frames.trust[frames.trust["check"].isin(CHECKS)]
     for check, part in checks.groupby("check"):
         found, *_ = cell_draws(part, "value", bootstrap, seed)
+        if check == "mask_only" and freedom:  # trained too, once: it varies as the retrained one of its ranking does
+            known = {cell: draws for cell, draws in found.items() if cell in between}
+            more = beside(np.column_stack([tested, trainings]), len(known), (seed, MASKS))
+            for moved, (cell, draws) in zip(more.T, known.items(), strict=True):
+                draws[1:] += moved * np.sqrt(between[cell])
+            trainings, freedoms = np.column_stack([trainings, more]), np.append(freedoms, [freedom[c] for c in known])
         cells |= {(name, f"{check}_{mode}", level): draws for (name, mode, level), draws in found.items()}
     modes: dict[str, Array] = {}
     for (name, mode, level), draws in cells.items():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis.frames import find_folder
+from xailib.analysis.roar_claims import MASK, masked
 from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.roar_paper import DATASETS, paper_curves
@@ -104,6 +105,46 @@ def by_level(
     caption = f"Accuracy in % with the most important inputs {word}: n = {frames.images} test images, {frames.seeds} trainings"
     best = best_of(frame, list(better), ~control)
     return Table(frame.set_axis(labels), caption, best, tuple(labels[control]), 2, part)
+
+
+def beyond_chance(frames: RoarFrames, found: Curves) -> Table:
+    """Return rankings x judgements that other things than the ranking move less, in points, with 95 % intervals.
+
+    `DiffROAR` (Shah et al. 2021, arXiv 2102.12781): accuracy with the most important inputs kept minus that with as many of
+    the least important kept, which is what removing the others leaves; masks of both kinds leak, so much of the leak
+    cancels. `Mask alone`: accuracy above chance of a classifier that sees the masks only; `beyond the mask`: what the
+    retrained network has above that, which takes off too much where masks and inputs tell the same.
+    """
+    names, level = masked(found)
+    kept, removed = (set(found.shared_levels(mode, found.known("keep"))) for mode in ("keep", "remove"))
+    share = min((one for one in kept if 100 - one in removed), default=None)
+    rows = []
+    for name in found.known("remove"):
+        row = {"estimator": name, "label": frames.estimators.loc[name, "label"]}
+        draws = {}
+        if share is not None and name in found.known("keep"):
+            draws["DiffROAR"] = found.of("keep", name, [share])[:, 0] - found.of("remove", name, [100 - share])[:, 0]
+        if name in names:
+            alone, retrained = (found.of(mode, name, [level])[:, 0] for mode in (MASK, "remove"))
+            draws |= {"mask alone": alone - found.chance, "beyond the mask": retrained - alone}
+        for key, own in draws.items():
+            made = found.estimate(own)
+            row |= {key: made.value, f"{key}_low": made.low, f"{key}_high": made.high}
+        rows.append(row | {"n": found.n})
+    plain = pd.DataFrame(rows, columns=None if rows else ["estimator", "label", "n"])
+    heads = {"DiffROAR": f"DiffROAR, {share} % kept", "mask alone": f"Mask alone, {level} % gone, above chance",
+             "beyond the mask": f"Retrained beyond the mask, {level} % gone"}  # fmt: skip
+    shown = [key for key in heads if key in plain]
+    cells = {
+        heads[key]: [_points(*row) for row in plain[[key, f"{key}_low", f"{key}_high"]].to_numpy()] for key in shown
+    }
+    quiet = frames.estimators.loc[plain["estimator"], "family"].isin(["control", "check"]).to_numpy()
+    caption = f"Judgements that the leak moves less, in points (95 % intervals; n = {found.n} test images)"
+    return Table(pd.DataFrame(cells, plain["label"]), caption, None, tuple(plain["label"][quiet]), 1, plain)
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return "-" if np.isnan(value) else f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Table:
