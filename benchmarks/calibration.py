@@ -108,10 +108,15 @@ def power(studies: int, copies: int, only: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def in_order(names: pd.Series) -> pd.Series:
+    """R2 before R10."""
+    return names.str.replace(r"\d+", lambda found: found[0].zfill(2), regex=True)
+
+
 def merged(path: Path, new: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Put new rows in the place of those of the same keys in a table that was saved earlier; save and return it."""
     table = pd.concat([pd.read_csv(path, keep_default_na=False), new]) if path.exists() else new
-    table = table.drop_duplicates(keys, keep="last").sort_values(keys[:1], kind="stable")
+    table = table.drop_duplicates(keys, keep="last").sort_values(keys[:1], kind="stable", key=in_order)
     table.to_csv(path, index=False)
     return table
 
