@@ -29,7 +29,8 @@ def project(repository: Path) -> dict[str, str]:
     """Name -> bounds of everything."""
     table = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     extras = table["optional-dependencies"]
-    requirements = map(Requirement, [*table["dependencies"], *extras["photos"], *extras["slurm"], *extras["dev"]])
+    locked = [word for extra in ("suite", "photos", "slurm", "dev") for word in extras[extra]]
+    requirements = map(Requirement, [*table["dependencies"], *locked])
     return {requirement.name.lower(): str(requirement.specifier) for requirement in requirements}
 
 
@@ -76,8 +77,8 @@ def test_the_lock_is_free_of_places(repository: Path) -> None:
 def test_what_is_installed_meets_the_bounds(repository: Path) -> None:
     from importlib.metadata import version
 
-    core = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["dependencies"]
-    for requirement in map(Requirement, core):
+    table = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    for requirement in map(Requirement, [*table["dependencies"], *table["optional-dependencies"]["suite"]]):
         assert version(requirement.name) in requirement.specifier, requirement
 
 

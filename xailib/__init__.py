@@ -17,6 +17,8 @@ if sys.platform not in ("linux", "darwin"):
 # they spin, and on a busy machine keep from its core the very thread that they wait for: a GradCAM takes 200 times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "load_study": "xailib.params",
     "load_images": "xailib.datasets",
@@ -36,7 +38,7 @@ _HOMES = {
     "InputError": "xailib.errors",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:

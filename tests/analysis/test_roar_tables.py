@@ -252,7 +252,7 @@ def test_the_papers_table_is_shipped() -> None:
     import tomllib
 
     data = tomllib.loads((roar_paper.TABLE.parents[2] / "pyproject.toml").read_text())
-    assert "**/*.csv" in data["tool"]["setuptools"]["package-data"]["xailib"]
+    assert "xailib" in data["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
     assert "arXiv 1806.10758" in roar_paper.TABLE.read_text()
 
 
