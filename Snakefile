@@ -7,6 +7,9 @@
     snakemake -n                       what would run, and why
     snakemake weights                  train the small networks again
 
+It works in the current folder or that of `--directory`, and takes from what is shipped what is not there. Another
+Snakefile takes it in by `include:` or `module:`, with the path that `xailib.workflow.snakefile()` returns.
+
 A slice's parameter files are its inputs, so editing one method's file re-runs that method only. `origin` in its `params`
 stands for what Snakemake does not see: the study's values that it uses, its notebook's code without outputs, and the
 sources of xailib that this code reaches (xailib/params/stages.py has the stages, xailib/workflow/digests.py the digests).
@@ -15,7 +18,6 @@ A failed slice leaves its executed notebook in logs/ and the others go on.
 
 import functools
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -27,34 +29,36 @@ from snakemake.utils import min_version
 
 min_version("9.12")
 
-if os.path.realpath(os.curdir) != os.path.realpath(workflow.basedir):
-    raise WorkflowError(f"the study runs in the folder of this Snakefile: snakemake -d '{workflow.basedir}' ...")
-
-sys.path.insert(0, workflow.basedir)  # this checkout's xailib, installed or not
+sys.path.insert(0, str(workflow.current_basedir))  # a checkout's xailib, installed or not
 
 from xailib.errors import InputError
+from xailib.params.facts import broken_plugins
 from xailib.params.made_from import TRUST_METRICS
 from xailib.workflow import locks
 from xailib.workflow.cluster import endings, memory, runtime
 from xailib.workflow.digests import findings_code
 from xailib.workflow.rules import (
+    at_start,
     fetched,
+    file_of,
     gpu,
     handed,
     initial_weights,
     made_again,
     settings,
     tables,
-    use_this_python,
+    tracked,
+    use_this_folder,
     verbatim,
 )
 from xailib.workflow.scheduling import rest_between_jobs
 from xailib.workflow.study import check, keep, open_studies
+from xailib.workspace import SHIPPED
 
-use_this_python()
 rest_between_jobs()
 
 try:
+    use_this_folder()
     NAME, ASKED_GPU = settings(config)
     # A job on a cluster's node reads this file again, when the study's own may have been edited.
     STUDY, ROAR = open_studies(NAME, running=not workflow.is_main_process)
@@ -64,6 +68,8 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
     locks.clear(Path(".snakemake"))
+for sentence in broken_plugins():
+    logger.warning(f"{sentence}; what it defines is left out")
 if STUDY.skipped:
     logger.info(f"Left out: {', '.join(f'{model} x {method}' for model, method, _ in STUDY.skipped)} (see skipped.csv)")
 
@@ -72,14 +78,15 @@ STARTED = time.time()
 fetched, probed = functools.cache(fetched), functools.cache(STUDY.probed)
 again = made_again(workflow, STUDY)
 RESULTS = f"results/{STUDY.name}"
-DATASET = f"params/datasets/{STUDY.values['dataset']}.yaml"
-ENVIRONMENT = f"{workflow.basedir}/environment.yml"
+DATASET = tracked(f"params/datasets/{STUDY.values['dataset']}.yaml")
+METRICS = [tracked(f"params/metrics/{metric}.yaml") for metric in STUDY.metrics]
+ENVIRONMENT = str(SHIPPED / "environment.yml")
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in ("explainability", "correlation", "gallery") if STUDY.models]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
 
-onstart:
-    keep(STUDY, ROAR)  # from here on slices read results/STUDY/study.yaml, so that an edit cannot mix two studies
+# From then on slices read results/STUDY/study.yaml, so that an edit cannot mix two studies.
+at_start(workflow, lambda: keep(STUDY, ROAR))
 
 
 onsuccess:
@@ -112,17 +119,11 @@ wildcard_constraints:
     level="[0-9]+",
 
 
-localrules:
-    all,
-    collect,
-    report_notebook,
-    report,
-
-
 rule all:
     """Everything, up to the report."""
     input:
         "<results>/report.html",
+    localrule: True
 
 
 rule slice:
@@ -152,9 +153,9 @@ rule slice:
 # Whether one network is as accurate as its record says: `predict`, on a few hundred clean images and no others.
 use rule slice as probe with:
     input:
-        notebook=ancient("notebooks/predict.ipynb"),
+        notebook=ancient(tracked("notebooks/predict.ipynb")),
         dataset=DATASET,
-        model="params/models/{model}.yaml",
+        model=file_of("models"),
         fetched=lambda wildcards: fetched(wildcards.model),
         again=again("probe", "{model}/probe/probe.json"),
     output:
@@ -172,9 +173,9 @@ use rule slice as probe with:
 # What one network says, and how often it is right: clean, shifted, attacked.
 use rule slice as predict with:
     input:
-        notebook=ancient("notebooks/predict.ipynb"),
+        notebook=ancient(tracked("notebooks/predict.ipynb")),
         dataset=DATASET,
-        model="params/models/{model}.yaml",
+        model=file_of("models"),
         fetched=lambda wildcards: fetched(wildcards.model),
         again=again("predict", "{model}/predict.json"),
     output:
@@ -192,10 +193,10 @@ use rule slice as predict with:
 # whatever re-runs the probe (`ancient`).
 use rule slice as attribute with:
     input:
-        notebook=ancient("notebooks/attribute.ipynb"),
+        notebook=ancient(tracked("notebooks/attribute.ipynb")),
         dataset=DATASET,
-        model="params/models/{model}.yaml",
-        method="params/methods/{method}.yaml",
+        model=file_of("models"),
+        method=file_of("methods"),
         fetched=lambda wildcards: fetched(wildcards.model),
         probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("attribute", "{model}/{method}/attribute.json"),
@@ -212,12 +213,12 @@ use rule slice as attribute with:
 # The scores of one method on one network, by every metric.
 use rule slice as evaluate with:
     input:
-        notebook=ancient("notebooks/evaluate.ipynb"),
+        notebook=ancient(tracked("notebooks/evaluate.ipynb")),
         dataset=DATASET,
-        model="params/models/{model}.yaml",
-        method="params/methods/{method}.yaml",
+        model=file_of("models"),
+        method=file_of("methods"),
         fetched=lambda wildcards: fetched(wildcards.model),
-        metrics=expand("params/metrics/{metric}.yaml", metric=STUDY.metrics),
+        metrics=METRICS,
         maps="<results>/{model}/{method}/maps.npz",
         again=again("evaluate", "{model}/{method}/evaluate.json"),
     output:
@@ -245,6 +246,7 @@ rule collect:
         record="<results>/collect.json",
     log:
         "<logs>/collect.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -259,7 +261,7 @@ rule collect:
 # A final notebook: tables, figures and findings of the whole study.
 use rule slice as final with:
     input:
-        notebook=ancient("notebooks/{notebook}.ipynb"),
+        notebook=ancient(lambda wildcards: tracked(f"notebooks/{wildcards.notebook}.ipynb")),
         tables=rules.collect.output,
         again=again("final", "{notebook}.ipynb"),
     output:
@@ -278,12 +280,13 @@ use rule slice as final with:
 # The report's notebook: findings first, the final notebooks as they were executed, parameters, provenance.
 use rule slice as report_notebook with:
     input:
-        notebook=ancient("notebooks/report.ipynb"),
+        notebook=ancient(tracked("notebooks/report.ipynb")),
         finals=FINALS,
     output:
         notebook="<results>/report.ipynb",
     log:
         "<logs>/report_notebook.log",
+    localrule: True
     params:
         also=f"-p results_dir {RESULTS}" + (f" -p roar_dir results/{ROAR.name}" if ROAR and STUDY.models else ""),
         origin=STUDY.origin("report_notebook"),
@@ -297,6 +300,7 @@ rule report:
         "<results>/report.html",
     log:
         "<logs>/report.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:

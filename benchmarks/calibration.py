@@ -19,8 +19,8 @@ import roar_synthetic
 
 from xailib.analysis import claims, roar_claims
 from xailib.analysis.roar_curves import curves
-from xailib.params import ROOT
 from xailib.plots import style
+from xailib.workspace import place
 
 WORDS = ["supported", "contradicted", "equivalent", "undecided"]
 BEFORE, NOW = "before", "now"  # of the rules; the rows of before are kept as they were measured
@@ -154,7 +154,7 @@ if __name__ == "__main__":
     parser.add_argument("--studies", type=int, default=200, help="a world; half as many a point of a curve")
     parser.add_argument("--copies", type=int, default=300, help="of the bootstrap")
     parser.add_argument("--only", nargs="*", default=[], help="claims")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--out", type=Path, default=place("docs"))
     given = parser.parse_args()
     sizes = (given.copies, given.only)
     words = merged(given.out / "calibration.csv", measure(given.studies, *sizes), ["claim", "world", "rules"])

@@ -1,18 +1,15 @@
 """Networks: fetched from where their records say, or trained here. Included by the Snakefile."""
 
 
-localrules:
-    fetch,
-
-
 rule fetch:
     """The weights of one network, once: a download goes on where it was cut off, and its sha256 is checked."""
     input:
-        model="params/models/{model}.yaml",
+        model=file_of("models"),
     output:
         "resources/weights/{model}/fetched.json",
     log:
         "logs/weights/{model}/fetch.log",
+    localrule: True
     conda:
         ENVIRONMENT
     shell:
@@ -22,8 +19,8 @@ rule fetch:
 # One small network, from the recipe in its parameter file.
 use rule slice as train with:
     input:
-        notebook=ancient("notebooks/train.ipynb"),
-        model="params/models/{model}.yaml",
+        notebook=ancient(tracked("notebooks/train.ipynb")),
+        model=file_of("models"),
         initial=lambda wildcards: expand(
             "results/weights/{id}/weights.safetensors", id=initial_weights(wildcards.model)
         ),

@@ -40,7 +40,7 @@ rule roar_images:
 # Networks trained on images without the pixels that an estimator calls most important, or with nothing else.
 use rule roar_slice as roar_retrain with:
     input:
-        notebook=ancient("notebooks/roar_retrain.ipynb"),
+        notebook=ancient(tracked("notebooks/roar_retrain.ipynb")),
         store="<roar>/store/store.json",
         ranking="<roar>/{estimator}/ranking.json",
         again=roar_again("roar_retrain", "{estimator}/{mode}_{level}/retrain.json"),
@@ -58,7 +58,7 @@ use rule roar_slice as roar_retrain with:
 # Networks trained on the unchanged images (t = 0); the first is the one that estimators explain.
 use rule roar_slice as roar_base with:
     input:
-        notebook=ancient("notebooks/roar_retrain.ipynb"),
+        notebook=ancient(tracked("notebooks/roar_retrain.ipynb")),
         store="<roar>/store/store.json",
         again=roar_again("roar_base", "base/retrain.json", estimator="none", mode="remove", level=0),
     output:
@@ -80,10 +80,10 @@ for GROUP, MEMBERS in ROAR.groups.items():
         name:
             f"roar_rank_{GROUP}"
         input:
-            notebook=ancient("notebooks/roar_rank.ipynb"),
+            notebook=ancient(tracked("notebooks/roar_rank.ipynb")),
             store="<roar>/store/store.json",
             weights="<roar>/base/weights.safetensors",
-            estimators=expand("params/estimators/{id}.yaml", id=MEMBERS),
+            estimators=[tracked(f"params/estimators/{id}.yaml") for id in MEMBERS],
             again=roar_again("roar_rank", f"ranks/{GROUP}.json", estimators=MEMBERS),
         output:
             rankings=expand("<roar>/{id}/ranking.json", id=MEMBERS),
@@ -115,11 +115,11 @@ for GROUP, MEMBERS in ROAR.groups.items():
 # The same ranking without retraining, by ROAD, by its masks alone, and by the four metrics.
 use rule roar_slice as roar_trust with:
     input:
-        notebook=ancient("notebooks/roar_trust.ipynb"),
+        notebook=ancient(tracked("notebooks/roar_trust.ipynb")),
         store="<roar>/store/store.json",
         weights="<roar>/base/weights.safetensors",
         ranking="<roar>/{estimator}/ranking.json",
-        metrics=expand("params/metrics/{metric}.yaml", metric=TRUST_METRICS),
+        metrics=[tracked(f"params/metrics/{metric}.yaml") for metric in TRUST_METRICS],
         again=roar_again("roar_trust", "{estimator}/trust.json"),
     output:
         trust="<roar>/{estimator}/trust.parquet",
@@ -137,7 +137,7 @@ use rule roar_slice as roar_trust with:
 # The paper's toy problem: 16 features, 4 of them informative.
 use rule roar_slice as roar_toy with:
     input:
-        notebook=ancient("notebooks/roar_toy.ipynb"),
+        notebook=ancient(tracked("notebooks/roar_toy.ipynb")),
     output:
         out="<roar>/toy.csv",
         record="<roar>/toy.json",
@@ -176,7 +176,7 @@ rule roar_collect:
 # Tables, figures and claims of the whole ROAR study.
 use rule roar_slice as roar_results with:
     input:
-        notebook=ancient("notebooks/roar_results.ipynb"),
+        notebook=ancient(tracked("notebooks/roar_results.ipynb")),
         tables=rules.roar_collect.output,
         toy="<roar>/toy.csv",
         again=roar_again("roar_results", "roar_results.ipynb"),

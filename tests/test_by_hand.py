@@ -1,16 +1,13 @@
 """Notebooks that are run by hand: where they write follows their parameters, and nothing passes for something else."""
 
-import shutil
 import sys
 from pathlib import Path
 
 import matplotlib
 import pytest
 
-from xailib import params, results
-from xailib.analysis import findings, gallery, rankings, table, tables  # noqa: F401
+from xailib import results
 from xailib.errors import InputError
-from xailib.plots import style
 
 sys.path.insert(0, str(Path(__file__).parent / "analysis"))
 from cells import run_cells
@@ -19,13 +16,10 @@ MODEL = "mini_resnet_vanilla"
 
 
 @pytest.fixture
-def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose results are the test's own."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace, whose results are the test's own."""
     matplotlib.use("Agg")
-    shutil.copytree(repository / "params", tmp_path / "params")
-    (tmp_path / "weights").symlink_to(repository / "weights")
-    for module in (params, style, table, findings):
-        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     return tmp_path / "results" / "by_hand"
 
 

@@ -55,8 +55,8 @@ def test_another_network_under_the_same_name_is_another_network(
 ) -> None:
     import shutil
 
-    shutil.copytree(params.ROOT / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    shutil.copytree(params.find("params"), tmp_path / "params")
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     before = made_from.network("mini_resnet_vanilla")
     file = tmp_path / "params/models/mini_resnet_vanilla.yaml"
     file.write_text(file.read_text().replace("label: ResNet", "label: Net").replace("steps: 1500", "steps: 9"))

@@ -17,7 +17,7 @@ from xailib.params.records import CLASSES
 def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of params/ that tests may spoil."""
     shutil.copytree(repository / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     return tmp_path
 
 
@@ -174,7 +174,7 @@ def test_values_of_a_model(lines: str, said: str | None, root: Path) -> None:
 def test_pydantic_takes_every_shipped_file_as_it_is(kind: str) -> None:
     """The records are ordinary classes: what the sentences let pass, their own validation does too."""
     for id in params.ids(kind):
-        values = yaml.safe_load((params.ROOT / "params" / kind / f"{id}.yaml").read_text(encoding="utf-8"))
+        values = yaml.safe_load((params.find("params") / kind / f"{id}.yaml").read_text(encoding="utf-8"))
         record = CLASSES["roar_study" if "estimators" in values else params.KINDS[kind]]
         assert record(**values).model_dump(exclude_unset=True) == values
         for key in values:

@@ -14,9 +14,10 @@ from xailib import params
 from xailib.errors import InputError
 from xailib.workflow import preflight
 from xailib.workflow import study as workflow
+from xailib.workspace import SHIPPED
 
-SMOKE = params.ROOT / "params/studies/smoke.yaml"
-ROAR = params.ROOT / "params/studies/roar_smoke.yaml"
+SMOKE = params.find("params/studies/smoke.yaml")
+ROAR = params.find("params/studies/roar_smoke.yaml")
 
 
 @pytest.fixture
@@ -75,8 +76,8 @@ def test_images_of_a_roar_study(tmp_path: Path, split: str) -> None:
 def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
-    shutil.copytree(params.ROOT / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    shutil.copytree(params.find("params"), tmp_path / "params")
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     method = tmp_path / "params/methods/rise.yaml"
     method.write_text(method.read_text().replace("smoke: {masks: 40}", "smoke: {masks: 40.0}"))
     assert faults(tmp_path, methods=["rise"]) == [
@@ -91,8 +92,8 @@ def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.M
 def test_options_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
-    shutil.copytree(params.ROOT / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    shutil.copytree(params.find("params"), tmp_path / "params")
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     (tmp_path / "params/estimators/mine.yaml").write_text(
         "estimator: mine\nestimator_method: rise\nestimator_form: plain\nestimator_options: {masks: 0}\n"
     )
@@ -127,8 +128,8 @@ def test_labels_that_say_nothing_ask_for_the_networks_answer(
 ) -> None:
     import shutil
 
-    shutil.copytree(params.ROOT / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    shutil.copytree(params.find("params"), tmp_path / "params")
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     (tmp_path / "params/datasets/pets.yaml").write_text(
         "dataset: pets\ndataset_function: folder\ndataset_classes: unknown\n"
     )
@@ -138,15 +139,15 @@ def test_labels_that_say_nothing_ask_for_the_networks_answer(
     assert preflight.check(study.values) == [] and study.values["only_correct"] is False
 
 
-def test_folders_start_from_the_repository_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_folders_start_from_the_workspace_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+    study, _ = opened(tmp_path, root="/photos")
+    assert study.values["root"] == "/photos"
     study, _ = opened(tmp_path, root="~/photos")
-    assert study.values["root"] == str(tmp_path / "photos")
-    study, _ = opened(tmp_path, root="data")
-    assert study.values["root"] == "data" and params.place("data") == params.ROOT / "data"
-    study, _ = opened(tmp_path, root=str(params.ROOT / "data"))
-    assert study.values["root"] == "data"
+    assert study.values["root"] == "home/photos" and params.place("~/photos") == tmp_path / "home" / "photos"
+    study, _ = opened(tmp_path, root=str(tmp_path / "data"))
+    assert study.values["root"] == "data" and params.place("data") == tmp_path / "data"
 
 
 def test_the_answer_is_kept_while_nothing_changes(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +166,7 @@ def test_the_workflow_asks_a_fresh_python_and_tells_all(photographs: Path) -> No
         f"studies = workflow.open_studies({str(photographs.parent / 'own.yaml')!r})\n"
         "try:\n    workflow.check(*studies)\nexcept InputError as error:\n    print(error, 'torch' in sys.modules)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=params.ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], cwd=SHIPPED, capture_output=True, text=True)
     assert "classes: mini_resnet_vanilla" in run.stdout and "shifts: unknown shift 'fog'" in run.stdout
     assert run.stdout.strip().endswith("False") and run.stderr == ""
 
@@ -183,16 +184,7 @@ def test_a_study_is_kept_as_it_was_resolved(tmp_path: Path, monkeypatch: pytest.
     assert kept.stat().st_mtime_ns == changed, "the same values are not written again"
 
 
-def test_an_installation_without_parameter_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import xailib as xai
-
-    monkeypatch.setattr(params, "ROOT", tmp_path)
-    for ask in (xai.list_models, lambda: xai.load_study("smoke")):
-        with pytest.raises(InputError, match="holds no folder params/, so this installation knows no networks"):
-            ask()
-
-
 def test_other_systems_are_told_at_the_start() -> None:
     code = "import sys; sys.platform = 'win32'; import xailib"
-    run = subprocess.run([sys.executable, "-c", code], cwd=params.ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], cwd=SHIPPED, capture_output=True, text=True)
     assert "xailib runs on Linux and macOS, not on win32; on Windows, work inside WSL" in run.stderr

@@ -117,5 +117,5 @@ def test_a_record_says_where_a_result_comes_from() -> None:
 
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "xailib")
     assert provenance.git_state() == {"commit": None, "changed": None}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from xailib import params
 from xailib.errors import InputError
 from xailib.params import shift_roots
 from xailib.workflow import study as workflow
+from xailib.workspace import SHIPPED
 
 
 def study(folder: Path, **values: object) -> Path:
@@ -63,4 +63,4 @@ def test_the_check_loads_no_torch(tmp_path: Path) -> None:
     workflow.open_studies(study(tmp_path))  # the registries' facts are then kept
     path = study(tmp_path, shift_roots={"imagenet_r": str(tmp_path)})
     code = f"import sys; from xailib.workflow import study; study.open_studies({str(path)!r}); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=params.ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=SHIPPED).returncode == 0

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 import xailib as xai
-from xailib import params
 from xailib.datasets import class_names
 from xailib.datasets.shifts import shift_images
 from xailib.errors import InputError
@@ -37,12 +36,15 @@ def test_images_from_files_come_in_the_networks_size() -> None:
     assert image_source("pictograms", model, split=None, seed=0) == {"seed": 0, "side": 227}
 
 
-def test_folders_start_from_the_repository_wherever_the_notebook_runs(
+def test_folders_start_from_the_workspace_wherever_in_it_the_notebook_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    for name in ("params/models/mine.yaml", "notebooks/mine.ipynb"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "notebooks")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for root, place in (("data/x", params.ROOT / "data/x"), ("~/x", tmp_path / "x"), (str(tmp_path), tmp_path)):
+    for root, place in (("data/x", tmp_path / "data/x"), ("~/x", tmp_path / "x"), (str(tmp_path), tmp_path)):
         place.mkdir(parents=True, exist_ok=True) if place.is_relative_to(tmp_path) else None
         model = SimpleNamespace(input_size=32, id="m", class_names=["ant"])
         assert image_source("folder", model, "unknown", root=root)["root"] == str(place)

@@ -19,7 +19,7 @@ from xailib.workflow import digests as sources
 from xailib.workflow.digests import BOOKKEEPING, files, imports, lib_code, modules
 from xailib.workflow.study import Study, open_study
 
-PACKAGE = sources.ROOT / "xailib"
+PACKAGE = sources.SOURCES / "xailib"
 LAYOUT = {
     "xailib/__init__.py": "",
     "xailib/errors.py": "",
@@ -121,7 +121,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources that tests may edit."""
     root = tmp_path_factory.mktemp("copy")
     for name in ("xailib", "notebooks"):
-        shutil.copytree(sources.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(sources.SOURCES / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     return root
 
 
@@ -169,16 +169,16 @@ def test_what_a_notebook_really_loads_is_among_its_files() -> None:
         "print(json.dumps(found))\n"
     )
     notebooks = {
-        name: "\n".join(sources._cells(sources.ROOT / name))
+        name: "\n".join(sources._cells(sources.SOURCES / name))
         for stage, _, one in slices()
         if (name := STAGES[stage].starts.format(**one)).endswith(".ipynb")
     }
-    given = {"input": json.dumps(notebooks), "capture_output": True, "text": True, "cwd": sources.ROOT}
+    given = {"input": json.dumps(notebooks), "capture_output": True, "text": True, "cwd": sources.SOURCES}
     run = subprocess.run([sys.executable, "-c", code], **given)
     assert run.returncode == 0, run.stderr
     for name, loaded in json.loads(run.stdout).items():
-        paths = {Path(path).relative_to(sources.ROOT).as_posix() for path in loaded}
-        known = {path.relative_to(sources.ROOT).as_posix() for path in files([name])}
+        paths = {Path(path).relative_to(sources.SOURCES).as_posix() for path in loaded}
+        known = {path.relative_to(sources.SOURCES).as_posix() for path in files([name])}
         assert len(paths) > 5 and paths - known <= CHECKED | BOOKKEEPING, name
 
 
@@ -230,7 +230,7 @@ def test_shifts_that_are_data_sets_are_files_of_a_prediction() -> None:
 def test_registered_functions_say_their_module() -> None:
     for kind in ("methods", "metrics"):
         for facts in registry_facts()[kind].values():
-            assert (sources.ROOT / Path(*facts["module"].split("."))).with_suffix(".py").is_file()
+            assert (sources.SOURCES / Path(*facts["module"].split("."))).with_suffix(".py").is_file()
 
 
 def test_what_a_method_really_imports_is_among_its_files() -> None:
@@ -243,7 +243,7 @@ def test_what_a_method_really_imports_is_among_its_files() -> None:
         homes = {getattr(value, "__module__", None) or "" for value in vars(module).values()}
         used = {home.replace(".", "/") + ".py" for home in homes if home.startswith("xailib.attribution.")}
         found = files(starts("attribute", study, {"model": study.models[0], "method": id}))
-        assert used <= {path.relative_to(sources.ROOT).as_posix() for path in found}, id
+        assert used <= {path.relative_to(sources.SOURCES).as_posix() for path in found}, id
 
 
 # ---- What no digest holds
@@ -252,11 +252,11 @@ def test_what_a_method_really_imports_is_among_its_files() -> None:
 def test_bookkeeping_computes_nothing() -> None:
     """What is in no digest can change no number: it imports nothing that computes, and no file of xailib that does."""
     allowed = BOOKKEEPING | CHECKED
-    for name in BOOKKEEPING & {path.relative_to(sources.ROOT).as_posix() for path in PACKAGE.rglob("*.py")}:
-        found = imports(sources.ROOT / name)
+    for name in BOOKKEEPING & {path.relative_to(sources.SOURCES).as_posix() for path in PACKAGE.rglob("*.py")}:
+        found = imports(sources.SOURCES / name)
         assert not {module.partition(".")[0] for module in found} & {"numpy", "pandas", "scipy", "torchvision"}, name
         for module in found:
-            paths = {path.relative_to(sources.ROOT).as_posix() for path in sources._paths(module, sources.ROOT)}
+            paths = {path.relative_to(sources.SOURCES).as_posix() for path in sources._paths(module, sources.SOURCES)}
             # Reading registries for their facts is how files are checked.
             assert paths <= allowed | {"xailib/registry.py"}, f"{name}: {module}"
     assert len(BOOKKEEPING) < 15
@@ -273,12 +273,12 @@ def test_how_files_are_read_is_seen_by_the_values(monkeypatch: pytest.MonkeyPatc
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Imports run one way, late ones too; that a package's `__init__` gathers its own files is no circle."""
-    paths = {path: ".".join(path.relative_to(sources.ROOT).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    paths = {path: ".".join(path.relative_to(sources.SOURCES).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
     modules = {name.removesuffix(".__init__"): path for path, name in paths.items()}
     graph = {
         name: {
             other
-            for other in imports(path, sources.ROOT)
+            for other in imports(path, sources.SOURCES)
             if other in modules and not f"{name}.".startswith(other + ".")
         }
         for name, path in modules.items()

@@ -328,19 +328,6 @@ def test_a_path_may_hold_what_a_shell_would_read(finished: World) -> None:
     assert "of {things}, $HOME and 'quotes'" in (finished.root / "results/odd/study.yaml").read_text()
 
 
-def test_from_another_folder_it_says_where_to_run(finished: World, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "-s", str(finished.root / "Snakefile")]
-    run = subprocess.run(command, cwd=tmp_path, env=finished.environment, capture_output=True, text=True)
-    assert run.returncode != 0 and f"snakemake -d '{finished.root}'" in run.stdout + run.stderr
-    run = subprocess.run(
-        [*command, "-d", str(finished.root), "--config", "study=smoke"],
-        cwd=tmp_path,
-        env=finished.environment,
-        capture_output=True,
-    )
-    assert run.returncode == 0
-
-
 def test_a_locale_without_umlauts_reads_the_same_files(finished: World) -> None:
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--config", "study=smoke"]
@@ -406,7 +393,7 @@ def test_faults_stop_the_study_before_it_starts(finished: World) -> None:
 def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of params/ that tests may spoil, with the registries of this checkout."""
     shutil.copytree(repository / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     return tmp_path
 
 

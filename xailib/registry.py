@@ -1,7 +1,8 @@
 """Registries: a plain function becomes a method, metric, data set, architecture or estimator form by one decorator.
 
 What a table, an arrow or the workflow must know about an entry (family, direction, range, needs) is
-data on the entry, so nothing elsewhere branches on names. A new file in the folder of its kind is found by itself.
+data on the entry, so nothing elsewhere branches on names. A new file in the folder of its kind is found by itself, and so
+is a plug-in of the workspace (`xailib.plugins`), which may register all kinds.
 """
 
 import fnmatch
@@ -14,6 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xailib.errors import InputError, nearest
+
+PLUGINS = "xailib.plugins"
+
+
+class RegisteredTwice(InputError, TypeError):
+    """Two functions ask for one name."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +57,26 @@ class Registry:
 
     @functools.cached_property
     def entries(self) -> dict[str, Entry]:
-        """Entries by name, in the order of tables. The first look imports every file of `home`.
+        """Entries by name, in the order of tables. The first look imports every file of `home`, and the plug-ins.
 
         Whoever looks a function up here, rather than importing it, does not depend on its neighbours: see
         `xailib.workflow.digests`.
         """
+        places = self.fill()
+        importlib.import_module(PLUGINS).load()
+        ordered = sorted(self._found.values(), key=lambda entry: places.get(entry.function.__module__, len(places)))
+        self._found = {entry.name: entry for entry in ordered}
+        return self._found
+
+    def fill(self) -> dict[str, int]:
+        """Import every file of `home`, and return where each stands in the order of tables."""
         places = {f"{self.home}.{name}": place for place, name in enumerate(self.first)}
         package = importlib.import_module(self.home)
         names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{self.home}.")]
         for name in sorted(names, key=lambda name: places.get(name, len(places))):
             importlib.import_module(name)
             places.setdefault(name, len(places))
-        ordered = sorted(self._found.values(), key=lambda entry: places.get(entry.function.__module__, len(places)))
-        self._found = {entry.name: entry for entry in ordered}
-        return self._found
+        return places
 
     def __call__(self, name: str, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate a function so that it is known as `name`."""
@@ -73,12 +86,14 @@ class Registry:
             raise TypeError(f"{self.kind} {name!r}: unknown facts {sorted(unknown)}, missing facts {sorted(missing)}")
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            ours = f"{function.__module__}.".startswith(f"{self.home}.")  # such files are not to import each other
+            # Files that are found are not to import each other.
+            ours = f"{function.__module__}.".startswith((f"{self.home}.", f"{PLUGINS}."))
             entries = self.__dict__.get("entries", self._found) if ours else self.entries
             known = entries.get(_known(name, entries))
             if known and (known.name != name or not _same_place(known.function, function)):
-                raise TypeError(
-                    f"{self.kind} {name!r} is registered twice, by {_place(known.function)} and {_place(function)}"
+                raise RegisteredTwice(
+                    f"{self.kind} {name!r} is registered twice, by {_said(known.function)} and {_said(function)}; "
+                    "give one of them another name"
                 )
             entries[name] = Entry(name, function, {**self.facts, **facts})
             return function
@@ -94,12 +109,23 @@ class Registry:
             raise InputError(f"{self.kind}: a name is needed, not {type(name).__name__}{nearest('', self.entries)}")
         known = _known(name, self.entries)
         if known not in self.entries:
-            raise InputError(f"unknown {self.kind} '{name}'{nearest(name.lower(), self.entries)}")
+            why = "; ".join([nearest(name.lower(), self.entries), *broken()])
+            raise InputError(f"unknown {self.kind} '{name}'{why}")
         return self.entries[known]
+
+    def forget(self, module: str) -> None:
+        """Drop what a module registered before it failed."""
+        for name in [name for name, entry in self._found.items() if entry.function.__module__ == module]:
+            del self._found[name]
 
     def names(self, pattern: str = "*") -> list[str]:
         """Return the names that match a shell pattern, in the order of tables."""
         return [name for name in self.entries if fnmatch.fnmatchcase(name, pattern)]
+
+
+def broken() -> list[str]:
+    """Return one sentence for each plug-in that cannot be loaded."""
+    return list(importlib.import_module(PLUGINS).broken.values())
 
 
 def _known(name: str, entries: dict[str, Entry]) -> str:
@@ -115,6 +141,14 @@ def _plain(name: str) -> str:
 
 def _place(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__}"
+
+
+def _said(function: Callable[..., Any]) -> str:
+    """Where a function is, for messages: its file, where that is found."""
+    module = function.__module__
+    found = module.startswith("xailib.")
+    file = f"{module.removeprefix('xailib.') if module.startswith(PLUGINS) else module}".replace(".", "/")
+    return f"{function.__qualname__} in {file}.py" if found else _place(function)
 
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

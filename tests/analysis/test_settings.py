@@ -9,7 +9,6 @@ import pytest
 import synthetic
 from cells import run_cells
 
-from xailib import params
 from xailib.analysis import findings, frames
 from xailib.analysis.frames import Frames
 
@@ -31,7 +30,7 @@ def root(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(repository / "params", tmp_path / "params")
     (tmp_path / "params/methods/shap_fine.yaml").write_text(METHOD)
     (tmp_path / "params/metrics/deletion_fine.yaml").write_text(METRIC)
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     return tmp_path
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from xailib.analysis import findings, worlds
 from xailib.errors import InputError
-from xailib.params import ROOT
 from xailib.params.findings import findings_path
 from xailib.workflow import digests as sources
+from xailib.workspace import SHIPPED
 
 
 def with_verdicts(found: pd.DataFrame, **verdicts: str) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def test_table_shows_each_world_with_its_number(found: pd.DataFrame) -> None:
 def test_own_run_comes_before_the_shipped_findings(found: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "tiny_imagenet"
     folder.mkdir()
-    assert findings_path("pictograms", tmp_path) == ROOT / "docs" / "findings" / "pictograms.csv"
+    assert findings_path("pictograms", tmp_path) == SHIPPED / "docs" / "findings" / "pictograms.csv"
     shipped = sources.findings_code(["pictograms"], tmp_path)
     (tmp_path / "pictograms").mkdir()
     found.to_csv(tmp_path / "pictograms" / "findings.csv", index=False)

@@ -101,7 +101,7 @@ def images() -> ImageBatch:
 def test_wrong_normalisation_of_a_real_network_is_refused(
     planted: str | None, images: ImageBatch, tmp_path: Path
 ) -> None:
-    values = yaml.safe_load((params.ROOT / "params/models/mini_resnet_vanilla.yaml").read_text())
+    values = yaml.safe_load((params.find("params/models/mini_resnet_vanilla.yaml")).read_text())
     if planted:
         values["mean"], values["std"] = WRONG[planted]
     (tmp_path / "planted.yaml").write_text(yaml.safe_dump(values))
@@ -116,6 +116,6 @@ def test_wrong_normalisation_of_a_real_network_is_refused(
 
 
 def test_the_notebook_probes_before_it_shifts() -> None:
-    cells = json.loads((params.ROOT / "notebooks/predict.ipynb").read_text())["cells"]
+    cells = json.loads((params.find("notebooks/predict.ipynb")).read_text())["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     assert code.index("probe.check(") < code.index("shift_images(")

@@ -165,8 +165,7 @@ def world(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     record["weights"] = {"source": "url", "url": f"{server}/tiny-{digits[:8]}.pth"}
     (tmp_path / "params" / "models").mkdir(parents=True)
     (tmp_path / "params" / "models" / "tiny.yaml").write_text(yaml.safe_dump(record))
-    for module in (params, sources):
-        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     return tmp_path
 
 

@@ -472,7 +472,7 @@ def test_zeros_that_a_replaced_relu_made_may_go_anywhere(middle):
 
 
 def test_a_record_says_what_the_network_answers_and_is_checked_when_it_is_loaded(tmp_path):
-    values = yaml.safe_load((params.ROOT / "params/models/mini_resnet_vanilla.yaml").read_text())
+    values = yaml.safe_load((params.find("params/models/mini_resnet_vanilla.yaml")).read_text())
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({**values, "output": "logits"}))
     assert xai.load_model(path, device="cpu").output == "logits"

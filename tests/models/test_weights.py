@@ -7,12 +7,10 @@ import pytest
 
 import xailib as xai
 from xailib import engine
-from xailib.params import ROOT
 from xailib.training.card import measure
+from xailib.workspace import find
 
-CARDS = {
-    name: json.loads((ROOT / "weights" / name / "card.json").read_text()) for name in ("pictograms", "tiny_imagenet")
-}
+CARDS = {name: json.loads(find(f"weights/{name}/card.json").read_text()) for name in ("pictograms", "tiny_imagenet")}
 EVERY = [(world, name) for world, card in CARDS.items() for name in card]
 ROBUST = [(world, name) for world, name in EVERY if name.endswith("_robust")]
 # Least clean accuracy that a reader accepts of vanilla and robust networks; five thousand photographs teach less.
@@ -22,7 +20,7 @@ LEAST = {"pictograms": (0.9, 0.8), "tiny_imagenet": (0.75, 0.55)}
 @pytest.mark.parametrize(("world", "pattern"), [("pictograms", "mini_*"), ("tiny_imagenet", "tiny_*")])
 def test_card_covers_all_twelve_networks_and_no_file_exceeds_two_megabytes(world: str, pattern: str) -> None:
     assert sorted(CARDS[world]) == xai.list_models(pattern) and len(CARDS[world]) == 12
-    assert all((ROOT / "weights" / world / f"{name}.safetensors").stat().st_size < 2e6 for name in CARDS[world])
+    assert all(find(f"weights/{world}/{name}.safetensors").stat().st_size < 2e6 for name in CARDS[world])
 
 
 @pytest.mark.parametrize(("world", "name"), EVERY)
@@ -30,7 +28,7 @@ def test_accuracies_are_those_on_the_card(world: str, name: str) -> None:
     root, dataset = None, xai.params.load_params("models", name)["model_dataset"]
     if world != "pictograms":
         root = "data"
-        if not (ROOT / root / "tiny-imagenet-200").is_dir():
+        if not find(f"{root}/tiny-imagenet-200").is_dir():
             pytest.skip("needs Tiny ImageNet in data/tiny-imagenet-200")
     card: dict[str, Any] = CARDS[world][name]["accuracy"]
     sizes = {"images": 240, "shifted": 0, "attacked": 24}

@@ -15,8 +15,8 @@ from xailib.analysis.frames import Frames
 from xailib.analysis.roar_curves import Curves
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
-from xailib.params import ROOT
 from xailib.results import write_table
+from xailib.workspace import place
 
 PAPER = "paper_"  # columns with the same statistic of a data set of the paper's own table
 
@@ -71,8 +71,8 @@ def alike(paper: Curves, ours: Curves) -> Curves:
 
 
 def save(found: pd.DataFrame, out_dir: str | Path, name: str = "findings") -> Path:
-    """Write the findings as `{name}.csv` into a folder; a relative one starts from the repository."""
-    return write_table(ROOT / out_dir / f"{name}.csv", found)
+    """Write the findings as `{name}.csv` into a folder; a relative one starts from the workspace."""
+    return write_table(place(Path(out_dir, f"{name}.csv")), found)
 
 
 def headlines(found: pd.DataFrame) -> Table:

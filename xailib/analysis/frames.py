@@ -12,6 +12,7 @@ from xailib.errors import InputError, nearest
 from xailib.params.facts import registry_facts
 from xailib.params.made_from import require
 from xailib.results import read_table
+from xailib.workspace import place
 
 RELIABILITY = ("model", "method", "metric", "image", "value", "second", "correlation", "same")
 
@@ -121,8 +122,8 @@ def read_frames(results_dir: str | Path, **made_from: Any) -> Frames:
 
 
 def find_folder(results_dir: str | Path) -> Path:
-    """Return the study's results folder, looked up here first and then in the repository's root."""
-    for folder in (Path(results_dir), params.ROOT / results_dir):
+    """Return the study's results folder, looked up here first and then in the workspace."""
+    for folder in (Path(results_dir), place(results_dir)):
         if folder.is_dir():
             return folder
     raise InputError(f"{results_dir}: no such results folder; run the study first (snakemake)")

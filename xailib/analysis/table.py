@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xailib.params import ROOT
 from xailib.results import write_table
+from xailib.workspace import place
 
 _STYLE = [
     {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0; white-space: nowrap"},
@@ -51,7 +51,7 @@ class Table:
     def save(self, out_dir: str | Path, name: str) -> Path:
         """Write the table as `{out_dir}/{name}.csv`; a relative folder starts from the repository."""
         plain = self.frame.reset_index() if self.plain is None else self.plain
-        return write_table(ROOT / out_dir / f"{name}.csv", plain)
+        return write_table(place(Path(out_dir, f"{name}.csv")), plain)
 
     def _repr_html_(self) -> str:
         if self.frame.empty:

@@ -11,11 +11,11 @@ from typing import Any
 from xailib.datasets.imagenet.labels import imagenet_class_names
 from xailib.datasets.items import Item, shuffled
 from xailib.errors import InputError
-from xailib.params import ROOT
 from xailib.params.installed import package_file
 from xailib.registry import dataset
+from xailib.workspace import SHIPPED
 
-BOXES = ROOT / "params" / "datasets" / "photos_boxes.json"
+BOXES = SHIPPED / "params" / "datasets" / "photos_boxes.json"
 
 
 @dataset("photos", label="Photographs", splits=("test",), side=224, class_names=imagenet_class_names)

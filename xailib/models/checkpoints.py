@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from xailib.errors import InputError
 from xailib.models.layouts import network_state
 from xailib.models.mismatch import fit_names, refuse_strangers
-from xailib.params import ROOT
+from xailib.workspace import find
 
 State = dict[str, Tensor]
 
@@ -43,9 +43,9 @@ def load_file_weights(record: dict[str, Any]) -> State:
 
 
 def own_file(record: dict[str, Any]) -> Path:
-    """Return the checked file of a record whose `weights.source` is `file`; a path starts from the repository, or is absolute."""
+    """Return the checked file of a record whose `weights.source` is `file`; a path starts from the workspace, or is absolute."""
     weights, where = record["weights"], f"params/models/{record['model']}.yaml"
-    path = ROOT / Path(weights["path"]).expanduser()
+    path = find(weights["path"])
     if not path.is_file():
         if record.get("training"):
             raise InputError(

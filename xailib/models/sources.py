@@ -14,7 +14,7 @@ from typing import Any
 from xailib.errors import InputError, nearest
 from xailib.models.checkpoints import State, check_hash, load_file_weights, read_checkpoint
 from xailib.models.layouts import network_state
-from xailib.params import ROOT
+from xailib.workspace import place
 
 Record = dict[str, Any]
 
@@ -70,7 +70,7 @@ def fetched_file(record: Record) -> Path:
 
 def marker(model: str) -> Path:
     """Return the file that says what was fetched for a model; it exists when, and only when, its weights are there."""
-    return ROOT / "resources" / "weights" / model / "fetched.json"
+    return place(f"resources/weights/{model}/fetched.json")
 
 
 def remote(record: Record) -> Remote | None:

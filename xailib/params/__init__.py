@@ -16,9 +16,7 @@ import yaml
 from xailib.errors import InputError, nearest
 from xailib.params import checks
 from xailib.params.records import CLASSES, KINDS
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The repository: what relative paths in parameter files start from."""
+from xailib.workspace import find, place, roots, shown
 
 # Keys of a study that name other files -> their folder.
 NAMED = {"dataset": "datasets", "models": "models", "methods": "methods", "metrics": "metrics"}
@@ -28,15 +26,14 @@ ESTIMATOR_LISTS = ("estimators", "keep_estimators", "mask_estimators")
 
 
 def load_params(kind: str, id: str) -> dict[str, Any]:
-    """Return the checked values of `params/<kind>/<id>.yaml`, defaults filled in.
+    """Return the checked values of `params/<kind>/<id>.yaml`, the workspace's or the shipped one, defaults filled in.
 
     Raises:
         InputError: an unknown id (the nearest is suggested), or a file with faults (all of them are told).
     """
     if id not in ids(kind):
         raise InputError(f"unknown {_kind(kind)} '{id}'{nearest(id, ids(kind))}")
-    path = ROOT / "params" / kind / f"{id}.yaml"
-    values, faults = read(path, kind)
+    values, faults = read(path_of(kind, id), kind)
     refuse(faults)
     return values
 
@@ -51,17 +48,17 @@ def load_study(path: str | Path) -> dict[str, Any]:
     """
     path = study_path(path)
     study, faults = read(path, "studies")
-    faults += [f"{_name(path)}: {fault}" for fault in _study_faults(path, study)]
+    faults += [f"{shown(path)}: {fault}" for fault in _study_faults(path, study)]
     for key, kind in (*NAMED.items(), *((key, "estimators") for key in ESTIMATOR_LISTS)):
-        if key not in study or any(fault.startswith(f"{_name(path)}: {key}:") for fault in faults):
+        if key not in study or any(fault.startswith(f"{shown(path)}: {key}:") for fault in faults):
             continue
         try:
             found = resolve(kind, study[key])
         except InputError as error:
-            faults.append(f"{_name(path)}: {key}: {error}")
+            faults.append(f"{shown(path)}: {key}: {error}")
             continue
         study[key] = found[0] if kind == "datasets" else found
-        faults += [fault for id in found for fault in read(ROOT / "params" / kind / f"{id}.yaml", kind)[1]]
+        faults += [fault for id in found for fault in read(path_of(kind, id), kind)[1]]
     refuse(faults)
     return study
 
@@ -88,16 +85,16 @@ def study_path(study: str | Path) -> Path:
         return path
     if path.name not in ids("studies"):
         raise InputError(f"unknown study '{study}'{nearest(path.name, ids('studies'))}")
-    return ROOT / "params" / "studies" / f"{study}.yaml"
+    return path_of("studies", path.name)
 
 
 def _study_faults(path: Path, study: dict[str, Any]) -> list[str]:
     """What no record can see of a study's own values."""
     found, name = [], study.get("study")
-    shipped = ROOT / "params" / "studies" / f"{name}.yaml"
-    if name in ids("studies") and path.resolve() not in (shipped.resolve(), resolved_copy(name).resolve()):
+    known = path_of("studies", name) if name in ids("studies") else path
+    if path.resolve() not in (known.resolve(), resolved_copy(str(name)).resolve()):
         found.append(
-            f"study: '{name}' is the name of {_name(shipped)}, whose results it would overwrite; give it another"
+            f"study: '{name}' is the name of {shown(known)}, whose results it would overwrite; give it another"
         )
     if name in RESERVED:
         found.append(f"study: results/{name} is for {RESERVED[name]}; give the study another name")
@@ -106,7 +103,7 @@ def _study_faults(path: Path, study: dict[str, Any]) -> list[str]:
 
 def resolved_copy(study: str) -> Path:
     """Return where the values of a study are kept while it runs, and after: `results/STUDY/study.yaml`."""
-    return ROOT / "results" / study / "study.yaml"
+    return place(Path("results", study, "study.yaml"))
 
 
 def scale_faults(scale: Any) -> list[str]:
@@ -114,14 +111,9 @@ def scale_faults(scale: Any) -> list[str]:
     known = {"full"}
     for kind in ("methods", "metrics", "estimators"):
         for id in ids(kind):
-            known |= set(read(ROOT / "params" / kind / f"{id}.yaml", kind)[0].get(f"{KINDS[kind]}_scales") or {})
+            known |= set(read(path_of(kind, id), kind)[0].get(f"{KINDS[kind]}_scales") or {})
     fits = not isinstance(scale, str) or scale in known  # what is no text is its record's business
     return [] if fits else [f"scale: no method, metric or estimator has a scale '{scale}'{nearest(scale, known)}"]
-
-
-def place(path: str | Path) -> Path:
-    """Return where a path of a parameter file is: `~` is the home folder, and others start from the repository."""
-    return ROOT / Path(path).expanduser()
 
 
 def resolve(kind: str, wanted: str | Iterable[str]) -> list[str]:
@@ -142,16 +134,18 @@ def select(wanted: str | Iterable[str], known: list[str], noun: str) -> list[str
 
 
 def ids(kind: str, pattern: str = "*") -> list[str]:
-    """Return the ids of one kind (studies, datasets, models, methods, metrics, estimators): its file names, sorted."""
+    """Return the ids of one kind (studies, datasets, models, methods, metrics, estimators): its file names, sorted.
+
+    The workspace's and the shipped ones; where both have a file of one name, the workspace's counts.
+    """
     _kind(kind)
-    if not (ROOT / "params").is_dir():
-        raise InputError(
-            f"{ROOT}: holds no folder params/, so this installation knows no networks, methods or studies; work in a "
-            "checkout of the repository, installed with pip install -e ."
-        )
-    return sorted(
-        path.stem for path in (ROOT / "params" / kind).glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern)
-    )
+    found = {path.stem for root in roots() for path in (root / "params" / kind).glob("*.yaml")}
+    return sorted(id for id in found if fnmatch.fnmatchcase(id, pattern))
+
+
+def path_of(kind: str, id: str) -> Path:
+    """Return the file of an id: the workspace's or, where it has none, the shipped one."""
+    return find(Path("params", kind, f"{id}.yaml"))
 
 
 def options(values: dict[str, Any], kind: str, scale: str = "full") -> dict[str, Any]:
@@ -167,30 +161,31 @@ def read(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], lis
     """
     path = Path(path)
     try:
-        values, faults = _parsed(path.read_bytes(), path, kind, ROOT)
+        values, faults = _parsed(path.read_bytes(), path, kind, roots())
     except FileNotFoundError:
-        return {}, [f"{_name(path)}: no such parameter file"]
+        return {}, [f"{shown(path)}: no such parameter file"]
     except OSError as error:
-        return {}, [f"{_name(path)}: cannot be read ({error.strerror})"]
+        return {}, [f"{shown(path)}: cannot be read ({error.strerror})"]
     return copy.deepcopy(values), list(faults)
 
 
 @functools.lru_cache(maxsize=1000)  # hundreds of slices ask for the same files
-def _parsed(text: bytes, path: Path, kind: str | None, root: Path) -> tuple[dict[str, Any], list[str]]:
+def _parsed(text: bytes, path: Path, kind: str | None, searched: tuple[Path, ...]) -> tuple[dict[str, Any], list[str]]:
     """What is in a parameter file, by its bytes."""
     try:
         values = yaml.load(text, _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return {}, [f"{_name(path)}: cannot be read as YAML: {' '.join(str(error).split())}"]
+        return {}, [f"{shown(path)}: cannot be read as YAML: {' '.join(str(error).split())}"]
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        return {}, [f"{_name(path)}: must be a list of 'key: value' lines"]
+        return {}, [f"{shown(path)}: must be a list of 'key: value' lines"]
     kind = kind or next((folder for folder, word in KINDS.items() if word in values), "studies")
     word = KINDS[kind]
     roar = kind == "studies" and "estimators" in values  # two kinds of study, one folder
     record = CLASSES["roar_study" if roar else word]
-    faults = [f"{_name(path)}: {fault}" for fault in checks.faults(record, values)]
-    if path.parent == root / "params" / kind and values.get(word, path.stem) != path.stem:
-        faults.append(f"{_name(path)}: {word}: '{values[word]}' is not the file's name; write '{word}: {path.stem}'")
+    faults = [f"{shown(path)}: {fault}" for fault in checks.faults(record, values)]
+    filed = any(path.parent == root / "params" / kind for root in searched)
+    if filed and values.get(word, path.stem) != path.stem:
+        faults.append(f"{shown(path)}: {word}: '{values[word]}' is not the file's name; write '{word}: {path.stem}'")
     for key, default in record.defaults().items():
         values.setdefault(key, default)
     if kind == "models":
@@ -212,10 +207,6 @@ def _kind(kind: str) -> str:
     if kind not in KINDS:
         raise InputError(f"unknown kind of parameter file '{kind}'{nearest(kind, KINDS)}")
     return {"datasets": "data set"}.get(kind, KINDS[kind])
-
-
-def _name(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_absolute() and path.is_relative_to(ROOT) else str(path)
 
 
 def refuse(faults: list[str]) -> None:

@@ -61,7 +61,7 @@ def _usual(method: str, noisy: bool, scale: str, facts: Facts) -> str:
     record = {"estimator_method": method, "estimator_form": "smoothgrad" if noisy else "plain"}
     id = f"smoothgrad_{method}" if noisy else method
     if id in params.ids("estimators"):
-        shipped, faults = params.read(params.ROOT / "params" / "estimators" / f"{id}.yaml", "estimators")
+        shipped, faults = params.read(params.path_of("estimators", id), "estimators")
         record = shipped if not faults else record
     return shared_pass(settle(record, scale), facts)
 

@@ -1,6 +1,6 @@
 """What the registries know, as plain data, so that reading the Snakefile does not load torch every time.
 
-The facts are asked of a fresh Python once for each state of the sources, and kept in `.snakemake/`.
+The facts are asked of a fresh Python once for each state of the sources and plug-ins, and kept in `.snakemake/`.
 """
 
 import contextlib
@@ -12,7 +12,8 @@ import subprocess
 import sys
 from typing import Any
 
-from xailib.params import ROOT
+from xailib.errors import InputError
+from xailib.workspace import PACKAGE, environment, place
 
 # Kind of parameter file -> the registry of its functions; a model file names an architecture, an estimator file a form
 # (and a method).
@@ -26,17 +27,36 @@ REGISTRIES = {
 
 
 def registry_facts() -> dict[str, dict[str, Any]]:
-    """Return {kind: {name: {"module": "xailib...", "options": [...], "needs": [...], "offers": [...]}}} of all registries."""
-    sources = sorted((ROOT / "xailib").rglob("*.py"))
-    state = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    kept = ROOT / ".snakemake" / "xailib" / f"facts-{state}.json"
+    """Return {kind: {name: {"module": "xailib...", "options": [...], "needs": [...], "offers": [...]}}} of all registries.
+
+    Raises:
+        InputError: two plug-ins, or a plug-in and what is shipped, have one name.
+    """
+    facts = _asked()
+    if "refused" in facts:
+        raise InputError(facts["refused"])
+    return facts["known"]
+
+
+def broken_plugins() -> list[str]:
+    """Return one sentence for each plug-in that cannot be loaded."""
+    return _asked().get("broken", [])
+
+
+def _asked() -> dict[str, Any]:
+    """What a fresh Python answers in these sources and plug-ins."""
+    sources = [*sorted(PACKAGE.rglob("*.py")), *sorted(place("plugins").rglob("*.py"))]
+    names = (path.name.encode() for path in sources)
+    state = hashlib.sha256(b"\0".join([*names, *(path.read_bytes() for path in sources)])).hexdigest()[:16]
+    kept = place(f".snakemake/xailib/facts-{state}.json")
     with contextlib.suppress(OSError, ValueError):
         return json.loads(kept.read_text(encoding="utf-8"))
-    run = subprocess.run([sys.executable, "-m", "xailib.params.facts"], cwd=ROOT, capture_output=True, encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", "-m", "xailib.params.facts"]
+    run = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8")
     if run.returncode:
         raise RuntimeError(f"xailib cannot be imported:\n{run.stderr}")
     facts = json.loads(run.stdout.splitlines()[-1])
-    with contextlib.suppress(OSError, ValueError):  # a read-only checkout asks again next time
+    with contextlib.suppress(OSError, ValueError):  # a read-only workspace asks again next time
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(facts), encoding="utf-8")
@@ -44,14 +64,18 @@ def registry_facts() -> dict[str, dict[str, Any]]:
     return facts
 
 
-def ask() -> dict[str, dict[str, Any]]:
+def ask() -> dict[str, Any]:
     """Fill every registry and return its facts; what a function needs beside its options is not among them."""
     from xailib import registry
 
-    return {
-        kind: {id: describe(entry) for id, entry in getattr(registry, name).entries.items()}
-        for kind, name in REGISTRIES.items()
-    }
+    try:
+        known = {
+            kind: {id: describe(entry) for id, entry in getattr(registry, name).entries.items()}
+            for kind, name in REGISTRIES.items()
+        }
+    except registry.RegisteredTwice as error:
+        return {"refused": str(error)}
+    return {"known": known, "broken": registry.broken()}
 
 
 def describe(entry: Any) -> dict[str, Any]:

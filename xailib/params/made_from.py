@@ -14,6 +14,7 @@ from xailib import params
 from xailib.errors import InputError
 from xailib.params.estimator_files import settle
 from xailib.params.stages import STAGES
+from xailib.workspace import place, workspace
 
 Values = dict[str, Any]
 
@@ -98,11 +99,11 @@ def network(model: str) -> str:
 
 
 def plain_path(path: str | None) -> str | None:
-    """A path as it is compared: relative to the repository where it lies in there."""
+    """A path as it is compared: relative to the workspace where it lies in there."""
     if path is None:
         return None
-    place = params.place(path)
-    return str(place.relative_to(params.ROOT) if place.is_relative_to(params.ROOT) else place)
+    found, root = place(path), workspace()
+    return str(found.relative_to(root) if found.is_relative_to(root) else found)
 
 
 def difference(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], keys: tuple[str, ...] | None = None) -> str:

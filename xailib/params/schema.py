@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from xailib.params import ROOT
 from xailib.params.records import CLASSES
+from xailib.workspace import SHIPPED
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -30,4 +30,4 @@ def text(kind: str) -> str:
 
 if __name__ == "__main__":
     for kind in CLASSES:
-        (ROOT / "params" / "schema" / f"{kind}.json").write_text(text(kind), encoding="utf-8")
+        (SHIPPED / "params" / "schema" / f"{kind}.json").write_text(text(kind), encoding="utf-8")

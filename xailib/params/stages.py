@@ -121,3 +121,8 @@ STAGES = {
     ),
 }
 STAGES["roar_base"] = replace(STAGES["roar_retrain"])  # the same training, on unchanged images
+
+
+def of_rule(name: str) -> Stage:
+    """Return the stage of a rule, whose name may have got a prefix where another workflow takes the rules in."""
+    return STAGES[max((stage for stage in STAGES if stage in name), key=len)]

@@ -15,8 +15,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xailib.params import ROOT
 from xailib.results import atomic, write_table
+from xailib.workspace import place
 
 # Okabe and Ito (2008): distinct under every common kind of colour blindness.
 ALGORITHMS = {"vanilla": "#0072B2", "advprop": "#009E73", "robust": "#D55E00"}
@@ -99,10 +99,10 @@ def note(axes: Axes, text: str) -> None:
 def save(figure: Figure, out_dir: str | Path, name: str, data: pd.DataFrame) -> Figure:
     """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure, which is closed.
 
-    A relative folder starts from the repository.
+    A relative folder starts from the workspace.
     """
     plt.close(figure)  # a notebook shows it as the cell's value, and not a second time as an open figure
-    out_dir = ROOT / out_dir
+    out_dir = place(out_dir)
     with plt.rc_context(STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # it is laid out now; each file would do it again
@@ -126,7 +126,7 @@ def list_files(*paths: str | Path) -> str:
     """Return a Markdown list of the files in folders, and of single files, with sizes in kB."""
     lines = []
     for path in paths:
-        folder = ROOT / path
+        folder = place(path)
         for file in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
             if file.is_file():
                 name = Path(path) / file.name if folder.is_dir() else path

@@ -1,5 +1,6 @@
 """Where a result comes from: code, versions, parameters, device and cost, as one plain record."""
 
+import contextlib
 import platform
 import resource
 import subprocess
@@ -7,9 +8,10 @@ import sys
 import time
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xailib.params import ROOT
+from xailib.workspace import PACKAGE
 
 if TYPE_CHECKING:
     from xailib.engine import Cost
@@ -45,20 +47,21 @@ def record(
 
 
 def git_state() -> dict[str, Any]:
-    """Return the commit and whether tracked files differ from it; both None outside a git checkout."""
+    """Return the commit of xailib and whether tracked files differ from it; both None where it runs from no checkout."""
+    root = PACKAGE.parent
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=10
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10
         ).stdout.strip()
 
-    try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
-        }
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "changed": None}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if Path(git("rev-parse", "--show-toplevel")) == root:  # not a repository that xailib is merely installed in
+            return {
+                "commit": git("rev-parse", "HEAD"),
+                "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
+            }
+    return {"commit": None, "changed": None}
 
 
 def versions() -> dict[str, str]:

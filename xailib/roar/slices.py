@@ -20,6 +20,7 @@ from xailib.roar.network import as_model, new_network
 from xailib.roar.retrain import Trainer
 from xailib.roar.store import Part, Store, build, open_store
 from xailib.roar.view import Ranking, View, open_ranking
+from xailib.workspace import place
 
 # What a notebook opened by hand works on where nothing was made before: two large pictograms, 16 pixels, seconds.
 BY_HAND = {"classes": 2, "smallest": 0.7, "largest": 0.85, "turn": 5.0}
@@ -51,7 +52,7 @@ def by_hand(estimator: str) -> str | None:
 
 def rankings(store: Store, ranking_dir: str, estimator: str) -> dict[str, Ranking]:
     """The rankings of both parts: {"train": ..., "test": ...}; those of another estimator are refused."""
-    folder = params.ROOT / ranking_dir
+    folder = place(ranking_dir)
     found = {name: open_ranking(folder, name, getattr(store, name)) for name in ("train", "test")}
     record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
     require(folder / "ranking.json", record, {"estimator": estimator}, ("estimator",))
@@ -63,7 +64,7 @@ def origin(store: Store, ranking_dir: str | None) -> dict[str, Any]:
     facts = {"images": {**store.facts, "train": len(store.train), "test": len(store.test), "side": store.side}}
     if ranking_dir is None:
         return facts
-    return {**facts, "ranking": json.loads((params.ROOT / ranking_dir / "ranking.json").read_text(encoding="utf-8"))}
+    return {**facts, "ranking": json.loads(place(Path(ranking_dir, "ranking.json")).read_text(encoding="utf-8"))}
 
 
 def explained(store: Store, architecture: str, weights_path: str | None, device: torch.device) -> Model:
@@ -75,7 +76,7 @@ def explained(store: Store, architecture: str, weights_path: str | None, device:
         network = Trainer(architecture, classes, store.mean, recipe, device).train(view, 0)
     else:
         network = new_network(architecture, classes, seed=0)
-        lay_in(network, read_state(params.ROOT / weights_path), weights_path)
+        lay_in(network, read_state(place(weights_path)), weights_path)
     return as_model(network, architecture, store, device)
 
 
@@ -98,7 +99,7 @@ def images_of(store: Store, count: int) -> ImageBatch:
     facts = store.facts
     return load_images(
         facts["dataset"], split=facts["test_split"], limit=count, seed=facts["seed"],
-        root=facts["root"] and params.place(facts["root"]), side=store.side,
+        root=facts["root"] and place(facts["root"]), side=store.side,
         **facts["options"],
     )  # fmt: skip
 

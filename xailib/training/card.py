@@ -15,11 +15,13 @@ from typing import Any
 from xailib import engine
 from xailib.datasets.corruptions import CORRUPTIONS, corrupt
 from xailib.datasets.shifts import list_shifts
+from xailib.errors import InputError
 from xailib.models import list_models, load_model
 from xailib.models.model import Model
-from xailib.params import ROOT, load_params
+from xailib.params import load_params, path_of
 from xailib.training.adversary import l2_pgd
 from xailib.training.train import recipe_of, split_images, training_set
+from xailib.workspace import place, shown
 
 ATTACK_STEPS = 20
 
@@ -33,7 +35,7 @@ def publish(trained: Path, root: str | None = None) -> list[Path]:
     homes: dict[Path, dict[str, Any]] = {}
     for folder in sorted(path.parent for path in trained.glob("*/train.json")):
         record, cost = load_params("models", folder.name), json.loads((folder / "train.json").read_text())
-        target = ROOT / record["weights"]["path"]
+        target = place(record["weights"]["path"])
         if (folder / "weights.safetensors").exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / "weights.safetensors", target)
@@ -53,9 +55,19 @@ def publish(trained: Path, root: str | None = None) -> list[Path]:
     return [home / "README.md" for home in homes]
 
 
+def own_file(id: str) -> Path:
+    """Return a model's parameter file, which is to be written: the workspace's, never a shipped one."""
+    path = place(f"params/models/{id}.yaml")
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such parameter file; copy {path_of('models', id)} there to train its network again"
+        )
+    return path
+
+
 def pin(id: str, sha256: str) -> None:
     """Write a weight file's sha256 into its model's parameter file; everything else there stays as it is."""
-    path = ROOT / "params" / "models" / f"{id}.yaml"
+    path = own_file(id)
     text, found = re.subn(r"sha256: \S+", f"sha256: {sha256}", path.read_text(), count=1)
     if not found:
         text = re.sub(r"^(  path: \S+\n)", rf"\1  sha256: {sha256}\n", text, count=1, flags=re.MULTILINE)
@@ -64,8 +76,8 @@ def pin(id: str, sha256: str) -> None:
 
 def pin_accuracy(id: str, dataset: str, clean: float, home: Path) -> None:
     """Write the measured clean accuracy into a model's parameter file: what the probe expects of it from now on."""
-    path = ROOT / "params" / "models" / f"{id}.yaml"
-    card = (home / "card.json").relative_to(ROOT).as_posix()
+    path = own_file(id)
+    card = shown(home / "card.json")
     line = f"accuracy: {{dataset: {dataset}, value: {clean}, source: {card}}}\n"
     text, found = re.subn(r"^accuracy: .*\n", line, path.read_text(), count=1, flags=re.MULTILINE)
     path.write_text(text if found else re.sub(r"^training:", f"{line}training:", text, count=1, flags=re.MULTILINE))

@@ -15,8 +15,9 @@ from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.models import build_network, from_record
 from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
-from xailib.params import ROOT, load_params
+from xailib.params import load_params
 from xailib.training.fit import Recipe, fit
+from xailib.workspace import place
 
 
 def recipe_of(record: dict[str, Any]) -> Recipe:
@@ -55,14 +56,14 @@ def train(
     record = load_params("models", id)
     recipe = recipe_of(record)
     recipe = replace(recipe, steps=steps or recipe.steps)
-    path = path or ROOT / record["weights"]["path"]
+    path = path or place(record["weights"]["path"])
     pixels, labels = training_set(record["model_dataset"], recipe.images, root=root)
     torch.manual_seed(recipe.seed)
     network = build_network(record)
     if recipe.initial:
         initial = load_params("models", recipe.initial)
         lay_in(network, read_state(initial_path) if initial_path else load_file_weights(initial), recipe.initial)
-    checkpoint = ROOT / "resources" / "training" / f"{id}_{recipe.steps}.pt"
+    checkpoint = place(f"resources/training/{id}_{recipe.steps}.pt")
     model = from_record(network, record)
     began = time.perf_counter()
     network = fit(
@@ -87,7 +88,7 @@ def training_set(
         seed: chooses and orders them.
         root: folder of the images, for data sets that are read from one.
     """
-    kept = ROOT / "resources" / "training" / f"{dataset}_{count or 'all'}_{seed}.npz"
+    kept = place(f"resources/training/{dataset}_{count or 'all'}_{seed}.npz")
     if not kept.exists():
         _keep(kept, dataset, count, seed, root)
     arrays = np.load(kept)

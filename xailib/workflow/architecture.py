@@ -8,11 +8,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from xailib.params import ROOT
 from xailib.params.stages import STAGES
 from xailib.workflow.digests import imports
+from xailib.workspace import PACKAGE, SHIPPED
 
-PAGE = ROOT / "docs" / "architecture.md"
+PAGE = SHIPPED / "docs" / "architecture.md"
 HALL = "front hall"
 INTRODUCTION = """\
 # Where everything is
@@ -22,7 +22,7 @@ Written by `python -m xailib.workflow architecture` from the code itself.
 A study is a grid of *slices*, one executed notebook each. `Snakefile` and `rules/` say which slices there are, `params/`
 holds one YAML file for each study, data set, network, method, metric and estimator, `notebooks/` what a slice does, and
 `xailib/` the functions that the notebooks call. Adding a method, metric, data set, architecture or estimator touches one
-file of code, which is found by itself, and one of `params/`.
+file of code, which is found by itself here or in `plugins/` of a workspace, and one of `params/`.
 
 | you look for | it is in |
 |---|---|
@@ -32,6 +32,7 @@ file of code, which is found by itself, and one of `params/`.
 | how a finding is decided | `xailib/analysis/claims.py`, `roar_claims.py`: words, rule and test of each side by side |
 | where a checkpoint's layout is recognised | `xailib/models/layouts.py` |
 | how a slice is started | `xailib/workflow/slices.py` |
+| where files are looked for, here and in a workspace | `xailib/workspace.py` |
 """
 
 
@@ -44,7 +45,7 @@ def floors(graph: Mapping[str, set[str]]) -> dict[str, int]:
     return {wing: height(wing) for wing in graph}
 
 
-def wings(package: Path = ROOT / "xailib") -> tuple[dict[str, list[Path]], dict[str, set[str]]]:
+def wings(package: Path = PACKAGE) -> tuple[dict[str, list[Path]], dict[str, set[str]]]:
     """Return the files of each wing, and the wings that it imports from; loose files are the front hall, one box a file."""
     files: dict[str, list[Path]] = {}
     for path in sorted(package.rglob("*.py")):
@@ -70,8 +71,7 @@ def page() -> str:
     levels = floors(graph)
     order = sorted(files, key=lambda wing: (levels[wing], wing))
     rows = [
-        f"| {levels[wing]} | `{wing}{'/' if len(files[wing]) > 1 else '.py'}` | {_told(files[wing])} | {_names(files[wing])} |"
-        for wing in order
+        f"| {levels[wing]} | `{_path(wing, files)}` | {_told(files[wing])} | {_names(files[wing])} |" for wing in order
     ]
     return "\n".join(
         [
@@ -101,6 +101,10 @@ def page() -> str:
             "",
         ]
     )
+
+
+def _path(wing: str, files: Mapping[str, list[Path]]) -> str:
+    return f"{wing}/" if files[wing][0].parent.name == wing else f"{wing}.py"
 
 
 def _told(paths: list[Path]) -> str:
@@ -148,7 +152,7 @@ def _way() -> list[str]:
 def main(words: list[str] | None = None) -> int:
     """Write the page and say where."""
     PAGE.write_text(page(), encoding="utf-8")
-    print("wrote", PAGE.relative_to(ROOT))
+    print("wrote", PAGE)
     return 0
 
 

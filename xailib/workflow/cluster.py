@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xailib.params.stages import STAGES
+from xailib.params.stages import of_rule
 
 # Minutes of a slice's first attempt in studies of these scales, which are made of short slices; others take those of `STAGES`.
 MINUTES = {"smoke": 10, "small": 60}
@@ -40,7 +40,7 @@ def runtime(study: Any, stage: str = "") -> Callable[[Any, int, str], int]:
     scale = study.values.get("scale")
 
     def minutes(wildcards: Any, attempt: int, rulename: str = "") -> int:
-        found = STAGES[stage or rulename]
+        found = of_rule(stage or rulename)
         return attempt * (found.minutes if found.any_scale else MINUTES.get(scale, found.minutes))
 
     return minutes

@@ -17,10 +17,12 @@ from typing import Any
 import xailib
 from xailib import params
 from xailib.errors import InputError
-from xailib.params import ROOT
 from xailib.params.facts import registry_facts
 from xailib.params.findings import findings_path
 from xailib.params.stages import STAGES
+from xailib.workspace import PACKAGE, place, workspace
+
+SOURCES = PACKAGE.parent
 
 # No number depends on them otherwise than by values that results hold and that are compared (`made_from`): how parameter
 # files are read and checked, where results say that they come from, the words of errors, and the names that xailib
@@ -28,7 +30,7 @@ from xailib.params.stages import STAGES
 BOOKKEEPING = frozenset(
     f"xailib/{name}.py"
     for name in (
-        *("__init__", "errors", "results/provenance"),
+        *("__init__", "errors", "plugins/__init__", "results/provenance", "workspace"),
         *(
             f"params/{name}"
             for name in ("__init__", "schema", "records", "checks", "stages", "facts", "made_from", "shift_roots")
@@ -43,10 +45,15 @@ def nb_code(path: str | Path) -> str:
 
 
 @functools.cache  # asked for every job; and one run goes by one state of the sources
-def lib_code(starts: str, modules: tuple[str, ...] = (), root: Path = ROOT) -> str:
+def lib_code(starts: str, modules: tuple[str, ...] = (), root: Path = SOURCES) -> str:
     """Digest of the files of xailib that a notebook or module reaches, and that `modules` reach; see `files`."""
-    found = sorted(files((starts, *modules), root))
-    return _digest(part for path in found for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()))
+    found = {_label(path, root): path for path in files((starts, *modules), root)}
+    return _digest(part for label in sorted(found) for part in (label.encode(), found[label].read_bytes()))
+
+
+def _label(path: Path, root: Path) -> str:
+    """A file's name in digests: "xailib/maps.py", or "plugins/mine.py"."""
+    return path.relative_to(root if path.is_relative_to(root / "xailib") else workspace()).as_posix()
 
 
 def modules(stage: str, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -60,13 +67,13 @@ def modules(stage: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     for key in STAGES[stage].uses:
         given = values.get(key) or ()
         for name in [given] if isinstance(given, str) else given:
-            found |= _homes(key, name, params.ROOT)
+            found |= _homes(key, name, workspace())
     return tuple(sorted(found))
 
 
 @functools.cache  # asked for every job
 def _homes(key: str, name: str, root: Path) -> set[str]:
-    """The modules behind one name that a study gives: an id of a parameter file in `root`, or what is registered under it."""
+    """The modules behind one name that a study gives: an id of a parameter file of `root`, or what is registered under it."""
     facts = registry_facts()
     if key == "architecture":
         return {facts["models"][name]["module"]}
@@ -99,7 +106,7 @@ def findings_code(studies: Iterable[str], results: str | Path = "results") -> st
     return _digest(path.read_bytes() if path else b"" for path in paths)
 
 
-def files(starts: Iterable[str], root: Path = ROOT) -> set[Path]:
+def files(starts: Iterable[str], root: Path = SOURCES) -> set[Path]:
     """Return the files of xailib that notebooks and modules reach by imports, directly or through each other.
 
     Imports inside functions count, those for type checkers do not. With a module come the `__init__` files of its packages,
@@ -107,7 +114,7 @@ def files(starts: Iterable[str], root: Path = ROOT) -> set[Path]:
 
     Args:
         starts: notebooks, by their paths from `root`, and modules, by dotted names such as "xailib.attribution.rise".
-        root: the folder that holds `xailib/` and `notebooks/`.
+        root: the folder that holds `xailib/`, and `notebooks/` where their paths are not absolute.
 
     Raises:
         InputError: a notebook that is none, or whose cells are no Python.
@@ -120,7 +127,7 @@ def files(starts: Iterable[str], root: Path = ROOT) -> set[Path]:
             waiting += notebook_imports(root / name)
             continue
         for path in _paths(name, root):
-            if path not in found and path.relative_to(root).as_posix() not in BOOKKEEPING:
+            if path not in found and _label(path, root) not in BOOKKEEPING:
                 found.add(path)
                 waiting += imports(path, root)
     return found | {other for path in found for other in _data_files(path)}
@@ -128,14 +135,18 @@ def files(starts: Iterable[str], root: Path = ROOT) -> set[Path]:
 
 @functools.cache
 def _paths(name: str, root: Path) -> list[Path]:
-    """The files that importing a dotted name of xailib runs: packages' `__init__` files, then the module's own."""
+    """The files that importing a dotted name of xailib runs: packages' `__init__` files, then the module's own.
+
+    Those below `xailib.plugins` lie in the workspace.
+    """
     parts, found = name.split("."), []
     if parts[0] != "xailib":
         return found
     if len(parts) > 1 and parts[1] in xailib._HOMES:
         parts = xailib._HOMES[parts[1]].split(".")
     for end in range(1, len(parts) + 1):
-        stem = root.joinpath(*parts[:end])
+        plugin = end > 2 and parts[1] == "plugins"
+        stem = place("plugins").joinpath(*parts[2:end]) if plugin else root.joinpath(*parts[:end])
         found += [path for path in (stem / "__init__.py", stem.with_suffix(".py")) if path.is_file()]
     return found
 
@@ -154,9 +165,10 @@ def _siblings(folder: Path) -> list[Path]:
 
 
 @functools.cache
-def imports(path: Path, root: Path = ROOT) -> list[str]:
+def imports(path: Path, root: Path = SOURCES) -> list[str]:
     """Return the dotted names that a file imports: see `names`."""
-    return list(dict.fromkeys(names(path.read_bytes(), str(path), path.relative_to(root).parts[:-1])))
+    package = path.relative_to(root).parts[:-1] if path.is_relative_to(root / "xailib") else ("xailib", "plugins")
+    return list(dict.fromkeys(names(path.read_bytes(), str(path), package)))
 
 
 def notebook_imports(path: Path) -> list[str]:

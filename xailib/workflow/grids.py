@@ -7,7 +7,7 @@ from typing import Any
 from xailib import params
 from xailib.errors import nearest
 from xailib.params import estimator_files
-from xailib.params.facts import registry_facts
+from xailib.params.facts import broken_plugins, registry_facts
 
 Values = dict[str, Any]
 Grid = dict[str, list[dict[str, Any]]]
@@ -78,7 +78,8 @@ def faults(kind: str, id: str, values: Values, known: Mapping[str, Any]) -> list
     noun, key = ("architecture", "architecture") if kind == "models" else (word, f"{word}_function")
     name = values.get(key, id)
     if name not in known:
-        return [f"{where}: {key if key in values else word}: unknown {noun} '{name}'{nearest(name, known)}"]
+        why = "; ".join([nearest(name, known), *broken_plugins()])
+        return [f"{where}: {key if key in values else word}: unknown {noun} '{name}'{why}"]
     if known[name]["explains"]:
         return [
             f"{where}: {key}: '{name}' explains again, which the stored maps of a study cannot; "

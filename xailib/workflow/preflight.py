@@ -7,7 +7,6 @@ fresh Python, as the Snakefile's own loads no torch, and keeps the answer while 
 import contextlib
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import warnings
@@ -17,7 +16,7 @@ from typing import Any
 
 from xailib import classes, params
 from xailib.errors import InputError
-from xailib.params import ROOT
+from xailib.workspace import environment, place
 
 Values = dict[str, Any]
 
@@ -25,19 +24,17 @@ Values = dict[str, Any]
 def faults(values: Values) -> list[str]:
     """Return what is wrong with a study, one sentence each, without loading torch here."""
     question = json.dumps(_question(values), sort_keys=True, default=str)
-    kept = ROOT / ".snakemake" / "xailib" / f"checked-{hashlib.sha256(question.encode()).hexdigest()[:16]}"
+    kept = place(f".snakemake/xailib/checked-{hashlib.sha256(question.encode()).hexdigest()[:16]}")
     if kept.exists():
         return []
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": path}
     command = [sys.executable, "-m", "xailib.workflow.preflight"]
     given = {"input": json.dumps(values), "capture_output": True, "encoding": "utf-8"}
-    run = subprocess.run(command, env=environment, **given)
+    run = subprocess.run(command, env=environment(), **given)
     if run.returncode:
         raise RuntimeError(f"the study cannot be checked:\n{run.stderr}")
     found = json.loads(run.stdout.splitlines()[-1])
     if not found:
-        with contextlib.suppress(OSError):  # a read-only checkout asks again next time
+        with contextlib.suppress(OSError):  # a read-only workspace asks again next time
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.touch()
     return found
@@ -54,7 +51,7 @@ def _question(values: Values) -> Values:
     files += [option for option in found["datasets"]["dataset_options"].values() if isinstance(option, str)]
     roots = [root for root in (values["root"], *(values.get("shift_roots") or {}).values()) if root]
     splits = [Path(root) / str(part) for root in roots for part in (found["split"], found["train_split"]) if part]
-    found["times"] = [_changed(params.place(path)) for path in (*files, *roots, *splits)]
+    found["times"] = [_changed(place(path)) for path in (*files, *roots, *splits)]
     return found
 
 
@@ -85,7 +82,7 @@ def _dataset(values: Values) -> tuple[str, Values]:
     """The registered data set of a study, and the options that it is read with."""
     record = params.load_params("datasets", values["dataset"])
     root = values["root"]
-    source = {"root": str(params.place(root)) if root else None, "seed": values["seed"], **record["dataset_options"]}
+    source = {"root": str(place(root)) if root else None, "seed": values["seed"], **record["dataset_options"]}
     return record.get("dataset_function", values["dataset"]), source
 
 

@@ -1,4 +1,4 @@
-"""What the rules of the Snakefile ask beside the study itself: flags of `--config`, GPUs, weights, results of others."""
+"""What the rules of the Snakefile ask beside the study itself: flags of `--config`, files, GPUs, weights, results of others."""
 
 import os
 import sys
@@ -9,9 +9,10 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError, nearest
-from xailib.params.stages import STAGES
+from xailib.params.stages import of_rule
 from xailib.workflow.collect import parts
 from xailib.workflow.study import Study
+from xailib.workspace import SHIPPED, environment, find, place, workspace
 
 # weights.source of models whose weights rule `fetch` gets; the addresses are made in xailib.models.sources.
 REMOTE = ("torchvision", "timm", "huggingface", "url")
@@ -33,6 +34,17 @@ def settings(config: dict[str, Any]) -> tuple[str, int | None]:
     if gpu is not None and (type(gpu) is not int or gpu < 0):
         raise InputError(f"--config gpu={gpu}: is not a number of GPUs; write gpu=1, or gpu=0 for none")
     return study, gpu
+
+
+def at_start(snakemake: Any, call: Callable[[], Any]) -> None:
+    """Have something done when jobs start, as `onstart` does; which Snakemake does not ask for where this is a module."""
+    before = snakemake._onstart
+
+    def start(log: Any) -> None:
+        before(log)
+        call()
+
+    snakemake._onstart = start
 
 
 def made_again(snakemake: Any, study: Study) -> Callable[..., Callable[[Any], list[str]]]:
@@ -90,10 +102,43 @@ def verbatim(text: str) -> Callable[[Any], str]:
     return lambda wildcards: text
 
 
-def use_this_python() -> None:
-    """Let the rules' `python` be the one that runs Snakemake, and text be UTF-8, whatever the caller's surroundings say."""
-    os.environ["PYTHONUTF8"] = "1"
+def use_this_folder() -> None:
+    """Work in the current folder, which Snakemake's paths start from; let rules find it, this Python and this xailib.
+
+    Raises:
+        InputError: it cannot be written, or XAILIB_WORKSPACE names another one.
+    """
+    here = Path.cwd()
+    if "XAILIB_WORKSPACE" in os.environ and workspace().resolve() != here.resolve():
+        raise InputError(
+            f"XAILIB_WORKSPACE is {workspace()}, but Snakemake works in {here}; add --directory {workspace()}"
+        )
+    os.environ["XAILIB_WORKSPACE"] = str(here)
+    os.environ.update(environment())
     os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
+    try:
+        _LINK.parent.mkdir(parents=True, exist_ok=True)
+        if here != SHIPPED and (not _LINK.is_symlink() or _LINK.readlink() != SHIPPED):
+            _LINK.unlink(missing_ok=True)
+            _LINK.symlink_to(SHIPPED)
+    except OSError as error:
+        raise InputError(
+            f"{here}: cannot be written ({error.strerror}); run snakemake in a folder of your own, or name one by --directory"
+        ) from None
+
+
+# What is shipped, as Snakemake is to know it: by a name that stays when xailib is installed elsewhere.
+_LINK = Path(".snakemake/xailib/shipped")
+
+
+def tracked(path: str) -> str:
+    """Return a parameter file or a notebook by the path that Snakemake remembers: in the workspace, or as it is shipped."""
+    return path if find(path) == place(path) else str(_LINK / path)
+
+
+def file_of(kind: str) -> Callable[[Any], str]:
+    """Return the input function of a rule that gives the parameter file of its wildcard, such as `model` for "models"."""
+    return lambda wildcards: tracked(f"params/{kind}/{wildcards[params.KINDS[kind]]}.yaml")
 
 
 def gpus(device: str) -> int:
@@ -113,7 +158,7 @@ def gpu(study: Study, asked: int | None, stage: str = "") -> Callable[[Any, str]
         stage: where the rule is called otherwise.
     """
     count = gpus(study.values["device"]) if asked is None else asked
-    return lambda wildcards, rulename: count if STAGES[stage or rulename].gpu else 0
+    return lambda wildcards, rulename: count if of_rule(stage or rulename).gpu else 0
 
 
 def fetched(model: str) -> list[str]:

@@ -19,6 +19,7 @@ from xailib.params.findings import SHIPPED_FINDINGS, findings_path
 from xailib.params.stages import STAGES
 from xailib.workflow import grids, preflight
 from xailib.workflow.digests import lib_code, modules, nb_code
+from xailib.workspace import find
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Study:
 
     @property
     def kept(self) -> Path:
-        """Where its values lie while it runs, relative to the repository: see `keep`."""
-        return params.resolved_copy(self.name).relative_to(params.ROOT)
+        """Where its values lie while it runs, relative to the workspace: see `keep`."""
+        return Path("results", self.name, "study.yaml")
 
     def needs(self, stage: str) -> str:
         """Return the values that a stage depends on as one stable line of text."""
@@ -87,8 +88,9 @@ class Study:
         def origin(wildcards: Mapping[str, str]) -> dict[str, str]:
             given = {**wildcards, **facts}
             starts = STAGES[stage].starts.format(**given)
-            notebook = {"notebook": nb_code(params.ROOT / starts)} if starts.endswith(".ipynb") else {}
-            sources = lib_code(starts, modules(stage, self.slice_values(stage, given)))
+            found = find(starts)
+            notebook = {"notebook": nb_code(found)} if found.suffix == ".ipynb" else {}
+            sources = lib_code(str(found) if notebook else starts, modules(stage, self.slice_values(stage, given)))
             return {"study": self.needs(stage), **notebook, "sources": sources}
 
         return origin
@@ -211,7 +213,7 @@ def _read(name: str | Path, running: bool = False) -> tuple[Path, dict[str, Any]
 
 
 def resolved(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a study's values with its folders as they are compared and read: `~` expanded, from the repository.
+    """Return a study's values with its folders as they are compared and read: `~` expanded, from the workspace.
 
     Where the data set's labels say nothing, no network can be right or wrong, and all images count. All estimators of which
     masks are looked at are all of the study's, not all there are.

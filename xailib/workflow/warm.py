@@ -31,8 +31,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = [sys.executable, "-Xfrozen_modules=off", "-m", "xailib.workflow.warm"]  # as kernels start, for the debugger
+from xailib import workspace
+
+PYTHON = [
+    sys.executable,
+    "-P",
+    "-Xfrozen_modules=off",
+    "-m",
+    "xailib.workflow.warm",
+]  # as kernels start, for the debugger
 # What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
 # Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
 PRELOAD = (
@@ -72,11 +79,9 @@ def execute(words: list[str], warm: bool) -> int | None:
 
 def _environment(**more: str) -> dict[str, str]:
     """The caller's environment, and what slices need of theirs."""
-    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS reads it when it starts; else GPU results differ from run to run
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *(entry for entry in path if entry not in ("", str(ROOT)))]),
+        **workspace.environment(),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures belong into the notebook
         **more,
     }
@@ -86,7 +91,7 @@ def _environment(**more: str) -> dict[str, str]:
 def _start() -> Iterator[socket.socket]:
     """Start a Python for one slice, cold."""
     ours, theirs = socket.socketpair()
-    with subprocess.Popen([*PYTHON, str(theirs.fileno())], cwd=ROOT, env=_environment(), pass_fds=[theirs.fileno()]):
+    with subprocess.Popen([*PYTHON, str(theirs.fileno())], env=_environment(), pass_fds=[theirs.fileno()]):
         theirs.close()
         with ours:
             yield ours
@@ -110,7 +115,7 @@ def _address() -> Path:
     """The socket of this user, interpreter, set of packages, search path, checkout and version of this file."""
     packages = Path(sysconfig.get_path("purelib"))
     versions = [path.stat().st_mtime_ns for path in (packages, Path(__file__))]
-    identity = f"{sys.executable}\n{ROOT}\n{versions}\n{os.environ.get('PYTHONPATH')}"
+    identity = f"{sys.executable}\n{workspace.PACKAGE}\n{versions}\n{os.environ.get('PYTHONPATH')}"
     folder = Path(tempfile.gettempdir()) / f"xailib-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
@@ -122,7 +127,7 @@ def _start_server(address: Path) -> socket.socket | None:
     environment = _environment(OPENBLAS_NUM_THREADS="1")
     environment.pop("OMP_NUM_THREADS", None)  # each slice sets its own number of threads
     server = subprocess.Popen(
-        [*PYTHON, str(address)], cwd=ROOT, env=environment, start_new_session=True,
+        [*PYTHON, str(address)], cwd=workspace.PACKAGE, env=environment, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 120
