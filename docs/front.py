@@ -1,0 +1,102 @@
+"""The numbers of the front page, from the findings that are shipped: `python docs/front.py` writes them anew.
+
+It draws `docs/verdicts.png` and fills the marked parts of README.md and docs/findings.md, so that nobody types a number.
+"""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from xailib.analysis import findings
+from xailib.plots import style
+
+DOCS = Path(__file__).resolve().parent
+README, PAGE, FIGURE = DOCS.parent / "README.md", DOCS / "findings.md", DOCS / "verdicts.png"
+WORLDS = {"pictograms": "Pictograms", "roar_pictograms": "ROAR on pictograms", "tiny_imagenet": "Tiny ImageNet"}
+ANSWERS = {  # question of the front page -> the claim that answers it
+    "Are robust networks explained better?": "F1",
+    "Which method ranks first?": "F3",
+    "Must a network be trained again to judge a ranking of pixels (ROAR)?": "R8",
+}
+COLOURS = {"supported": "#0072B2", "contradicted": "#D55E00", "equivalent": "#009E73", "undecided": "#7F7F7F"}
+
+
+def shipped(world: str) -> pd.DataFrame:
+    """Return a study's table of findings, as it is shipped in `docs/findings`."""
+    return pd.read_csv(DOCS / "findings" / f"{world}.csv")
+
+
+def headlines() -> pd.DataFrame:
+    """Return F1 to F6 and R1 to R8 on pictograms, a row each."""
+    found = pd.concat([shipped("pictograms"), shipped("roar_pictograms")], ignore_index=True)
+    return found[found["part"] == "headline"].reset_index(drop=True)
+
+
+def answer() -> str:
+    """Return the front page's answer in Markdown: what was found, and how sure it is."""
+    rows = headlines().set_index("finding")
+    lines = []
+    for question, finding in ANSWERS.items():
+        row = rows.loc[finding]
+        lines.append(f"- **{question}** {row['sentence']} {finding} is *{row['verdict']}*.")
+    counted = []
+    for name, letter in {"findings of Nourelahi et al.": "F", "claims of Hooker et al.": "R"}.items():
+        counts = rows.loc[rows.index.str.startswith(letter), "verdict"].value_counts()
+        told = ", ".join(f"{counts[word]} {word}" for word in COLOURS if word in counts)
+        counted.append(f"Of {counts.sum()} {name} {told}.")
+    return "\n".join([*lines, "", " ".join(counted), ""])
+
+
+def tables() -> str:
+    """Return the headline of every shipped finding as Markdown tables, one a study."""
+    text = ""
+    for world, title in WORLDS.items():
+        table = findings.headlines(shipped(world))
+        frame = table.frame.drop(columns="Rule").fillna("-").reset_index(names="")
+        rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
+        lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        text += f"## {title}\n\n{table.caption}.\n\n{lines}\n\n"
+    return text
+
+
+def forest(rows: pd.DataFrame) -> Figure:
+    """Draw a headline a row: its effect and 95 % interval, each on the row's own scale about a common zero; its verdict."""
+    figure = plt.figure(figsize=(13, 7.2), layout="none")
+    axes = figure.add_axes((0.46, 0.01, 0.22, 0.98))
+    places = range(len(rows) - 1, -1, -1)
+    for y, row in zip(places, rows.to_dict("records"), strict=True):
+        colour, reach = COLOURS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
+        axes.plot([row["low"] / reach, row["high"] / reach], [y, y], color=colour, linewidth=3)
+        axes.plot(row["value"] / reach, y, "o", color=colour, markersize=8)
+        text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
+        axes.text(-5.5, y, row["finding"], **text, weight="bold", color=colour)
+        axes.text(-5.15, y, textwrap.fill(row["claim"], 56), **text)
+        axes.text(1.15, y, findings.number(row), **text)
+        axes.text(4.25, y, row["verdict"], **text, weight="bold", color=colour, ha="right")
+    axes.axvline(0, color=style.GREY, linewidth=1)
+    axes.set(xlim=(-1.1, 1.1), ylim=(-0.6, len(rows) - 0.4))
+    axes.axis("off")
+    return figure
+
+
+def filled(path: Path, text: str) -> str:
+    """Return a page with the part between its marks replaced by a text."""
+    marked = re.compile(r"(<!-- written by docs/front.py -->\n).*?(<!-- end -->)", re.DOTALL)
+    return marked.sub(lambda match: f"{match[1]}\n{text}\n{match[2]}", path.read_text(encoding="utf-8"))
+
+
+def main() -> int:
+    """Write the figure and both pages."""
+    forest(headlines()).savefig(FIGURE, dpi=110)
+    README.write_text(filled(README, answer()), encoding="utf-8")
+    PAGE.write_text(filled(PAGE, tables()), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
