@@ -5,10 +5,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends make git gcc g+
 WORKDIR /work
 ARG TORCH=
 ARG TORCH_INDEX=
-COPY Makefile requirements*.lock pyproject.toml README.md ./
-COPY xailib xailib
-RUN make environment LOCK=requirements.lock PYTHON=python3 TORCH="$TORCH" TORCH_INDEX="$TORCH_INDEX"
 COPY . .
+RUN make .venv/installed PYTHON=python3 TORCH="$TORCH" TORCH_INDEX="$TORCH_INDEX"
 ENV PATH=/work/.venv/bin:$PATH
 ENTRYPOINT ["snakemake", "--config"]
 CMD ["study=smoke"]
