@@ -63,7 +63,8 @@ def wrap(
     Args:
         net: takes normalised pixels `(n, 3, h, w)`, returns logits `(n, classes)`, or a dict, tuple or object that holds them.
         classes: one name a logit, in their order (or by their number); `imagenet` for its 1,000.
-        mean, std: of the normalisation, three numbers each in units of pixels in [0, 1].
+        mean: of the normalisation, three numbers in units of pixels in [0, 1].
+        std: of the normalisation, alike.
         size: side of the square input in pixels.
         cam_layer: name of the layer of the last maps `(n, c, h, w)`, `(n, h, w, c)` or tokens `(n, k + h w, c)`.
         output: what the network returns; `auto` tells. Of probabilities the logarithms are taken.
