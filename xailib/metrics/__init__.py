@@ -67,7 +67,8 @@ def evaluate(
         InputError: unknown metric, option or class, an option of a wrong kind, maps of a wrong shape, not finite or of other
             images than these, images that are none, a model that answers NaN.
     """
-    entries = [metrics.get(one) for one in (name if isinstance(name, list | tuple) else [name])]
+    names: Sequence[Any] = name if isinstance(name, list | tuple) else [name]
+    entries = [metrics.get(one) for one in names]
     if not entries:
         raise InputError("name: the list of metrics is empty; list_metrics() names them")
     chosen = [_chosen(entry, options, entries) for entry in entries]
