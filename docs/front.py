@@ -23,7 +23,8 @@ ANSWERS = {  # question of the front page -> the claim that answers it
     "Which method ranks first?": "F3",
     "Must a network be trained again to judge a ranking of pixels (ROAR)?": "R8",
 }
-COLOURS = {"supported": "#0072B2", "contradicted": "#D55E00", "equivalent": "#009E73", "undecided": "#7F7F7F"}
+COLOURS = {"supported": "#0072B2", "contradicted": "#D55E00", "equivalent": "#009E73"}
+COLOURS |= {"depends on the convention": "#8A6D00", "undecided": "#7F7F7F"}
 
 
 def shipped(world: str) -> pd.DataFrame:
@@ -52,15 +53,18 @@ def answer() -> str:
     return "\n".join([*lines, "", " ".join(counted), ""])
 
 
-def tables() -> str:
-    """Return the headline of every shipped finding as Markdown tables, one a study."""
+def details() -> str:
+    """Return the headline of every shipped finding in Markdown, a paragraph each under the name of its study."""
     text = ""
     for world, title in WORLDS.items():
-        table = findings.headlines(shipped(world))
-        frame = table.frame.drop(columns="Rule").fillna("-").reset_index(names="")
-        rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
-        lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        text += f"## {title}\n\n{table.caption}.\n\n{lines}\n\n"
+        found = shipped(world)
+        text += f"## {title}\n\nn = {found['images'].max()} images; 95 % intervals.\n\n"
+        for row in found[found["part"] == "headline"].to_dict("records"):
+            paper, needs = findings.papers(row), row.get("needs")
+            text += f"**{row['finding']}, {row['verdict']}.** *{row['claim']}* {row['sentence']}\n"
+            text += f"The number: {findings.number(row)}, {row['statistic']}; n = {row['n']:,.0f} {row['unit']}."
+            text += f" The paper's: {paper}." if paper != "-" else ""
+            text += f" What would decide it: {needs}.\n\n" if isinstance(needs, str) else "\n\n"
     return text
 
 
@@ -77,7 +81,7 @@ def forest(rows: pd.DataFrame) -> Figure:
         axes.text(-5.5, y, row["finding"], **text, weight="bold", color=colour)
         axes.text(-5.15, y, textwrap.fill(row["claim"], 56), **text)
         axes.text(1.15, y, findings.number(row), **text)
-        axes.text(4.25, y, row["verdict"], **text, weight="bold", color=colour, ha="right")
+        axes.text(4.25, y, textwrap.fill(row["verdict"], 14), **text, weight="bold", color=colour, ha="right")
     axes.axvline(0, color=style.GREY, linewidth=1)
     axes.set(xlim=(-1.1, 1.1), ylim=(-0.6, len(rows) - 0.4))
     axes.axis("off")
@@ -94,7 +98,7 @@ def main() -> int:
     """Write the figure and both pages."""
     forest(headlines()).savefig(FIGURE, dpi=110)
     README.write_text(filled(README, answer()), encoding="utf-8")
-    PAGE.write_text(filled(PAGE, tables()), encoding="utf-8")
+    PAGE.write_text(filled(PAGE, details()), encoding="utf-8")
     return 0
 
 

@@ -10,6 +10,7 @@ import xailib
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "pictograms"
 REPORT = RESULTS / "report.html"
+NO_TEXT = 'alt="No description has been provided for this image"'  # what nbconvert writes
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -31,6 +32,18 @@ def home(readme: str) -> str:
     text = "\n".join(line for line in readme.splitlines() if not line.startswith("[![") and "<!--" not in line)
     text = text.replace("](docs/", "](")
     return re.sub(r"(?<!!)\[([^\]]+)\]\((?:LICENSE|CITATION\.cff|CONTRIBUTING\.md)\)", r"\1", text)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Give a notebook's pictures the heading that they stand under as alternative text."""
+    heading = ""
+
+    def described(match: re.Match[str]) -> str:
+        nonlocal heading
+        heading = re.sub(r"<[^>]*>|\u00b6|&para;", "", match["heading"]).strip() if match["heading"] else heading
+        return match[0].replace(NO_TEXT, f'alt="{heading}"')
+
+    return re.sub(rf"<h[1-4][^>]*>(?P<heading>.*?)</h[1-4]>|{NO_TEXT}", described, html, flags=re.DOTALL)
 
 
 def on_post_build(config: Any, **_: Any) -> None:

@@ -29,7 +29,7 @@ def front() -> SimpleNamespace:
 
 def test_the_numbers_of_the_front_page_are_those_that_are_shipped(front: SimpleNamespace) -> None:
     assert front.filled(front.README, front.answer()) == front.README.read_text(), "make front writes them anew"
-    assert front.filled(front.PAGE, front.tables()) == front.PAGE.read_text(), "make front writes them anew"
+    assert front.filled(front.PAGE, front.details()) == front.PAGE.read_text(), "make front writes them anew"
     for row in front.headlines().to_dict("records"):
         assert row["finding"] in front.PAGE.read_text()
 
@@ -37,7 +37,7 @@ def test_the_numbers_of_the_front_page_are_those_that_are_shipped(front: SimpleN
 def test_the_figure_draws_each_claim_with_its_interval(front: SimpleNamespace) -> None:
     rows = front.headlines()
     (axes,) = front.forest(rows).axes
-    told = [text.get_text() for text in axes.texts]
+    told = [text.get_text().replace("\n", " ") for text in axes.texts]
     assert [word for word in told if word in set(rows["finding"])] == [f"F{i}" for i in range(1, 7)] + [
         f"R{i}" for i in range(1, 9)
     ]
