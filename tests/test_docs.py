@@ -24,6 +24,7 @@ of_pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 @pytest.fixture(scope="module")
 def front() -> SimpleNamespace:
+    """What `docs/front.py` defines."""
     return SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "front.py")))
 
 
