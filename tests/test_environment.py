@@ -15,13 +15,14 @@ from packaging.version import Version
 PACKAGES = {
     "IPython": "ipython",
     "PIL": "pillow",
+    "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
     "pytorch_grad_cam": "grad-cam",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"transformers", "scikit_posthocs"}  # used where a user has them
+OPTIONAL = {"transformers", "scikit_posthocs", "zarr"}  # used where a user has them
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 
