@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -36,6 +37,22 @@ def headlines() -> pd.DataFrame:
     """Return F1 to F6 and R1 to R8 on pictograms, a row each."""
     found = pd.concat([shipped("pictograms"), shipped("roar_pictograms")], ignore_index=True)
     return found[found["part"] == "headline"].reset_index(drop=True)
+
+
+def deciding() -> list[dict[str, Any]]:
+    """Return the row that each verdict hangs on: the first part of the same verdict that something is needed for, if any.
+
+    Each has its headline's claim and verdict; where no part shares the verdict, it is the headline itself.
+    """
+    rows = []
+    for world in ("pictograms", "roar_pictograms"):
+        found = shipped(world)
+        for head in found[found["part"] == "headline"].to_dict("records"):
+            parts = found[found["finding"].eq(head["finding"]) & found["part"].ne("headline")]
+            same = parts[parts["verdict"] == head["verdict"]].to_dict("records")
+            lacking = [part for part in same if str(head["needs"]).startswith(f"{part['part']}: ")]
+            rows.append(next(iter([*lacking, *same]), head) | {name: head[name] for name in ("claim", "verdict")})
+    return rows
 
 
 def answer() -> str:
@@ -68,18 +85,19 @@ def details() -> str:
     return text
 
 
-def forest(rows: pd.DataFrame) -> Figure:
-    """Draw a headline a row: its effect and 95 % interval, each on the row's own scale about a common zero; its verdict."""
-    figure = plt.figure(figsize=(13, 7.2), layout="none")
+def forest(rows: list[dict[str, Any]]) -> Figure:
+    """Draw a row a claim: the effect and 95 % interval, each on the row's own scale about a common zero; the verdict."""
+    figure = plt.figure(figsize=(13, 8), layout="none")
     axes = figure.add_axes((0.46, 0.01, 0.22, 0.98))
-    places = range(len(rows) - 1, -1, -1)
-    for y, row in zip(places, rows.to_dict("records"), strict=True):
+    text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
+    for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
         colour, reach = COLOURS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
         axes.plot([row["low"] / reach, row["high"] / reach], [y, y], color=colour, linewidth=3)
         axes.plot(row["value"] / reach, y, "o", color=colour, markersize=8)
-        text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
         axes.text(-5.5, y, row["finding"], **text, weight="bold", color=colour)
-        axes.text(-5.15, y, textwrap.fill(row["claim"], 56), **text)
+        axes.text(-5.15, y + 0.14, textwrap.fill(row["claim"], 58), **text)
+        part = "" if row["part"] == "headline" else row["part"]
+        axes.text(-5.15, y - 0.33, part, va="center", fontsize=9, color=style.GREY)
         axes.text(1.15, y, findings.number(row), **text)
         axes.text(4.25, y, textwrap.fill(row["verdict"], 14), **text, weight="bold", color=colour, ha="right")
     axes.axvline(0, color=style.GREY, linewidth=1)
@@ -96,7 +114,7 @@ def filled(path: Path, text: str) -> str:
 
 def main() -> int:
     """Write the figure and both pages."""
-    forest(headlines()).savefig(FIGURE, dpi=110)
+    forest(deciding()).savefig(FIGURE, dpi=110)
     README.write_text(filled(README, answer()), encoding="utf-8")
     PAGE.write_text(filled(PAGE, details()), encoding="utf-8")
     return 0

@@ -35,16 +35,14 @@ def test_the_numbers_of_the_front_page_are_those_that_are_shipped(front: SimpleN
         assert row["finding"] in front.PAGE.read_text()
 
 
-def test_the_figure_draws_each_claim_with_its_interval(front: SimpleNamespace) -> None:
-    rows = front.headlines()
+def test_the_figure_draws_each_claim_with_the_number_that_its_verdict_hangs_on(front: SimpleNamespace) -> None:
+    rows, heads = front.deciding(), front.headlines()
     (axes,) = front.forest(rows).axes
     told = [text.get_text().replace("\n", " ") for text in axes.texts]
-    assert [word for word in told if word in set(rows["finding"])] == [f"F{i}" for i in range(1, 7)] + [
-        f"R{i}" for i in range(1, 9)
-    ]
-    assert [word for word in told if word in front.COLOURS] == rows["verdict"].tolist()
+    assert [word for word in told if word in set(heads["finding"])] == heads["finding"].tolist()
+    assert [word for word in told if word in front.COLOURS] == heads["verdict"].tolist()
     bars = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2][: len(rows)]
-    for (low, high), row in zip(bars, rows.to_dict("records"), strict=True):
+    for (low, high), row in zip(bars, rows, strict=True):
         assert (low > 0, high < 0) == (row["low"] > 0, row["high"] < 0) and -1 <= low <= high <= 1
 
 
