@@ -18,7 +18,8 @@ from xailib.plots import style
 
 DOCS = Path(__file__).resolve().parent
 README, PAGE, FIGURE = DOCS.parent / "README.md", DOCS / "findings.md", DOCS / "verdicts.png"
-WORLDS = {"pictograms": "Pictograms", "roar_pictograms": "ROAR on pictograms", "tiny_imagenet": "Tiny ImageNet"}
+STUDIES = ("pictograms_full", "roar_pictograms_full")  # whose verdicts are on the front page
+WORLDS = dict(zip(STUDIES, ("Pictograms", "ROAR on pictograms"), strict=True)) | {"tiny_imagenet": "Tiny ImageNet"}
 ANSWERS = {  # question of the front page -> the claim that answers it
     "Are robust networks explained better?": "F1",
     "Which method ranks first?": "F3",
@@ -35,7 +36,7 @@ def shipped(world: str) -> pd.DataFrame:
 
 def headlines() -> pd.DataFrame:
     """Return F1 to F6 and R1 to R8 on pictograms, a row each."""
-    found = pd.concat([shipped("pictograms"), shipped("roar_pictograms")], ignore_index=True)
+    found = pd.concat(map(shipped, STUDIES), ignore_index=True)
     return found[found["part"] == "headline"].reset_index(drop=True)
 
 
@@ -45,7 +46,7 @@ def deciding() -> list[dict[str, Any]]:
     Each has its headline's claim and verdict; where no part shares the verdict, it is the headline itself.
     """
     rows = []
-    for world in ("pictograms", "roar_pictograms"):
+    for world in STUDIES:
         found = shipped(world)
         for head in found[found["part"] == "headline"].to_dict("records"):
             parts = found[found["finding"].eq(head["finding"]) & found["part"].ne("headline")]

@@ -63,13 +63,13 @@ def test_table_shows_each_world_with_its_number(found: pd.DataFrame) -> None:
 def test_own_run_comes_before_the_shipped_findings(found: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "tiny_imagenet"
     folder.mkdir()
-    assert findings_path("pictograms", tmp_path) == SHIPPED / "docs" / "findings" / "pictograms.csv"
-    shipped = sources.findings_code(["pictograms"], tmp_path)
-    (tmp_path / "pictograms").mkdir()
-    found.to_csv(tmp_path / "pictograms" / "findings.csv", index=False)
-    assert findings_path("pictograms", tmp_path) == tmp_path / "pictograms" / "findings.csv"
-    assert sources.findings_code(["pictograms"], tmp_path) != shipped
-    assert worlds.other_findings(["pictograms", "never_run"], folder).keys() == {"pictograms"}
+    assert findings_path("pictograms_full", tmp_path) == SHIPPED / "docs" / "findings" / "pictograms_full.csv"
+    shipped = sources.findings_code(["pictograms_full"], tmp_path)
+    (tmp_path / "pictograms_full").mkdir()
+    found.to_csv(tmp_path / "pictograms_full" / "findings.csv", index=False)
+    assert findings_path("pictograms_full", tmp_path) == tmp_path / "pictograms_full" / "findings.csv"
+    assert sources.findings_code(["pictograms_full"], tmp_path) != shipped
+    assert worlds.other_findings(["pictograms_full", "never_run"], folder).keys() == {"pictograms_full"}
 
 
 def test_a_file_that_is_no_table_of_findings_is_named(tmp_path: Path) -> None:
