@@ -24,7 +24,7 @@ def _random_channels(model: Model, pixels: Tensor, targets: Tensor, *, seed: int
     return torch.stack([torch.rand(pixels.shape[1:], generator=stream) for stream in streams])
 
 
-vars(random)["channels"] = _random_channels  # what ROAR ranks; not `pooled`, whose means would not be uniform
+random.channels = _random_channels  # what ROAR ranks; not `pooled`, whose means would not be uniform
 
 
 @method("centre_gaussian", family="control", label="Centre", paper="control; after Choe et al. 2020")
