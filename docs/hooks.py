@@ -8,8 +8,8 @@ from typing import Any
 import xailib
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "results" / "pictograms"
-REPORT = RESULTS / "report.html"
+RESULTS = ROOT / "results"
+STUDIES = ("pictograms", "roar_pictograms")  # the report is the first one's; it links to files of both
 NO_TEXT = 'alt="No description has been provided for this image"'  # what nbconvert writes
 
 
@@ -17,8 +17,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill the home page and the page of the report."""
     if page.file.src_uri == "index.md":
         return home((ROOT / "README.md").read_text(encoding="utf-8"))
-    if page.file.src_uri == "report.md" and REPORT.exists():
-        return markdown + "\n[Open the report](report/report.html){ .md-button .md-button--primary }\n"
+    if page.file.src_uri == "report.md" and (RESULTS / STUDIES[0] / "report.html").exists():
+        return f'{markdown}\n<a class="md-button" href="results/{STUDIES[0]}/report.html">Open the report</a>\n'
     return markdown.replace("<!-- public names -->", public_names())
 
 
@@ -47,7 +47,13 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def on_post_build(config: Any, **_: Any) -> None:
-    """Copy the report and what it links to: figures, tables and executed notebooks of the study's folder."""
-    if REPORT.exists():
-        kept = shutil.ignore_patterns("mini_*", "*.parquet", "*.npz")
-        shutil.copytree(RESULTS, Path(config["site_dir"]) / "report", ignore=kept, dirs_exist_ok=True)
+    """Copy the report and what it links to: figures, tables and executed notebooks, but no slice's own files."""
+    for study in STUDIES:
+        if (RESULTS / study).exists():
+            to = Path(config["site_dir"]) / "results" / study
+            to.mkdir(parents=True, exist_ok=True)
+            for path in (RESULTS / study).iterdir():
+                if path.name == "figures":
+                    shutil.copytree(path, to / path.name, dirs_exist_ok=True)
+                elif path.is_file() and path.suffix != ".parquet":
+                    shutil.copy(path, to)

@@ -97,6 +97,22 @@ def test_a_tutorial_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert any(cell["outputs"] for cell in cells if cell["cell_type"] == "code")
 
 
+def test_the_site_shows_the_default_report_where_it_was_made(tmp_path: Path) -> None:
+    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    inside = hooks["on_page_markdown"].__globals__
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="report.md"))
+    inside["RESULTS"] = tmp_path / "results"
+    assert hooks["on_page_markdown"]("text", page) == "text"
+    study = tmp_path / "results" / "pictograms"
+    for name in ("report.html", "findings.csv", "scores.parquet", "figures/rise.png", "mini_resnet/rise/maps.npz"):
+        (study / name).parent.mkdir(parents=True, exist_ok=True)
+        (study / name).write_text(name)
+    assert 'href="results/pictograms/report.html"' in hooks["on_page_markdown"]("text", page)
+    hooks["on_post_build"]({"site_dir": str(tmp_path / "site")})
+    copied = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*") if path.is_file()}
+    assert copied == {f"results/pictograms/{name}" for name in ("report.html", "findings.csv", "figures/rise.png")}
+
+
 def test_every_study_is_named(repository: Path) -> None:
     text = (repository / "docs" / "studies.md").read_text()
     assert not {
