@@ -1,12 +1,14 @@
 # Needs Python 3.11 and nothing else; everything goes into .venv. `make help` lists the tasks.
+# make TORCH=cpu TORCH_INDEX=... takes another build of PyTorch (cpu, cu126, cu130) from another index: docs/install.md.
 STUDY ?= pictograms
 ROAR = $(if $(filter pictograms,$(STUDY)),roar_pictograms,$(STUDY))
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
 export STUDY ROAR
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study roar plan test test-slurm lab lint bench gpu-checks weights
+.PHONY: help study roar plan test test-slurm lab lint docs front lock bench gpu-checks weights
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -26,33 +28,58 @@ plan: .venv/installed ## say what a study will cost on this machine: passes, hou
 test: lint ## run the linters and the tests
 	$(BIN)/python -m pytest
 
-test-slurm: .venv/installed ## run the smoke study through a Slurm on this machine (root, Debian; ten minutes)
+test-slurm: .venv/developer ## run the smoke study through a Slurm on this machine (root, Debian; ten minutes)
 	$(BIN)/python -m tests.slurm.drive
 
 lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
 	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. notebooks/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
-lint: .venv/installed ## check code, notebooks and Snakefile
+lint: .venv/developer ## check code, types, notebooks and Snakefile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb docs/tutorials/*.ipynb
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-bench: .venv/installed ## race against other implementations (20 minutes; SAVE=docs/benchmarks keeps tables and pictures there)
+docs: .venv/developer ## build the site in build/site, tutorials executed, offline (EXECUTE=false leaves them as they are)
+	$(BIN)/mkdocs build
+
+front: .venv/installed ## write the front page's figure and numbers from docs/findings
+	$(BIN)/python docs/front.py
+
+# What is pinned stays, and what is new gets its newest version; UPGRADE=--upgrade renews everything.
+LOCK = uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --fork-strategy fewest --no-annotate \
+  --no-emit-index-url --custom-compile-command "make lock"
+lock: ## write requirements*.lock anew from pyproject.toml (needs uv)
+	@command -v uv > /dev/null || { echo "uv is needed: https://docs.astral.sh/uv"; exit 2; }
+	$(LOCK) $(UPGRADE) --all-extras -o requirements-dev.lock
+	$(LOCK) $(UPGRADE) --extra suite --extra photos --extra slurm -c requirements-dev.lock -o requirements.lock
+	$(LOCK) $(UPGRADE) -c requirements-dev.lock -o requirements-core.lock
+
+bench: .venv/developer ## race against other implementations (20 minutes; SAVE=docs/benchmarks keeps tables and pictures there)
 	@for race in benchmarks/*.py; do echo "== $$race"; $(BIN)/python "$$race" $(if $(SAVE),--save "$(SAVE)") || exit 1; done
 
-gpu-checks: .venv/installed ## test, race and time everything on a GPU (15 minutes; DEVICE=cpu QUICK=1 is a dry run)
+gpu-checks: .venv/developer ## test, race and time everything on a GPU (15 minutes; DEVICE=cpu QUICK=1 is a dry run)
 	@sh benchmarks/gpu_checks.sh
 
 weights: .venv/installed ## train the small networks of a study again (hours; goes on where it was stopped; STUDY=pictograms, tiny_imagenet)
 	$(BIN)/snakemake weights --config study="$$STUDY"
 
-# The stamp is touched last, so that a broken installation is tried again and a whole one is not.
+# Stamps are touched last, so that a broken installation is tried again and a whole one is not.
 .venv/installed: requirements.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
 	"$(PYTHON)" -m venv .venv
-	@echo "Installing into .venv: about 5 GB, most of it PyTorch; some minutes, once."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@echo "Installing into .venv: about $(if $(filter cpu,$(TORCH)),2,6) GB, most of it PyTorch; some minutes, once."
+ifdef TORCH
+	$(PIP) $(TORCH_INDEX:%=--index-url %) $$(sed -nE 's/^(torch|torchvision)==([^ ;]+).*/\1==\2+$(TORCH)/p' $<)
+	grep -vE '^(torch|torchvision|triton|cuda-.*|nvidia-.*)==' $< > .venv/others.lock
+endif
+	$(PIP) --no-deps -r $(if $(TORCH),.venv/others.lock,$<)
+	$(PIP) --no-deps -e .
+	@touch $@
+
+.venv/developer: .venv/installed requirements-dev.lock
+	grep -vE '^(torch|torchvision|triton|cuda-.*|nvidia-.*)==' requirements-dev.lock > .venv/others.lock
+	$(PIP) --no-deps -r .venv/others.lock
 	@touch $@

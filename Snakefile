@@ -186,6 +186,8 @@ use rule slice as predict with:
         notebook="<results>/{model}/predict.ipynb",
     log:
         "<logs>/{model}/predict.log",
+    benchmark:
+        "<logs>/{model}/predict.tsv"
     params:
         origin=STUDY.origin("predict"),
 
@@ -207,6 +209,8 @@ use rule slice as attribute with:
         notebook="<results>/{model}/{method}/attribute.ipynb",
     log:
         "<logs>/{model}/{method}/attribute.log",
+    benchmark:
+        "<logs>/{model}/{method}/attribute.tsv"
     params:
         origin=STUDY.origin("attribute"),
 
@@ -229,6 +233,8 @@ use rule slice as evaluate with:
         notebook="<results>/{model}/{method}/evaluate.ipynb",
     log:
         "<logs>/{model}/{method}/evaluate.log",
+    benchmark:
+        "<logs>/{model}/{method}/evaluate.tsv"
     params:
         origin=STUDY.origin("evaluate"),
 
@@ -315,7 +321,7 @@ rule report:
     input:
         rules.report_notebook.output,
     output:
-        "<results>/report.html",
+        report("<results>/report.html", category="The study"),
     log:
         "<logs>/report.log",
     localrule: True

@@ -30,6 +30,8 @@ use rule slice as train with:
         notebook="results/weights/{model}/train.ipynb",
     log:
         "logs/weights/{model}/train.log",
+    benchmark:
+        "logs/weights/{model}/train.tsv"
     params:
         warm="",  # it takes hours
         also="-p steps 0",

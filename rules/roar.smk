@@ -50,6 +50,8 @@ use rule roar_slice as roar_retrain with:
         notebook="<roar>/{estimator}/{mode}_{level}/roar_retrain.ipynb",
     log:
         "<roar_logs>/{estimator}/{mode}_{level}.log",
+    benchmark:
+        "<roar_logs>/{estimator}/{mode}_{level}.tsv"
     params:
         also="-p estimator {estimator} -p mode {mode} -p level {level}",
         origin=ROAR.origin("roar_retrain"),
@@ -68,6 +70,8 @@ use rule roar_slice as roar_base with:
         notebook="<roar>/base/roar_retrain.ipynb",
     log:
         "<roar_logs>/base/retrain.log",
+    benchmark:
+        "<roar_logs>/base/retrain.tsv"
     params:
         also="-p estimator none -p level 0",
         origin=ROAR.origin("roar_base"),
@@ -127,6 +131,8 @@ use rule roar_slice as roar_trust with:
         notebook="<roar>/{estimator}/roar_trust.ipynb",
     log:
         "<roar_logs>/{estimator}/trust.log",
+    benchmark:
+        "<roar_logs>/{estimator}/trust.tsv"
     params:
         also=lambda wildcards: (
             f"-p estimator {wildcards.estimator} -p mask_level {ROAR.mask_level(wildcards.estimator)}"

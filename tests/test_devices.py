@@ -72,6 +72,23 @@ def test_auto_is_one_gpu_for_the_whole_process(two_gpus: list[int], tmp_path: Pa
     devices._held.pop()[1].close()
 
 
+@pytest.mark.parametrize("cuda, why", [("13.0", "its build for 13.0 may be too new"), (None, "a build for CPUs")])
+def test_a_gpu_that_was_allotted_but_is_not_visible_is_refused(
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, why: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setenv("SLURM_JOB_GPUS", "3")
+    with pytest.raises(
+        InputError, match=rf"allotted \(SLURM_JOB_GPUS=3\), but PyTorch sees none: .*{why}.*device: cpu"
+    ):
+        devices.pick("auto")
+    assert devices.pick("cpu") == torch.device("cpu")
+    monkeypatch.setenv("SLURM_JOB_GPUS", "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert devices.pick("auto") == torch.device("cpu"), "the user's own way to say: no GPU"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="looks at a machine without a GPU")
 def test_without_a_gpu_there_is_nothing_to_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "take", None)

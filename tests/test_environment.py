@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -14,29 +15,36 @@ from packaging.version import Version
 PACKAGES = {
     "IPython": "ipython",
     "PIL": "pillow",
+    "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
     "pytorch_grad_cam": "grad-cam",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-# Raced where it is installed: it asks for opencv-python, which cannot stand beside grad-cam's opencv-python-headless.
-OPTIONAL = {"quantus", "transformers"}  # used where a user has them
+OPTIONAL = {"transformers", "scikit_posthocs", "zarr"}  # used where a user has them
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 
-def project(repository: Path) -> dict[str, str]:
-    """Name -> bounds of everything."""
+# Lock -> the extras that it pins, beside the core.
+LOCKS = {
+    "requirements-core.lock": (),
+    "requirements.lock": ("suite", "photos", "slurm"),
+    "requirements-dev.lock": ("suite", "photos", "slurm", "torchcam", "quantus", "docs", "dev"),
+}
+NON_COMMERCIAL = {"torchray"}  # licences that forbid commercial use
+
+
+def project(repository: Path, *extras: str) -> dict[str, str]:
+    """Name -> bounds of the core and of extras."""
     table = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    extras = table["optional-dependencies"]
-    locked = [word for extra in ("suite", "photos", "slurm", "dev") for word in extras[extra]]
-    requirements = map(Requirement, [*table["dependencies"], *locked])
-    return {requirement.name.lower(): str(requirement.specifier) for requirement in requirements}
+    words = [*table["dependencies"], *[word for extra in extras for word in table["optional-dependencies"][extra]]]
+    return {requirement.name.lower(): str(requirement.specifier) for requirement in map(Requirement, words)}
 
 
-def locked(repository: Path) -> dict[str, list[Requirement]]:
+def locked(path: Path) -> dict[str, list[Requirement]]:
     found: dict[str, list[Requirement]] = {}
-    for line in (repository / "requirements.lock").read_text().splitlines():
+    for line in path.read_text().splitlines():
         if line and not line.startswith("#"):
             requirement = Requirement(line)
             found.setdefault(requirement.name.lower(), []).append(requirement)
@@ -48,7 +56,7 @@ def test_conda_and_pip_name_the_same_set(repository: Path) -> None:
     pip = next(line["pip"] for line in lines if isinstance(line, dict))
     conda = [line for line in lines if isinstance(line, str) and not re.match(r"(python|pip)\b", line)]
     named = {CONDA_NAMES.get(r.name, r.name): str(r.specifier) for r in map(Requirement, [*conda, *pip])}
-    assert named == project(repository)
+    assert named == project(repository, "suite", "photos", "slurm", "torchcam", "dev")
 
 
 def test_conda_environment_installs_nothing_editable(repository: Path) -> None:
@@ -58,9 +66,10 @@ def test_conda_environment_installs_nothing_editable(repository: Path) -> None:
     ]
 
 
-def test_the_lock_holds_one_version_of_everything(repository: Path) -> None:
-    versions = locked(repository)
-    for name, bounds in project(repository).items():
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_one_version_of_everything(repository: Path, lock: str) -> None:
+    versions = locked(repository / lock)
+    for name, bounds in project(repository, *LOCKS[lock]).items():
         (requirement,) = versions[name]
         (pin,) = requirement.specifier
         assert pin.operator == "==", name
@@ -69,9 +78,18 @@ def test_the_lock_holds_one_version_of_everything(repository: Path) -> None:
     assert str(versions["torchvision"][0]) == "torchvision==0.27.1"
 
 
-def test_the_lock_is_free_of_places(repository: Path) -> None:
-    text = (repository / "requirements.lock").read_text()
-    assert not re.search(r"https?://|file:|--index-url|--hash|/", text.replace("uv pip compile", ""))
+def test_locks_agree_and_only_the_developers_holds_packages_that_forbid_commercial_use(repository: Path) -> None:
+    core, suite, developer = (
+        {(name, str(one.specifier)) for name, some in locked(repository / lock).items() for one in some}
+        for lock in LOCKS
+    )
+    assert core < suite < developer
+    assert {name for name, _ in developer - suite} >= NON_COMMERCIAL
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_is_free_of_places(repository: Path, lock: str) -> None:
+    assert not re.search(r"https?://|file:|--index-url|--hash|/", (repository / lock).read_text())
 
 
 def test_what_is_installed_meets_the_bounds(repository: Path) -> None:
@@ -95,7 +113,7 @@ def test_importing_the_package_is_light(repository: Path) -> None:
 
 def test_every_import_is_declared(repository: Path) -> None:
     """What only happens to be installed with something else may be gone tomorrow."""
-    declared = {name.replace("-", "_") for name in project(repository)} | {"packaging"}
+    declared = {name.replace("-", "_") for name in project(repository, *LOCKS["requirements-dev.lock"])} | {"packaging"}
     files = [path for folder in ("xailib", "tests", "benchmarks") for path in (repository / folder).rglob("*.py")]
     known = {*declared, *OPTIONAL, *sys.stdlib_module_names, "xailib", "tests"}
     known |= {name for path in files for name in (path.stem, path.parent.name)}

@@ -74,7 +74,7 @@ def test_what_is_written_goes_to_the_workspace(root: Path) -> None:
     keep(study)
     assert (root / "results/own/study.yaml").is_file() and str(study.kept) == "results/own/study.yaml"
     assert made_from.plain_path("data/x") == "data/x" and made_from.plain_path(str(root / "data")) == "data"
-    assert findings_path("pictograms", "results") == SHIPPED / "docs/findings/pictograms.csv"
+    assert findings_path("pictograms_full", "results") == SHIPPED / "docs/findings/pictograms_full.csv"
     from xailib.models.sources import marker
 
     assert marker("m").is_relative_to(root)

@@ -17,6 +17,10 @@ from xailib.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+# What says that this process was given a GPU; NoDevFiles is Slurm's word for none.
+ALLOTTED = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
+NO_GPU = ("", "-1", "NoDevFiles")
+
 _held: list[tuple["torch.device", IO[str]]] = []  # the GPU that `auto` means in this process, until it ends
 
 
@@ -26,12 +30,14 @@ def pick(device: str) -> "torch.device":
     Of several GPUs `auto` claims one for as long as the process lives, the same at every call.
 
     Raises:
-        InputError: a name that is not known, or a GPU that this machine lacks.
+        InputError: a name that is not known, a GPU that this machine lacks, or one that was allotted and is not visible.
     """
     import torch
 
     if device == "auto":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            _check_allotted(torch.version.cuda or torch.version.hip)
         if count < 2:
             return torch.device("cuda" if count else "cpu")
         if not _held:
@@ -92,6 +98,17 @@ def failure(kind: str, message: str) -> str:
     if kind != "AcceleratorError" and not any(word in message for word in words):
         return ""
     return f"the GPU was lost or failed in the middle ({first}); finished slices are kept, run again to go on"
+
+
+def _check_allotted(built: str | None) -> None:
+    """Refuse to work on the CPU where a GPU was allotted; `built` is the CUDA or ROCm that PyTorch was built for."""
+    allotted = next((name for name in ALLOTTED if os.environ.get(name, "") not in NO_GPU), None)
+    if allotted:
+        why = f"its build for {built} may be too new for the driver" if built else "it is a build for CPUs"
+        raise InputError(
+            f"device: a GPU was allotted ({allotted}={os.environ[allotted]}), but PyTorch sees none: {why}; "
+            "install another build (docs/install.md), or say device: cpu"
+        )
 
 
 def _gpu_names(count: int) -> list[str]:

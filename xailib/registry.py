@@ -78,7 +78,7 @@ class Registry:
             places.setdefault(name, len(places))
         return places
 
-    def __call__(self, name: str, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def __call__(self, name: str, **facts: Any) -> Callable[[Callable[..., Any]], Any]:
         """Decorate a function so that it is known as `name`."""
         unknown = set(facts) - set(self.facts)
         missing = {key for key, value in self.facts.items() if value is ...} - set(facts)

@@ -55,7 +55,8 @@ def check_pair(entry: Entry, model: Model, pixels: Tensor) -> None:
     if missing:
         needed = " and ".join(missing)
         raise InputError(f"method '{entry.name}' needs {needed}, which model '{model.id}' does not offer")
-    check(model, *pixels.shape[-2:], entry.needs)
+    height, width = pixels.shape[-2:]
+    check(model, height, width, entry.needs)
 
 
 def check_values(values: Tensor, name: str, model: Model) -> None:

@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xailib import engine
@@ -39,7 +39,7 @@ def cam(
         relu: clip negative values `before` or `after` upsampling, or `none` (the paper).
         upsampling, align_corners: to the size of the pixels.
     """
-    weights, bias = model.class_weights.float(), model.head_layer.bias
+    weights, bias = model.class_weights.float(), getattr(model.head_layer, "bias", None)
 
     @torch.no_grad()
     def work(part: slice) -> tuple[Tensor, Tensor]:
@@ -132,7 +132,7 @@ def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator
             tap.output.requires_grad_()
         return tap.output.clone()
 
-    handle = model.cam_layer.register_forward_hook(hook)
+    handle = cast(nn.Module, model.cam_layer).register_forward_hook(hook)
     try:
         yield tap
     finally:

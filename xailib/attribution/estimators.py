@@ -84,7 +84,7 @@ def estimate(
 
         def work(part: slice) -> dict[str, Tensor]:
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)
-            found = {}
+            found: dict[str, Tensor] = {}
             for sharing in passes.values():
                 with engine.using(progress=False):
                     summary = _summary(sharing[0], fast, block, classes, seed, run.batch_size)

@@ -4,6 +4,7 @@ Fong, Patrick, Vedaldi: Understanding Deep Networks via Extremal Perturbations a
 are those of TorchRay, the authors' code. Lengths are given at 224 pixels a side and scale with the image.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -118,7 +119,8 @@ def extremal_perturbation(
             cropped = layer.crop(masks, height, width).reshape(n, len(areas), height, width)
             mixed, slope = pyramid(cropped, mirrored)
             gradient = slope_at(mixed, labels).float()
-            pull = sum(a * b for a, b in zip(gradient.unbind(1), slope.unbind(1), strict=True))
+            pulls = (a * b for a, b in zip(gradient.unbind(1), slope.unbind(1), strict=True))
+            pull = functools.reduce(torch.add, pulls)
             down = area_slope(masks, kept).mul_(weight)
             layer.crop(down, height, width).sub_(pull.flip(2) if mirrored else pull)
             down = layer.gradient(down)

@@ -73,9 +73,9 @@ def integrated_gradients(
         trials: noise images an image, for the `random` reference only; passes grow with it.
         output, pooling: as in `gradient`; the default keeps the sign and completeness.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    nodes, shares = np.polynomial.legendre.leggauss(steps)
     alphas = torch.tensor((nodes + 1) / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
-    weights = torch.tensor(weights / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
+    weights = torch.tensor(shares / 2, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1, 1)
     if reference != "random":
         start = model.mean_colour.expand_as(pixels) if reference == "mean" else torch.zeros_like(pixels)
         return _path_gradients(model, pixels, targets, start, alphas, weights, output) * (pixels - start)

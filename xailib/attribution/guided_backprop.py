@@ -182,8 +182,7 @@ def _bounds(operator: str, node: Any) -> tuple[float, float | None] | None:
         return 0, None
     floor, ceiling = BOUNDS.get(operator, ("", ""))
     low, high = getattr(node, floor, None), getattr(node, ceiling, None)
-    numbers = isinstance(low, int | float) and isinstance(high, int | float | None)
-    return (low, high) if numbers else None
+    return (low, high) if isinstance(low, int | float) and isinstance(high, int | float | None) else None
 
 
 def _slope(node: Any, ceiling: float | None) -> Tensor:

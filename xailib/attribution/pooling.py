@@ -27,16 +27,20 @@ def pooled(default: Pooling) -> Callable[[Method], Method]:
     """
 
     def decorate(channels: Method) -> Method:
-        @functools.wraps(channels)
         def function(*inputs: Any, pooling: Pooling = default, **options: Any) -> Tensor:
             return pool_channels(channels(*inputs, **options), pooling)
 
         # What reads a method's options (their defaults and types) finds this one among them.
         option = inspect.Parameter("pooling", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Pooling)
         signature = inspect.signature(channels)
-        function.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])
-        function.__annotations__ = {**getattr(channels, "__annotations__", {}), "pooling": Pooling}
-        function.channels = channels
+        facts = {
+            "__signature__": signature.replace(parameters=[*signature.parameters.values(), option]),
+            "__annotations__": {**getattr(channels, "__annotations__", {}), "pooling": Pooling},
+            "channels": channels,
+        }
+        functools.update_wrapper(function, channels)
+        for key, value in facts.items():
+            setattr(function, key, value)
         return function
 
     return decorate

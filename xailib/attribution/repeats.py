@@ -34,7 +34,7 @@ def attribute_twice(
         raise InputError(f"reliability_images: {repeats} is no number of images; use 0 for none, or more")
     parts = [part for part in (slice(repeats), slice(repeats, None)) if len(pixels[part])] or [slice(None)]
     maps = [attribute(name, model, pixels[part], labels[part], seed=seed, **options) for part in parts]
-    whole = torch.cat(maps)
+    whole = torch.cat([*maps])
     if repeats == 0:
         return whole, whole[:0]
     return whole, attribute(name, model, pixels[parts[0]], labels[parts[0]], seed=seed + 1, **options)

@@ -50,7 +50,8 @@ def chunked(total: int, work: Callable[[slice], Any], *, weight: int = 1, descri
     settings = current()
     key = (description, weight, settings.batch_size, settings.precision)
     size = settings.fitting.get(key, max(1, settings.batch_size // weight))
-    results, start = [], 0
+    results: list[Any] = []
+    start = 0
     with (
         _progress(total, description) if settings.progress else contextlib.nullcontext() as bar,
         finite_checks_deferred(),
@@ -214,7 +215,7 @@ def _answering(model: "Model", output: Output, passes: int | None = None) -> Fun
     return compiled(model, lambda model: functools.partial(answer, model, output, precision), current().compile, passes)
 
 
-def _pass(model: "Model", function: Callable[..., tuple[Tensor, Tensor]], *inputs: Tensor) -> Tensor:
+def _pass(model: "Model", function: Function, *inputs: Tensor) -> Tensor:
     """Return the first result of `function(*inputs)`, a counted and timed pass; the second says whether it is not finite."""
     settings = current()
     with settings.cost.timed(model.device):

@@ -11,7 +11,7 @@ import shutil
 import sys
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
@@ -81,7 +81,7 @@ def compiled(
 
 
 def _frozen(model: "Model") -> "Model":
-    return torch.compile(model, dynamic=False, options={"freezing": True})
+    return cast("Model", torch.compile(model, dynamic=False, options={"freezing": True}))
 
 
 def _guarded(fast: Function, plain: Function) -> Function:

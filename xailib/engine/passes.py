@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -125,7 +125,7 @@ def without_tf32() -> Iterator[None]:
         return
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     if hasattr(cudnn, "conv"):
-        switches, key, exact = [matmul, cudnn.conv, cudnn.rnn], "fp32_precision", "ieee"
+        switches, key, exact = [matmul, cudnn.conv, cudnn.rnn], "fp32_precision", cast(Any, "ieee")
     else:  # torch 2.8
         switches, key, exact = [matmul, cudnn], "allow_tf32", False
     before = [getattr(switch, key) for switch in switches]

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from xailib.images.pictures import as_pixels, read_image, to_pixels, to_rgb
 from xailib.images.truth import box_masks, tight_box
 
 __all__ = ["ImageBatch", "box_masks", "read_image", "tight_box", "to_pixels", "to_rgb"]
+
+_LATER: Any = None  # the default of what is not given and made from the rest: nobody meets it
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class ImageBatch:
     """
 
     pixels: Tensor
-    labels: Tensor | None = None
-    boxes: list[Tensor] | None = None
-    masks: Tensor | None = None
-    ids: list[str] | None = None
+    labels: Tensor = _LATER
+    boxes: list[Tensor] = _LATER
+    masks: Tensor = _LATER
+    ids: list[str] = _LATER
     answers: list[tuple[int, ...]] | None = None
     classes: tuple[int, ...] | None = None
     class_names: list[str] | None = None

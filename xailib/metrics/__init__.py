@@ -53,7 +53,9 @@ def evaluate(
         images: the `n` images explained, as `attribute` takes them.
         targets: the classes to score the maps for, as `attribute` takes them. When None, those that the maps explain; for a
             plain tensor, which does not say, the images' labels.
-        batch_size, precision, progress: how the network's passes are run, see `engine.using`; never the meaning.
+        batch_size: network inputs a pass, see `engine.using`; changes no meaning, as the next two.
+        precision: of the network's passes.
+        progress: whether a bar shows them.
         options: the metrics' own keyword options; of several metrics, each gets those that it has.
 
     Returns:
@@ -65,7 +67,8 @@ def evaluate(
         InputError: unknown metric, option or class, an option of a wrong kind, maps of a wrong shape, not finite or of other
             images than these, images that are none, a model that answers NaN.
     """
-    entries = [metrics.get(one) for one in (name if isinstance(name, list | tuple) else [name])]
+    names: Sequence[Any] = name if isinstance(name, list | tuple) else [name]
+    entries = [metrics.get(one) for one in names]
     if not entries:
         raise InputError("name: the list of metrics is empty; list_metrics() names them")
     chosen = [_chosen(entry, options, entries) for entry in entries]

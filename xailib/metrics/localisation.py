@@ -194,7 +194,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _extents(regions: np.ndarray) -> np.ndarray:
     """Bounding boxes `(t, 4)` of regions `(t, h, w)`, none of them empty."""
-    rows, columns = regions.any(axis=2), regions.any(axis=1)
+    rows, columns = np.asarray(regions.any(axis=2)), np.asarray(regions.any(axis=1))
     x1, x2 = columns.argmax(axis=1), columns.shape[1] - columns[:, ::-1].argmax(axis=1)
     y1, y2 = rows.argmax(axis=1), rows.shape[1] - rows[:, ::-1].argmax(axis=1)
     return np.stack([x1, y1, x2, y2], axis=1)

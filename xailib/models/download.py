@@ -81,7 +81,7 @@ def _get_all(url: str, file: IO[bytes], tries: int, pause: float, timeout: float
                 raise InputError(f"{url}: the server answers {said}; correct the address in the record") from None
             reason = f"{error.code} {error.reason}"
         except _BROKEN as error:
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise InputError(
                     f"{file.name}: cannot be written ({error.strerror}); make room and run again"
                 ) from None

@@ -40,7 +40,7 @@ def folded(model: Model, pixels: Tensor) -> Model:
         if _watched(one):
             return model
         modules += [child for child in one._modules.values() if child is not None]
-    held = [*(one._parameters for one in modules), *(one._buffers for one in modules)]
+    held: list[dict[str, Any]] = [*(one._parameters for one in modules), *(one._buffers for one in modules)]
     values = [value for tensors in held for value in tensors.values() if value is not None]
     facts = (model.output, model.cam_layer_name, list(model.class_names), model.offers)
     places = [(value.data_ptr(), value._version, value.device) for value in values]
@@ -64,7 +64,8 @@ def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
         fast = copy.deepcopy(model).eval().requires_grad_(False)
     except Exception:  # whatever a stranger's module forbids: passes then run on the network as it is
         return None
-    fast.to(memory_format=torch.channels_last)
+    relaid: Any = fast.to
+    relaid(memory_format=torch.channels_last)
     if not any(isinstance(module, _NORMS) for module in fast.modules()):
         return fast
     images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(model.mean)
@@ -119,7 +120,8 @@ def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
 
 
 def _fold(model: Model, convolution: str, norm: str) -> None:
-    conv, bn = model.get_submodule(convolution), model.get_submodule(norm)
+    conv: Any = model.get_submodule(convolution)
+    bn: Any = model.get_submodule(norm)
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
     )

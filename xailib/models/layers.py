@@ -68,8 +68,9 @@ def _outputs(model: "Model", pixels: Tensor) -> tuple[list[tuple[list[str], bool
             if name and not isinstance(module, torch.jit.ScriptModule):
                 stack.callback(module.register_forward_hook(watch(name)).remove)
         told: list[Tensor] = []
-        if model.has_head:
-            hook = model.head_layer.register_forward_pre_hook(lambda _module, inputs: told.append(inputs[0]))
+        head = model.head_layer
+        if head is not None:
+            hook = head.register_forward_pre_hook(lambda _module, inputs: told.append(inputs[0]))
             stack.callback(hook.remove)
         logits = model(pixels.clone().requires_grad_())
         outputs = [output for output, _ in seen.values()]
@@ -116,7 +117,10 @@ def is_linear_in_means(model: "Model", layer: nn.Module, weights: Tensor, pixels
 
     with torch.no_grad(), _answering(layer, instead):
         logits = model(pixels)
-    means = as_maps(given[0], *pixels.shape[-2:]).mean((2, 3))
+    maps = as_maps(given[0], *pixels.shape[-2:])
+    if maps is None:
+        return False
+    means = maps.mean((2, 3))
     if weights.shape != (logits.shape[1], means.shape[1]):
         return False
     rest = logits - means @ weights.T

@@ -1,10 +1,9 @@
 """`Model`: a classifier that takes pixels in [0, 1] and knows what attribution methods need of it."""
 
-import functools
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +37,11 @@ class Model(nn.Module):
         InputError: a network that cannot be viewed, or facts that cannot be right.
     """
 
+    network: Any  # an nn.Module, which may have methods of its own
+    mean: Tensor
+    std: Tensor
+    output: Literal["auto", "logits", "probabilities", "log_probabilities"]
+
     @torch.inference_mode(mode=False)  # a caller's, in which made tensors could be used in no gradient
     def __init__(
         self,
@@ -62,13 +66,14 @@ class Model(nn.Module):
         self.cam_layer_name = _checked_layer(id, self.network, cam_layer)
         if output not in answers.KINDS:
             raise InputError(f"model '{id}': output: '{output}' is not known{nearest(str(output), answers.KINDS)}")
-        self.output, self.origins = output, {}
+        self.output = output
+        self.origins: dict[str, str] = {}
         self.found: dict[Any, Any] = {}
         self._keyword = _keyword(self.network)
         place = next((tensor.device for tensor in [*self.network.parameters(), *self.network.buffers()]), None)
         for name, values, low, high in (("mean", mean, 0.0, 1.0), ("std", std, 1e-6, 1.0)):
-            values = torch.tensor(_checked_colour(id, name, values, low, high), dtype=torch.float32, device=place)
-            self.register_buffer(name, values.view(1, 3, 1, 1), persistent=False)
+            colour = torch.tensor(_checked_colour(id, name, values, low, high), dtype=torch.float32, device=place)
+            self.register_buffer(name, colour.view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     @property
@@ -82,7 +87,10 @@ class Model(nn.Module):
         if self.cam_layer_name is None:
             return None
         names = filter(None, self.cam_layer_name.split("."))  # scripted modules refuse get_submodule()
-        return functools.reduce(lambda module, name: module._modules[name], names, self.network)
+        module: Any = self.network
+        for name in names:
+            module = module._modules[name]
+        return module
 
     @property
     def mean_colour(self) -> Tensor:
@@ -101,7 +109,7 @@ class Model(nn.Module):
                 f"model '{self.id}' has no linear layer of {len(self.class_names)} outputs, so it cannot offer gap_linear_head; "
                 "correct its offers"
             )
-        return layer.weight.flatten(1)
+        return cast(Tensor, layer.weight).flatten(1)
 
     @property
     def has_head(self) -> bool:

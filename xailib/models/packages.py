@@ -82,7 +82,7 @@ def read_arrays(path: Path) -> dict[str, list[np.ndarray]]:
             table = _ArraysOnly(file, encoding="latin1").load()
     except _UNREADABLE as error:
         raise InputError(f"{path}: not a table of plain arrays ({_first_line(error)})") from None
-    lists = list(table.values()) if isinstance(table, dict) else [None]
+    lists: list[Any] = list(table.values()) if isinstance(table, dict) else [None]
     if not all(isinstance(arrays, list | tuple) for arrays in lists) or not all(
         isinstance(array, np.ndarray) and array.dtype.kind == "f" for arrays in lists for array in arrays
     ):
@@ -134,10 +134,10 @@ def convert_squeezenet(table: dict[str, list[np.ndarray]]) -> State:
             places[f"fire{fire}/{part}"] = f"features.{place}.{module}"
     state = {}
     for name, (kernel, bias) in table.items():
-        place = places[name]
+        where = places[name]
         weight = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float32)).permute(3, 2, 0, 1).contiguous()
-        state[f"{place}.weight"] = weight.flip(1) if name == "conv1" else weight
-        state[f"{place}.bias"] = torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32))
+        state[f"{where}.weight"] = weight.flip(1) if name == "conv1" else weight
+        state[f"{where}.bias"] = torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32))
     return state
 
 

@@ -109,7 +109,7 @@ def _timm(record: Record) -> Remote:
     if name is None:
         raise KeyError("name")
     try:
-        configuration = timm.get_pretrained_cfg(name)
+        configuration: Any = timm.get_pretrained_cfg(name)
     except RuntimeError:  # the network is known, the tag is not
         configuration = None
     if configuration is None or not (configuration.hf_hub_id or configuration.url):

@@ -38,7 +38,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
             if module.training != training:
                 module.training = training
             if vars(module).get("inplace") != inplace:
-                module.inplace = inplace
+                vars(module)["inplace"] = inplace
             for held in _hooks(module):
                 if held:
                     for key in held.keys() - hooks.get(id(held), ()):

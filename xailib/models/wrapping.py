@@ -63,7 +63,8 @@ def wrap(
     Args:
         net: takes normalised pixels `(n, 3, h, w)`, returns logits `(n, classes)`, or a dict, tuple or object that holds them.
         classes: one name a logit, in their order (or by their number); `imagenet` for its 1,000.
-        mean, std: of the normalisation, three numbers each in units of pixels in [0, 1].
+        mean: of the normalisation, three numbers in units of pixels in [0, 1].
+        std: of the normalisation, alike.
         size: side of the square input in pixels.
         cam_layer: name of the layer of the last maps `(n, c, h, w)`, `(n, h, w, c)` or tokens `(n, k + h w, c)`.
         output: what the network returns; `auto` tells. Of probabilities the logarithms are taken.
@@ -85,7 +86,8 @@ def wrap(
     view = private(net, name)
     side, count = _first_pass(view, name, size or facts.size)
     _assume(facts, net, count, side, size)
-    given = {"mean": mean, "std": std, "names": _names(classes, count, name)}
+    names = _names(classes, count, name)
+    given = {"mean": mean, "std": std, "names": names}
     origins = {key: facts.origins.get(key, facts.source) for key in ("mean", "std", "size", "names")}
     origins = {key: value for key, value in origins.items() if (size if key == "size" else given[key]) is None}
     model = Model(
@@ -94,9 +96,9 @@ def wrap(
         architecture=kind,
         training_algorithm="unknown",
         input_size=side,
-        class_names=given["names"] or facts.names,
-        mean=given["mean"] or facts.mean,
-        std=given["std"] or facts.std,
+        class_names=names or facts.names or (),
+        mean=mean or facts.mean or (),
+        std=std or facts.std or (),
         cam_layer=cam_layer,
         output=output,
     )
@@ -125,14 +127,19 @@ def _find_maps(model: Model, given: bool) -> None:
         if model.cam_layer_name is None:
             return
         offers = {"cam_layer"}
-        if model.has_head and layers.is_linear_in_means(model, model.cam_layer, model.class_weights, pixels):
+        layer = model.cam_layer
+        if (
+            layer is not None
+            and model.has_head
+            and layers.is_linear_in_means(model, layer, model.class_weights, pixels)
+        ):
             offers.add("gap_linear_head")
         model.offers = frozenset(offers)
 
 
 def _first_pass(view: nn.Module, id: str, size: int | None) -> tuple[int, int]:
     """Return the side at which a network takes pixels, and how many logits it answers."""
-    failure: InputError | None = None
+    failures: list[InputError] = []
     for side in (size,) if size else SIDES:
         names = [str(number) for number in range(2)]  # not looked at: the network is asked how many there are
         trial = Model(view, id=id, architecture="", training_algorithm="", input_size=side, class_names=names)
@@ -140,13 +147,13 @@ def _first_pass(view: nn.Module, id: str, size: int | None) -> tuple[int, int]:
             with probes.quiet(trial):
                 answer = probes.answered(trial, probes.samples(side, side, trial.device))
         except InputError as error:
-            failure = failure or error
+            failures.append(error)
             continue
         rows = unwrapped(answer, None)
         if not isinstance(rows, torch.Tensor) or rows.ndim < 2:
             raise InputError(f"model '{id}' answers {described(answer)}, in which there are no logits (n, classes)")
         return side, rows.shape[1]
-    raise failure
+    raise failures[0]
 
 
 def from_timm(net: nn.Module) -> Facts | None:
@@ -166,7 +173,7 @@ def from_timm(net: nn.Module) -> Facts | None:
 
 def from_huggingface(net: nn.Module) -> Facts | None:
     """Return what a Hugging Face network's `config` and its image processor's defaults say, None without a `config`."""
-    config = getattr(net, "config", None)
+    config: Any = getattr(net, "config", None)
     if not hasattr(config, "id2label"):
         return None
     labels = config.id2label or {}

@@ -1,0 +1,125 @@
+"""The numbers of the front page, from the findings that are shipped: `python docs/front.py` writes them anew.
+
+It draws `docs/verdicts.png` and fills the marked parts of README.md and docs/findings.md, so that nobody types a number.
+"""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from xailib.analysis import findings
+from xailib.plots import style
+
+DOCS = Path(__file__).resolve().parent
+README, PAGE, FIGURE = DOCS.parent / "README.md", DOCS / "findings.md", DOCS / "verdicts.png"
+STUDIES = ("pictograms_full", "roar_pictograms_full")  # whose verdicts are on the front page
+WORLDS = dict(zip(STUDIES, ("Pictograms", "ROAR on pictograms"), strict=True)) | {"tiny_imagenet": "Tiny ImageNet"}
+ANSWERS = {  # question of the front page -> the claim that answers it
+    "Are robust networks explained better?": "F1",
+    "Which method ranks first?": "F3",
+    "Must a network be trained again to judge a ranking of pixels (ROAR)?": "R8",
+}
+COLOURS = {"supported": "#0072B2", "contradicted": "#D55E00", "equivalent": "#009E73"}
+COLOURS |= {"depends on the convention": "#8A6D00", "undecided": "#7F7F7F"}
+
+
+def shipped(world: str) -> pd.DataFrame:
+    """Return a study's table of findings, as it is shipped in `docs/findings`."""
+    return pd.read_csv(DOCS / "findings" / f"{world}.csv")
+
+
+def headlines() -> pd.DataFrame:
+    """Return F1 to F6 and R1 to R8 on pictograms, a row each."""
+    found = pd.concat(map(shipped, STUDIES), ignore_index=True)
+    return found[found["part"] == "headline"].reset_index(drop=True)
+
+
+def deciding() -> list[dict[str, Any]]:
+    """Return the row that each verdict hangs on: the first part of the same verdict that something is needed for, if any.
+
+    Each has its headline's claim and verdict; where no part shares the verdict, it is the headline itself.
+    """
+    rows = []
+    for world in STUDIES:
+        found = shipped(world)
+        for head in found[found["part"] == "headline"].to_dict("records"):
+            parts = found[found["finding"].eq(head["finding"]) & found["part"].ne("headline")]
+            same = parts[parts["verdict"] == head["verdict"]].to_dict("records")
+            lacking = [part for part in same if str(head["needs"]).startswith(f"{part['part']}: ")]
+            rows.append(next(iter([*lacking, *same]), head) | {name: head[name] for name in ("claim", "verdict")})
+    return rows
+
+
+def answer() -> str:
+    """Return the front page's answer in Markdown: what was found, and how sure it is."""
+    rows = headlines().set_index("finding")
+    lines = []
+    for question, finding in ANSWERS.items():
+        row = rows.loc[finding]
+        lines.append(f"- **{question}** {row['sentence']} {finding} is *{row['verdict']}*.")
+    counted = []
+    for name, letter in {"findings of Nourelahi et al.": "F", "claims of Hooker et al.": "R"}.items():
+        counts = rows.loc[rows.index.str.startswith(letter), "verdict"].value_counts()
+        told = ", ".join(f"{counts[word]} {word}" for word in COLOURS if word in counts)
+        counted.append(f"Of {counts.sum()} {name} {told}.")
+    return "\n".join([*lines, "", " ".join(counted), ""])
+
+
+def details() -> str:
+    """Return the headline of every shipped finding in Markdown, a paragraph each under the name of its study."""
+    text = ""
+    for world, title in WORLDS.items():
+        found = shipped(world)
+        text += f"## {title}\n\nn = {found['images'].max()} images; 95 % intervals.\n\n"
+        for row in found[found["part"] == "headline"].to_dict("records"):
+            paper, needs = findings.papers(row), row.get("needs")
+            text += f"**{row['finding']}, {row['verdict']}.** *{row['claim']}* {row['sentence']}\n"
+            text += f"The number: {findings.number(row)}, {row['statistic']}; n = {row['n']:,.0f} {row['unit']}."
+            text += f" The paper's: {paper}." if paper != "-" else ""
+            text += f" What would decide it: {needs}.\n\n" if isinstance(needs, str) else "\n\n"
+    return text
+
+
+def forest(rows: list[dict[str, Any]]) -> Figure:
+    """Draw a row a claim: the effect and 95 % interval, each on the row's own scale about a common zero; the verdict."""
+    figure = plt.figure(figsize=(13, 8), layout="none")
+    axes = figure.add_axes((0.46, 0.01, 0.22, 0.98))
+    text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
+    for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+        colour, reach = COLOURS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
+        axes.plot([row["low"] / reach, row["high"] / reach], [y, y], color=colour, linewidth=3)
+        axes.plot(row["value"] / reach, y, "o", color=colour, markersize=8)
+        axes.text(-5.5, y, row["finding"], **text, weight="bold", color=colour)
+        axes.text(-5.15, y + 0.14, textwrap.fill(row["claim"], 58), **text)
+        part = "" if row["part"] == "headline" else row["part"]
+        axes.text(-5.15, y - 0.33, part, va="center", fontsize=9, color=style.GREY)
+        axes.text(1.15, y, findings.number(row), **text)
+        axes.text(4.25, y, textwrap.fill(row["verdict"], 14), **text, weight="bold", color=colour, ha="right")
+    axes.axvline(0, color=style.GREY, linewidth=1)
+    axes.set(xlim=(-1.1, 1.1), ylim=(-0.6, len(rows) - 0.4))
+    axes.axis("off")
+    return figure
+
+
+def filled(path: Path, text: str) -> str:
+    """Return a page with the part between its marks replaced by a text."""
+    marked = re.compile(r"(<!-- written by docs/front.py -->\n).*?(<!-- end -->)", re.DOTALL)
+    return marked.sub(lambda match: f"{match[1]}\n{text}\n{match[2]}", path.read_text(encoding="utf-8"))
+
+
+def main() -> int:
+    """Write the figure and both pages."""
+    forest(deciding()).savefig(FIGURE, dpi=110)
+    README.write_text(filled(README, answer()), encoding="utf-8")
+    PAGE.write_text(filled(PAGE, details()), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
