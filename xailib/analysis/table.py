@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xailib.results import write_table
+from xailib.analysis.latex import latex
+from xailib.results import atomic, write_table
 from xailib.workspace import place
 
 _STYLE = [
@@ -51,8 +52,12 @@ class Table:
     plain: pd.DataFrame | None = None
 
     def save(self, out_dir: str | Path, name: str) -> Path:
-        """Write the table as `{out_dir}/{name}.csv`; a relative folder starts from the repository."""
+        """Write plain numbers as `{out_dir}/{name}.csv`, and what readers see as `{name}.tex`; from the workspace."""
         plain = self.frame.reset_index() if self.plain is None else self.plain
+        if not self.frame.empty:
+            with atomic(place(Path(out_dir, f"{name}.tex"))) as partial:
+                shown = latex(self.frame, self.caption, name, self.best, self.quiet, self.digits)
+                partial.write_text(shown, encoding="utf-8")
         return write_table(place(Path(out_dir, f"{name}.csv")), plain)
 
     def _repr_html_(self) -> str:

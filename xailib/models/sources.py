@@ -1,4 +1,4 @@
-"""Where a model's weights come from: a file at hand, a pip package, or an address from which they are fetched once.
+"""Where a model's weights come from: a file at hand, a pip package, code, or an address from which they are fetched once.
 
 What is fetched lies in `resources/weights/<model>/`, beside `fetched.json`, which says from where and with what sha256.
 """
@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from xailib import classes
 from xailib.errors import InputError, nearest
 from xailib.models.checkpoints import State, check_hash, load_file_weights, read_checkpoint
 from xailib.models.layouts import network_state
+from xailib.registry import architecture
 from xailib.workspace import place
 
 Record = dict[str, Any]
@@ -44,6 +48,11 @@ def load_weights(record: Record) -> State:
         return load_package_weights(record)
     if source == "file":
         return load_file_weights(record)
+    if source == "code":
+        with torch.random.fork_rng([]):  # what the code leaves to chance is the same in every slice
+            torch.manual_seed(0)
+            made = architecture.get(record["architecture"]).function
+            return made(len(classes.of_model(record)), **record.get("model_options", {})).state_dict()
     path = fetched_file(record)
     return network_state(read_checkpoint(path), record, str(path))
 
@@ -141,6 +150,7 @@ def _url(url: str) -> Remote:
 SOURCES: dict[str, Callable[[Record], Remote] | None] = {
     "file": None,
     "package": None,
+    "code": None,
     "torchvision": _torchvision,
     "timm": _timm,
     "huggingface": _huggingface,

@@ -5,6 +5,7 @@ it by itself. Which network inputs share a pass, which device and where files li
 """
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,7 +96,32 @@ def network(model: str) -> str:
     record = params.load_params("models", model)
     weights = {key: value for key, value in record["weights"].items() if key not in ("license", "origin")}
     parts = {**{key: record.get(key) for key in _NETWORK}, "weights": weights}
+    if record["architecture"] == "function":
+        parts["code"] = hashlib.sha256(code_file(record["model_options"]["name"]).read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def code_file(name: str) -> Path:
+    """Return the file of a user's function `my_net.py:make` or `package.module:make`; nothing of it runs.
+
+    Raises:
+        InputError: no such file or module.
+    """
+    place = name.rpartition(":")[0]
+    if place.endswith(".py"):
+        file = params.place(place)
+        if not file.is_file():
+            raise InputError(f"model_options.name: '{name}': {file}: no such file")
+        return file
+    try:
+        found = importlib.util.find_spec(place)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or not found.origin or not found.has_location:
+        raise InputError(
+            f"model_options.name: '{name}': Python finds no module '{place}'; write my_net.py:make or package.module:make"
+        )
+    return Path(found.origin)
 
 
 def plain_path(path: str | None) -> str | None:

@@ -91,7 +91,9 @@ class Metric(Record):
 class Weights(Record):
     """Where the weights come from"""
 
-    source: str = field("file, package, torchvision, timm, huggingface or url")
+    source: str = field(
+        "file, package, torchvision, timm, huggingface or url; code: those that the architecture's function itself gives"
+    )
     path: str = field("file: relative to the repository, or absolute; package: as it lists it", None)
     package: str = field("package: its name in the registry", None)
     enum: str = field("torchvision: such as ResNet50_Weights.IMAGENET1K_V1", None)
@@ -129,7 +131,9 @@ class Model(Record):
 
     model: Id = field("Model id: the file name")
     label: str = field("Name in figures", None)
-    architecture: str = field("A registered architecture; timm and torchvision make any by model_options.name")
+    architecture: str = field(
+        "A registered architecture; timm, torchvision, huggingface and function make any by model_options.name"
+    )
     training_algorithm: Id = field(
         "vanilla, robust and advprop are the paper's; another word is a group of its own in figures"
     )

@@ -1,4 +1,4 @@
-"""The command line of the workflow: `python -m xailib.workflow COMMAND ...`; each command has a `--help` of its own.
+"""The command line: `xailib COMMAND ...`, or `python -m xailib.workflow COMMAND ...`; each has a `--help` of its own.
 
 Every slice of a study starts here, so a command imports what it needs and no more.
 """
@@ -18,9 +18,17 @@ MODULES = {
     "fetch": "xailib.models.fetch",
     "endings": "xailib.workflow.cluster",
     "architecture": "xailib.workflow.architecture",
+    "init": "xailib.workflow.init",
+    "doctor": "xailib.workflow.doctor",
+    "export": "xailib.workflow.export",
+    "cite": "xailib.citations",
 }
 HELP = """\
 commands:
+  init      write a workspace: a study of your own networks on your own images
+  doctor    say what is installed, where networks will run, and what a study lacks
+  cite      print BibTeX of a study, method, metric or network
+  export    write a study's results as a data set of the Hugging Face hub, or as an RO-Crate
   slice     execute one slice: a notebook, its parameter files, its outputs
   plan      say what a study will cost on this machine: passes, hours, memory
   images    build the images of a ROAR study
@@ -35,9 +43,7 @@ commands:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for a user's error, and what the command says otherwise."""
-    parser = argparse.ArgumentParser(
-        prog="python -m xailib.workflow", epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="xailib", epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=[*MODULES, "images", "collect", "where"], metavar="COMMAND")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="what the command takes; see its --help")
     arguments = parser.parse_args(words)

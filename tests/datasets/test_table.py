@@ -1,0 +1,85 @@
+"""Images that a CSV lists: labels, boxes on pictures of any turn, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from xailib import load_images
+from xailib.datasets import class_names, open_images
+from xailib.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, size in (("a.png", (40, 20)), ("b.png", (20, 20)), ("c.png", (20, 20))):
+        Image.new("RGB", size, "red").save(tmp_path / name)
+    return tmp_path
+
+
+def table(folder: Path, *lines: str) -> Path:
+    path = folder / "table.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_labels_and_boxes(folder: Path) -> None:
+    path = table(
+        folder, "file,label,box", 'a.png,dog,"[0, 0, 20, 10]"', "a.png,dog,20 10 40 20", "b.png,cat,", "c.png,dog,"
+    )
+    images = load_images("table", root=path, side=32)
+    found = dict(zip(images.ids, zip(images.labels.tolist(), images.boxes, strict=True), strict=True))
+    assert images.class_names == ["cat", "dog"] == class_names("table", root=path)
+    assert {name: label for name, (label, _) in found.items()} == {"a.png": 1, "b.png": 0, "c.png": 1}
+    assert found["a.png"][1].tolist() == [[0, 0, 16, 16], [16, 16, 32, 32]]
+    assert len(found["b.png"][1]) == 0
+
+
+def test_without_labels(folder: Path) -> None:
+    images = load_images("table", root=table(folder, "file", "a.png", "b.png"))
+    assert len(images) == 2 and not images.has_labels and images.class_names is None
+
+
+def test_numbers_are_counted_as_numbers(folder: Path) -> None:
+    path = table(folder, "file,label", "a.png,10", "b.png,9", "c.png,10")
+    assert class_names("table", root=path) == ["9", "10"]
+    assert class_names("table", root=path, classes=["10", "9"]) == ["10", "9"]
+
+
+def test_boxes_lie_on_the_picture_as_viewers_show_it(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # on its side: 40 x 20 stored, 20 x 40 seen
+    Image.new("RGB", (40, 20), "red").save(folder / "turned.jpg", exif=exif)
+    path = table(folder, "file,label,box", "turned.jpg,dog,0 20 20 40")
+    assert load_images("table", root=path, side=32).boxes[0].tolist() == [[0, 16, 32, 32]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("name,label", "a.png,dog"), "must name the columns file, label, box; it has name, label"),
+        (("file,label",), "lists no image"),
+        (("file,label", ",dog"), "line 2 names no file"),
+        (("file,label", "z.png,dog"), "names 'z.png', which is not there"),
+        (("file,label", "a.png,dog", "b.png,"), "'b.png' has no label, but others have"),
+        (("file,label", "a.png,dog", "a.png,cat"), "line 3: 'a.png' has the label 'cat', and 'dog' before"),
+        (("file,label,box", "a.png,dog,1 2 3"), "'1 2 3' is no box; write x1 y1 x2 y2 in pixels"),
+        (("file,label,box", "a.png,dog,0 0 50 10"), "is not x1 < x2, y1 < y2 within the picture's 40 x 20 pixels"),
+        (("file,label,box", "table.csv,dog,0 0 5 5"), "table.csv: not a complete image file"),
+    ],
+)
+def test_refusals(folder: Path, lines: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        open_images("table", root=table(folder, *lines))
+    assert said in str(error.value)
+
+
+def test_a_label_that_is_no_class(folder: Path) -> None:
+    path = table(folder, "file,label", "a.png,dog", "b.png,cat")
+    with pytest.raises(InputError, match=r"'b.png': classes has no 'cat'; did you mean 'cats'\?"):
+        open_images("table", root=path, classes=["dog", "cats"])
+
+
+def test_no_such_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read as a table of images"):
+        open_images("table", root=tmp_path / "none.csv")

@@ -1,0 +1,63 @@
+"""Every shipped method, metric and estimator has its papers; a study has those of all that it uses."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import xailib as xai
+from xailib import citations, params
+from xailib.errors import InputError
+
+
+@pytest.mark.parametrize("kind", ["methods", "metrics", "estimators", "models"])
+def test_everything_shipped_has_an_entry(kind: str) -> None:
+    for id in params.ids(kind):
+        words = [id, *citations._of(kind, params.load_params(kind, id))]
+        assert any(citations._named(word) for word in words), (
+            f"{kind}/{id}: add it to the keywords of xailib/citations.bib"
+        )
+
+
+def test_entries_are_whole() -> None:
+    text = citations.SHIPPED.read_text(encoding="utf-8")
+    entries = citations._parsed(text)
+    assert len(entries) == text.count("\n@") > 60
+    for key, (words, entry) in entries.items():
+        assert words and {"author", "title", "year"} <= set(re.findall(r"^  (\w+) = ", entry, flags=re.M)), key
+        assert entry.count("{") == entry.count("}") and "keywords" not in entry, key
+        year, eprint = re.search(r"year = \{(\d{4})\}", entry)[1], re.search(r"eprint = \{(\d\d)(\d\d)\.\d+\}", entry)
+        assert year in key, key
+        # A preprint is at most a few years older than the paper, and no year younger.
+        assert eprint is None or -1 <= int(year) - 2000 - int(eprint[1]) <= 3, key
+
+
+def test_a_name_gives_its_own_papers_alone() -> None:
+    assert re.findall(r"^@\w+\{(\w+),", xai.cite("rise"), flags=re.M) == ["petsiuk2018rise"]
+    both = re.findall(r"^@\w+\{(\w+),", xai.cite("rise", "deletion", "vargrad_gradient"), flags=re.M)
+    assert Counter(both).most_common(1)[0][1] == 1 and "adebayo2018sanity" in both and "hooker2019benchmark" in both
+    assert "sandler2018mobilenetv2" in xai.cite("mobilenet_v2_robust") and "madry2018towards" in xai.cite(
+        "mobilenet_v2_robust"
+    )
+
+
+def test_a_study_gives_the_papers_of_all_that_it_uses() -> None:
+    found = xai.cite("tiny_imagenet")
+    for key in ("petsiuk2018rise", "le2015tiny", "huang2017densely", "xie2020adversarial", "nourelahi2022explainable"):
+        assert f"{{{key}," in found
+    roar = xai.cite("roar_smoke")
+    assert "{hooker2019benchmark," in roar and "{petsiuk2018rise," not in roar and "{smilkov2017smoothgrad," not in found
+
+
+def test_a_workspace_adds_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xailib.params.place", lambda path: tmp_path / path)
+    (tmp_path / "citations.bib").write_text("@misc{me2026,\n  title = {Mine},\n  keywords = {my_method},\n}\n")
+    assert xai.cite("my_method") == "@misc{me2026,\n  title = {Mine},\n}"
+
+
+def test_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match=r"there is no entry for 'gradcan'; did you mean 'gradcam'\?"):
+        xai.cite("gradcan")
+    assert citations.main(["gradcan"]) == 2 and "did you mean" in capsys.readouterr().err
+    assert citations.main(["gradcam"]) == 0 and "selvaraju2017gradcam" in capsys.readouterr().out

@@ -1,0 +1,87 @@
+"""`xailib export RESULTS --to hub|crate OUT`: a study's results in the form that others publish and read; nothing is uploaded."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xailib import citations, params
+from xailib.errors import InputError
+
+TABLES = {
+    "scores": "one row an image, method, network and metric: `value`, and what the metric adds",
+    "reliability": "scores of the same maps under a second seed: what of a score is chance",
+    "predictions": "what each network answers to each image",
+    "accuracy": "how often each network is right, on the images as they are and shifted",
+}
+
+
+def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
+    """Return a study's folder of results, by its path or the study's id, and the values that it ran with.
+
+    Raises:
+        InputError: no such folder, or one that no finished study filled.
+    """
+    path = Path(name).expanduser()
+    folder = path if path.is_dir() else params.place(f"results/{name}")
+    file = folder / "study.yaml"
+    if not file.is_file():
+        raise InputError(f"{name}: holds no study.yaml; give a study's folder in results/, or its id")
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not (folder / "scores.parquet").is_file():
+        raise InputError(f"{folder}: holds no scores.parquet; run the study to its end first")
+    return folder, values
+
+
+def references(values: dict[str, Any]) -> str:
+    """Return BibTeX of all that a study names and that has an entry."""
+    found: dict[str, str] = {}
+    for key in ("methods", "metrics", "models", "dataset"):
+        given = values.get(key) or []
+        for name in [given] if isinstance(given, str) else given:
+            try:
+                found |= dict.fromkeys(citations.cite(name).split("\n\n"), "")
+            except InputError:
+                continue  # a network or data set of one's own has no paper
+    return "\n\n".join(found)
+
+
+def pairs(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield (model, method, file) of a study's maps, sorted."""
+    for path in sorted(folder.glob("*/*/maps.npz")):
+        yield path.parent.parent.name, path.parent.name, path
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: there is something in it, and nothing is ever overwritten; give a new folder")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, or 2 for a user's error."""
+    from xailib.workflow.export.crate import write_crate
+    from xailib.workflow.export.hub import write_hub
+
+    forms: dict[str, Callable[[Path, dict[str, Any], Path], None]] = {"hub": write_hub, "crate": write_crate}
+    parser = argparse.ArgumentParser(prog="xailib export", description=__doc__)
+    parser.add_argument("results", help="a study's folder in results/, or its id")
+    parser.add_argument(
+        "--to", choices=forms, required=True, help="hub: a data set of Hugging Face's; crate: an RO-Crate"
+    )
+    parser.add_argument("out", type=Path, help="a new folder")
+    given = parser.parse_args(words)
+    try:
+        _check_free(given.out)
+        folder, values = results_folder(given.results)
+        forms[given.to](folder, values, given.out)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {given.out}: cannot be written ({error.strerror})", file=sys.stderr)
+        return 2
+    print(f"{given.out}: {sum(path.is_file() for path in given.out.rglob('*'))} files")
+    return 0
