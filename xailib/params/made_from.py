@@ -107,19 +107,19 @@ def code_file(name: str) -> Path:
     Raises:
         InputError: no such file or module.
     """
-    place = name.rpartition(":")[0]
-    if place.endswith(".py"):
-        file = params.place(place)
+    module = name.rpartition(":")[0]
+    if module.endswith(".py"):
+        file = place(module)
         if not file.is_file():
             raise InputError(f"model_options.name: '{name}': {file}: no such file")
         return file
     try:
-        found = importlib.util.find_spec(place)
+        found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         found = None
     if found is None or not found.origin or not found.has_location:
         raise InputError(
-            f"model_options.name: '{name}': Python finds no module '{place}'; write my_net.py:make or package.module:make"
+            f"model_options.name: '{name}': Python finds no module '{module}'; write my_net.py:make or package.module:make"
         )
     return Path(found.origin)
 

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from xailib import params
 from xailib.errors import InputError
 from xailib.workflow.export import references
+from xailib.workspace import SHIPPED
 
 FORMATS = {
     ".ipynb": "application/x-ipynb+json",
@@ -43,7 +43,7 @@ def write_crate(folder: Path, values: dict[str, Any], out: Path) -> None:
     crate.name = f"xailib study '{values['study']}'"
     crate.description = values.get("description") or "Attribution methods on image classifiers, and their scores."
     crate.root_dataset["keywords"] = ["explainable AI", "attribution", "saliency maps"]
-    workflow = crate.add_workflow(params.ROOT / "Snakefile", "Snakefile", main=True, lang="snakemake")
+    workflow = crate.add_workflow(SHIPPED / "Snakefile", "Snakefile", main=True, lang="snakemake")
     workflow["name"] = "xailib: one executed notebook a slice"
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):

@@ -192,6 +192,8 @@ def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
             for name, text in texts.items():
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 (partial / name).write_text(text, encoding="utf-8")
+            for draft in drafts:
+                params.refuse(params.read(partial / "params" / draft.kind / f"{draft.id}.yaml", draft.kind)[1])
             partial.chmod(0o755)
             os.replace(partial, place)
         finally:
@@ -199,8 +201,6 @@ def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
     except OSError as error:
         why = "read-only" if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) else error.strerror
         raise InputError(f"{place}: cannot be written ({why}); give a folder that is open for writing") from None
-    for draft in drafts:
-        params.refuse(params.read(place / "params" / draft.kind / f"{draft.id}.yaml", draft.kind)[1])
 
 
 def cost(place: Path, study: str) -> str:

@@ -43,14 +43,16 @@ def network(word: str, chosen: str | None = None, names: Sequence[str] | None = 
     makers: dict[str, Callable[..., tuple[Record, nn.Module, Facts]]]
     makers = {"timm": _timm, "torchvision": _torchvision, "hf": _huggingface}
     try:
-        if kind in makers and rest:
-            found, title = makers[kind](rest), rest
-        elif word.lower().endswith(WEIGHTS):
-            found, title = _checkpoint(Path(word), chosen), Path(word).stem
-        elif rest:
-            found, title = _function(word), kind.removesuffix(".py").rpartition("/")[2] + f" {rest}"
-        else:
-            raise InputError(f"not understood; write {FORMS}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what libraries say of their own plans
+            if kind in makers and rest:
+                found, title = makers[kind](rest), rest
+            elif word.lower().endswith(WEIGHTS):
+                found, title = _checkpoint(Path(word), chosen), Path(word).stem
+            elif rest:
+                found, title = _function(word), kind.removesuffix(".py").rpartition("/")[2] + f" {rest}"
+            else:
+                raise InputError(f"not understood; write {FORMS}")
         return _draft(word, title, *found, names)
     except InputError as error:
         said = re.sub(r"^(params/models/draft\.yaml: )?((weights|model_options)\.name: )?", "", str(error))
@@ -86,7 +88,8 @@ def _draft(
         "output": "what the network answers, as two passes have shown",
         "weights": record["note"],
     }
-    draft = Draft("models", values, notes, f"Made by: xailib init --model {word}", {}, [str(w.message) for w in caught])
+    said = [re.sub(r"give mean= and std=.*", f"params/models/{id}.yaml takes others", str(w.message)) for w in caught]
+    draft = Draft("models", values, notes, f"Made by: xailib init --model {word}", {}, said)
     name_classes(draft, model.class_names, model.origins.get("classes", "given by --classes"))
     return draft, model
 

@@ -44,10 +44,12 @@ def commented(values: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     """Return YAML, a line a key, with a comment behind each, or above it where both do not fit in a line."""
     lines = []
     for key, value in values.items():
-        line = yaml.safe_dump({key: value}, default_flow_style=None, sort_keys=False, width=10_000, allow_unicode=True)
-        line, note = line.rstrip("\n"), notes.get(key, "")
-        if note and "\n" not in line and len(line.ljust(COLUMN)) + len(note) + 2 <= WIDTH:
-            lines.append(f"{line.ljust(COLUMN)}# {note}")
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+        text = text.removesuffix("...\n").rstrip()  # the end of a document, which a bare word gets
+        line, note = f"{key}: {text}", notes.get(key, "")
+        start = f"{line} ".ljust(COLUMN)
+        if note and len(start) + len(note) + 2 <= WIDTH:
+            lines.append(f"{start}# {note}")
         else:
             lines += [*([f"# {note}"] if note else []), line]
     return "\n".join(lines) + "\n"

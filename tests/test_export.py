@@ -1,0 +1,102 @@
+"""A study's results as a data set of the hub and as an RO-Crate: whole, described, and readable by others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import xailib as xai
+from xailib import results
+from xailib.workflow import export
+
+PLACES = [("mini_resnet_vanilla", "rise"), ("own_net", "gradcam")]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "results" / "mine"
+    values = {"study": "mine", "description": "A question.", "dataset": "pictograms", "seed": 3, "scale": "small"}
+    values |= {"models": [model for model, _ in PLACES], "methods": ["rise", "gradcam"], "metrics": ["deletion"]}
+    rows = []
+    for model, method in PLACES:
+        place = folder / model / method
+        maps = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(len(rows)))
+        made_from = {"model": model, "method": method, "seed": 3, "options": {"masks": 4}}
+        results.write_maps(place / "maps.npz", maps, ["a", "b"], torch.tensor([0, 1]), made_from=made_from)
+        record = {
+            "finished": "2026-01-02T03:04:05+00:00",
+            "seconds": 1.5,
+            "git": {"commit": "abc"},
+            "packages": {"torch": "2"},
+        }
+        results.write_json(place / "attribute.json", record)
+        (place / "attribute.ipynb").write_text("{}")
+        rows += [{"model": model, "method": method, "image": id, "metric": "deletion", "value": 0.5} for id in "ab"]
+    (folder / "study.yaml").write_text(yaml.safe_dump(values))
+    scores = pd.DataFrame(rows).astype(dict.fromkeys(("model", "method", "metric"), "category"))
+    results.write_table(folder / "scores.parquet", scores)
+    return folder
+
+
+def run(*words: Any) -> int:
+    return export.main([str(word) for word in words])
+
+
+def test_hub(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(study, "--to", "hub", out) == 0, capsys.readouterr().err
+    _, head, body = (out / "README.md").read_text().split("---\n", 2)
+    head = yaml.safe_load(head)
+    assert head["configs"] == [{"config_name": "scores", "data_files": "data/scores.parquet", "default": True}]
+    assert head["size_categories"] == ["n<1K"]
+    assert "@inproceedings{petsiuk2018rise," in body and "keywords" not in body and "A question." in body
+    table = pd.read_parquet(out / "data" / "scores.parquet")
+    assert len(table) == 4 and not isinstance(table["model"].dtype, pd.CategoricalDtype)
+    for model, method in PLACES:
+        maps = xai.load_maps(out / "maps" / model / f"{method}.safetensors")
+        assert torch.equal(maps.values, xai.load_maps(study / model / method / "maps.npz").values)
+        assert (maps.model, maps.method, maps.ids, maps.options) == (model, method, ["a", "b"], {"seed": 3, "masks": 4})
+        assert (out / "records" / model / method / "attribute.json").is_file()
+    named = xai.load_maps(out / "maps" / "mini_resnet_vanilla" / "rise.safetensors").target_names
+    assert named == xai.load_model("mini_resnet_vanilla").class_names[:2]
+    assert yaml.safe_load((out / "study.yaml").read_text())["study"] == "mine"
+
+
+def test_crate(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crates = pytest.importorskip("rocrate.rocrate")
+    out = tmp_path / "out"
+    assert run(study, "--to", "crate", out) == 0, capsys.readouterr().err
+    crate = crates.ROCrate(out)
+    assert crate.mainEntity.id == "Snakefile" and "mine" in crate.name
+    files = {entity["@id"] for entity in json.loads((out / "ro-crate-metadata.json").read_text())["@graph"]}
+    for path in study.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(study).as_posix()
+            assert name in files and (out / name).read_bytes() == path.read_bytes()
+    actions = [entity for entity in crate.get_entities() if entity.type == "CreateAction"]
+    assert len(actions) == 2
+    made = {result.id for action in actions for result in action["result"]}
+    assert "own_net/gradcam/maps.npz" in made and "mini_resnet_vanilla/rise/attribute.ipynb" in made
+    assert all(
+        action["endTime"] == "2026-01-02T03:04:05+00:00" and "commit abc" in action["description"] for action in actions
+    )
+    assert "petsiuk2018rise" in (out / "citations.bib").read_text()
+
+
+def test_refusals(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    def refused(*words: Any) -> str:
+        assert run(*words) == 2
+        return capsys.readouterr().err
+
+    assert "holds no study.yaml; give a study's folder" in refused(tmp_path, "--to", "hub", tmp_path / "out")
+    assert "nothing is ever overwritten" in refused(study, "--to", "hub", study)
+    with monkeypatch.context() as patch:
+        patch.setitem(__import__("sys").modules, "rocrate.rocrate", None)
+        assert "needs the package rocrate" in refused(study, "--to", "crate", tmp_path / "out")
+    (study / "scores.parquet").unlink()
+    assert "run the study to its end first" in refused(study, "--to", "hub", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
