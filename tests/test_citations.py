@@ -51,7 +51,7 @@ def test_a_study_gives_the_papers_of_all_that_it_uses() -> None:
 
 
 def test_a_workspace_adds_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xailib.params.place", lambda path: tmp_path / path)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "citations.bib").write_text("@misc{me2026,\n  title = {Mine},\n  keywords = {my_method},\n}\n")
     assert xai.cite("my_method") == "@misc{me2026,\n  title = {Mine},\n}"
 

@@ -17,6 +17,7 @@ from xailib.models import untrained
 from xailib.workflow import init as command
 from xailib.workflow.init import init
 from xailib.workflow.init.networks import network
+from xailib.workspace import SHIPPED
 
 CODE = """
 from torch import nn
@@ -109,7 +110,7 @@ def test_a_table_with_boxes(place: Path) -> None:
 
 def test_a_shipped_data_set(place: Path) -> None:
     words = "--classes", ",".join(__import__("xailib.datasets", fromlist=["x"]).class_names("pictograms"))
-    path = Path(params.ROOT) / "weights" / "pictograms" / "mini_resnet_vanilla.safetensors"
+    path = SHIPPED / "weights" / "pictograms" / "mini_resnet_vanilla.safetensors"
     made, *_ = init("mine", [str(path)], "pictograms", architecture="mini_resnet", class_names=words[1])
     assert not (made / "params" / "datasets").exists() and read(made, "studies")["dataset"] == "pictograms"
     model = read(made, "models")

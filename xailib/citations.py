@@ -11,6 +11,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError, nearest
+from xailib.workspace import place
 
 SHIPPED = Path(__file__).with_name("citations.bib")
 OWN = "citations.bib"  # of a workspace, beside its plug-ins
@@ -99,7 +100,7 @@ def _named(word: str) -> dict[str, str]:
 
 def _entries() -> dict[str, tuple[tuple[str, ...], str]]:
     """Key -> keywords and text of every entry; a workspace's own go before those that are shipped."""
-    own = params.place(OWN)
+    own = place(OWN)
     return _parsed(SHIPPED.read_text(encoding="utf-8")) | (
         _parsed(own.read_text(encoding="utf-8")) if own.is_file() else {}
     )

@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import xailib
 from xailib import params
 from xailib.errors import InputError
+from xailib.params.facts import broken_plugins
+from xailib.workspace import SHIPPED, place, workspace
 
 LEAST = 2e9  # bytes: results of a small study, and what torch compiles
 CORE = ("torch", "torchvision", "timm", "numpy", "pandas", "scipy", "scikit-image", "pyarrow", "safetensors")
@@ -42,14 +45,15 @@ def examine(studies: Sequence[str]) -> Iterator[Line]:
     yield from _packages()
     yield from _device()
     yield _disk()
+    yield from (Line(False, sentence) for sentence in broken_plugins())
     for study in studies:
         yield from _study(study)
 
 
 def _packages() -> Iterator[Line]:
     found = {name: _version(name) for name in (*CORE, *SUITE, *OPTIONAL)}
-    here = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {params.ROOT}"
-    yield Line(True, f"xailib {_version('xailib') or 'from a checkout'}, {here}")
+    here = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, in {workspace()}"
+    yield Line(True, f"xailib {xailib.__version__}, {here}")
     for name, parts, install in (("core", CORE, "xailib"), ("suite", SUITE, '"xailib[suite]"')):
         absent = [part for part in parts if found[part] is None]
         listed = ", ".join(f"{part} {found[part]}" for part in parts if found[part])
@@ -97,10 +101,10 @@ def _device() -> Iterator[Line]:
 
 
 def _disk() -> Line:
-    free = shutil.disk_usage(params.ROOT).free
-    open_for_writing = os.access(params.ROOT, os.W_OK)
+    free = shutil.disk_usage(workspace()).free
+    open_for_writing = os.access(workspace(), os.W_OK)
     closed = "" if open_for_writing else "; the folder is not open for writing"
-    return Line(free > LEAST and open_for_writing, f"disk: {free / 1e9:.1f} GB free in {params.ROOT}{closed}")
+    return Line(free > LEAST and open_for_writing, f"disk: {free / 1e9:.1f} GB free{closed}")
 
 
 def _study(name: str) -> Iterator[Line]:
@@ -134,17 +138,18 @@ def _missing_weights(model: str) -> tuple[bool, str] | None:
             return None if marker(model).exists() else (True, "")
         if weights["source"] == "package":
             package_file(weights["package"], weights["path"])
-        if weights["source"] == "file" and not params.place(weights["path"]).is_file():
+        if weights["source"] == "file" and not place(weights["path"]).is_file():
             origin = f" ({weights['origin']})" if weights.get("origin") else ""
-            return False, f"{model}: no weights at {params.place(weights['path'])}; put them there{origin}"
+            return False, f"{model}: no weights at {place(weights['path'])}; put them there{origin}"
     except InputError as error:
         return False, f"{model}: {error}"
     return None
 
 
 def own_studies() -> list[str]:
-    """Return the studies of this workspace; the default one where it has none of its own."""
-    return ["pictograms"]
+    """Return the studies of this workspace; the default one where it has none of its own, and in a checkout."""
+    own = sorted(path.stem for path in place("params/studies").glob("*.yaml")) if workspace() != SHIPPED else []
+    return own or ["pictograms"]
 
 
 def main(words: list[str] | None = None) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from xailib import citations, params
+from xailib import citations
 from xailib.errors import InputError
+from xailib.workspace import place
 
 TABLES = {
     "scores": "one row an image, method, network and metric: `value`, and what the metric adds",
@@ -26,7 +27,7 @@ def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
         InputError: no such folder, or one that no finished study filled.
     """
     path = Path(name).expanduser()
-    folder = path if path.is_dir() else params.place(f"results/{name}")
+    folder = path if path.is_dir() else place(f"results/{name}")
     file = folder / "study.yaml"
     if not file.is_file():
         raise InputError(f"{name}: holds no study.yaml; give a study's folder in results/, or its id")

@@ -18,6 +18,7 @@ from typing import Any
 from xailib import params
 from xailib.errors import InputError
 from xailib.workflow.init.text import Draft
+from xailib.workspace import SHIPPED, environment
 
 IMAGES = 20  # images that get maps, of those that there are
 METHODS = (
@@ -183,7 +184,7 @@ def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
     texts = {f"params/{draft.kind}/{draft.id}.yaml": draft.text() for draft in drafts}
     texts |= {name: text for draft in drafts for name, text in draft.files.items()}
     profile = "profiles/default/profile.yaml"
-    texts |= {profile: (params.ROOT / profile).read_text(encoding="utf-8")}
+    texts |= {profile: (SHIPPED / profile).read_text(encoding="utf-8")}
     texts |= {"Snakefile": SNAKEFILE.format(study=study), ".gitignore": GITIGNORE, "plugins/example.py": PLUGIN}
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -207,12 +208,9 @@ def cost(place: Path, study: str) -> str:
     """Return in a sentence what a study will cost here: its passes as `plan` counts and times them, and its notebooks."""
     import pandas as pd
 
-    source = str(Path(__file__).resolve().parents[3])
-    paths = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "xailib.workflow", "plan", study, "--rounds", "1", "--csv", "-"]
-    run = subprocess.run(
-        command, cwd=place, capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": paths}
-    )
+    there = {**environment(), "XAILIB_WORKSPACE": str(place)}
+    run = subprocess.run(command, cwd=place, capture_output=True, encoding="utf-8", env=there)
     if run.returncode:
         return f"What it costs is not known: {(run.stderr.strip().splitlines() or ['?'])[-1]}"
     rows = pd.read_csv(io.StringIO(run.stdout))
