@@ -222,6 +222,12 @@ def test_labels_that_do_not_fit_may_be_left_out(place: Path) -> None:
     assert read(made, "studies")["target"] == "predicted" and read(made, "datasets")["dataset_classes"] == "unknown"
 
 
+def test_a_folder_goes_before_a_data_set_of_its_name(place: Path) -> None:
+    shutil.move("flat", "photos")
+    made, *_ = init("mine", ["my_net.py:make"], "photos")
+    assert read(made, "studies")["root"] == str(place / "photos") and read(made, "studies")["limit"] == 6
+
+
 def test_nothing_is_overwritten(place: Path) -> None:
     (place / "mine").mkdir()
     (place / "mine" / "note.txt").write_text("mine")

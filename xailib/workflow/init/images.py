@@ -38,7 +38,8 @@ def pictures(word: str, name: str, root: str | None = None) -> Pictures:
     """Return what is known of the images that `--images` means.
 
     Args:
-        word: a folder, flat or one folder a class; a CSV with the columns file, label and box; or the id of a data set.
+        word: a folder, flat or one folder a class; a CSV with the columns file, label and box; or the id of a data set,
+            where no folder here is called so.
         name: id for the data set's file, where one is to be written.
         root: the folder of a data set that is read from one.
 
@@ -53,13 +54,14 @@ def pictures(word: str, name: str, root: str | None = None) -> Pictures:
 
 def _pictures(word: str, name: str, root: str | None) -> Pictures:
     path = Path(word).expanduser()
-    if word in params.ids("datasets"):
+    own = root is None and path.exists()  # a folder called like a data set is meant where it is there
+    if word in params.ids("datasets") and not own:
         record = params.load_params("datasets", word)
         function, options, draft = record.get("dataset_function", word), record["dataset_options"], None
         if "root" in datasets.takes(function) and root is None:
             raise InputError(f"this data set is read from a folder; add --root FOLDER, the one that holds {word}")
         source = str(Path(root).expanduser().resolve()) if root else None
-    elif path.exists():
+    elif own:
         if path.is_file() and path.suffix.lower() != ".csv":
             raise InputError(
                 "neither a folder nor a table; give the folder of the images, or a CSV of file, label, box"
