@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import xailib as xai
-from xailib import citations, params
+from xailib import params
 from xailib.errors import InputError
+from xailib.params import citations
 
 
 @pytest.mark.parametrize("kind", ["methods", "metrics", "estimators", "models"])
@@ -16,7 +17,7 @@ def test_everything_shipped_has_an_entry(kind: str) -> None:
     for id in params.ids(kind):
         words = [id, *citations._of(kind, params.load_params(kind, id))]
         assert any(citations._named(word) for word in words), (
-            f"{kind}/{id}: add it to the keywords of xailib/citations.bib"
+            f"{kind}/{id}: add it to the keywords of xailib/params/citations.bib"
         )
 
 
@@ -47,7 +48,9 @@ def test_a_study_gives_the_papers_of_all_that_it_uses() -> None:
     for key in ("petsiuk2018rise", "le2015tiny", "huang2017densely", "xie2020adversarial", "nourelahi2022explainable"):
         assert f"{{{key}," in found
     roar = xai.cite("roar_smoke")
-    assert "{hooker2019benchmark," in roar and "{petsiuk2018rise," not in roar and "{smilkov2017smoothgrad," not in found
+    assert (
+        "{hooker2019benchmark," in roar and "{petsiuk2018rise," not in roar and "{smilkov2017smoothgrad," not in found
+    )
 
 
 def test_a_workspace_adds_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ _HOMES = {
     "Maps": "xailib.maps",
     "save_maps": "xailib.results.stored",
     "load_maps": "xailib.results.stored",
-    "cite": "xailib.citations",
+    "cite": "xailib.params.citations",
     "show": "xailib.plots",
     "explore": "xailib.explorer",
     "InputError": "xailib.errors",

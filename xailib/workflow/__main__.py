@@ -21,7 +21,7 @@ MODULES = {
     "init": "xailib.workflow.init",
     "doctor": "xailib.workflow.doctor",
     "export": "xailib.workflow.export",
-    "cite": "xailib.citations",
+    "cite": "xailib.params.citations",
 }
 HELP = """\
 commands:

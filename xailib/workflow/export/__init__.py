@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from xailib import citations
 from xailib.errors import InputError
+from xailib.params import citations
 from xailib.workspace import place
 
 TABLES = {

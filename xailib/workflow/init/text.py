@@ -44,11 +44,11 @@ def commented(values: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     """Return YAML, a line a key, with a comment behind each, or above it where both do not fit in a line."""
     lines = []
     for key, value in values.items():
-        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=WIDTH - 20, allow_unicode=True)
         text = text.removesuffix("...\n").rstrip()  # the end of a document, which a bare word gets
         line, note = f"{key}: {text}", notes.get(key, "")
         start = f"{line} ".ljust(COLUMN)
-        if note and len(start) + len(note) + 2 <= WIDTH:
+        if note and "\n" not in text and len(start) + len(note) + 2 <= WIDTH:
             lines.append(f"{start}# {note}")
         else:
             lines += [*([f"# {note}"] if note else []), line]
