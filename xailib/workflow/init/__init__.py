@@ -36,8 +36,18 @@ SLICE_SECONDS = 5  # of a slice beside the network's passes: its notebook, readi
 
 SNAKEFILE = """\
 from xailib.workflow import snakefile
+
 config.setdefault("study", "{study}")
+
+
 include: snakefile()
+
+
+rule here:
+    """What a bare `snakemake` makes: the report of the study."""
+    localrule: True
+    input:
+        f"{{RESULTS}}/report.html",
 """
 GITIGNORE = "/results/\n/resources/\n/logs/\n.snakemake/\n__pycache__/\n"
 PLUGIN = '''\
