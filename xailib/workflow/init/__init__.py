@@ -43,8 +43,8 @@ config.setdefault("study", "{study}")
 include: snakefile()
 
 
+# What a bare `snakemake` makes: an include sets no first rule.
 rule here:
-    """What a bare `snakemake` makes: the report of the study."""
     localrule: True
     input:
         f"{{RESULTS}}/report.html",
@@ -147,14 +147,13 @@ def _names(given: str | None) -> Any:
 
 def _study(id: str, models: list[str], images: Any, target: str) -> Draft:
     """The study's file."""
-    gpu = _has_gpu()
     limit = min(IMAGES, images.count)
     boxes = METRICS_OF_BOXES if images.boxes else ()
     values = {
         "study": id, "kind": "compare", "description": f"Which explanation can be trusted on {', '.join(models)}?",
         "dataset": images.dataset, "root": images.root, "limit": limit, "seed": 0, "models": models,
         "methods": list(METHODS), "metrics": [*METRICS, *boxes], "scale": "small", "target": target,
-        "batch_size": 64 if gpu else 8, "shifts": "none", "attack_images": 0, "accuracy_images": None, "only_correct": False,
+        "batch_size": 64 if _has_gpu() else 8, "sanity_images": min(4, limit), "accuracy_images": None, "only_correct": False,
     }  # fmt: skip
     notes = {
         "study": "its name, and its folder in results/",
@@ -174,8 +173,7 @@ def _study(id: str, models: list[str], images: Any, target: str) -> Draft:
         if target == "label"
         else "the class that maps explain: the network's answer, whatever the label",
         "batch_size": "network inputs a pass; changes memory and time, never a result",
-        "shifts": "accuracy is measured on the images as they are; '*_2' adds corruptions",
-        "attack_images": "no adversarial attack",
+        "sanity_images": "explained again on randomised weights: does a map follow the network?",
         "accuracy_images": "accuracy is measured on all images",
         "only_correct": "images that a network gets wrong count too",
     }
