@@ -8,7 +8,8 @@
     snakemake weights                  train the small networks again
 
 It works in the current folder or that of `--directory`, and takes from what is shipped what is not there. Another
-Snakefile takes it in by `include:` or `module:`, with the path that `xailib.workflow.snakefile()` returns.
+Snakefile takes it in by `include:` or `module:`, with the path that `xailib.workflow.snakefile()` returns, below an
+`onstart:` of its own.
 
 A slice's parameter files are its inputs, so editing one method's file re-runs that method only. `origin` in its `params`
 stands for what Snakemake does not see: the study's values that it uses, its notebook's code without outputs, and the

@@ -90,8 +90,8 @@ def test_a_comparison_on_photographs_without_boxes(
 ) -> None:
     import shutil
 
-    shutil.copytree(params.ROOT / "params", tmp_path / "params")
-    monkeypatch.setattr(params, "ROOT", tmp_path)
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
+    (tmp_path / "params/datasets").mkdir(parents=True)
     (tmp_path / "params/datasets/pets.yaml").write_text(
         "dataset: pets\ndataset_function: folder\ndataset_classes: unknown\n"
     )

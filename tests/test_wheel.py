@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.world import SNAKEFILE
 
 pytest.importorskip("hatchling", reason="builds the wheel without a network")
 
@@ -46,16 +49,19 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of installed packages that holds nothing but xailib; what it needs comes from the tests' own Python."""
     folder = tmp_path_factory.mktemp("site") / "packages"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]
     subprocess.run([*command, str(wheel)], check=True)
-    return folder
+    (folder.parent / "t").mkdir()
+    yield folder
+    shutil.rmtree(folder.parent / "t")  # the warm server ends with it
 
 
 def surroundings(site: Path) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), "XAILIB_WARM": "0"}
+    """The environment of somebody who installed it there."""
+    environment = {**os.environ, "PYTHONPATH": str(site), "TMPDIR": str(site.parent / "t")}
     environment.pop("XAILIB_WORKSPACE", None)
     return environment
 
@@ -90,7 +96,7 @@ images = xai.load_images("pictograms", split="test", limit=3, seed=0)
 maps = xai.attribute("gradient", model, images)
 table = xai.evaluate(["pointing_game", "deletion"], maps, model, images)
 xai.show(images, maps)
-wrapped = xai.wrap(model.network, mean=model.mean, std=model.std, size=64)
+wrapped = xai.wrap(model.network, mean=model.mean.flatten().tolist(), std=model.std.flatten().tolist(), size=64)
 suite = ("snakemake", "papermill", "jupyter_client", "ipykernel", "IPython", "nbclient", "nbconvert", "nbformat",
          "ipywidgets", "seaborn", "xailib.workflow")
 print(json.dumps({
@@ -110,7 +116,7 @@ def test_a_study_runs_from_it_and_is_finished_wherever_it_is_installed(
     """A workspace with a method of its own; moving the installation or reading the study again runs nothing."""
     root = tmp_path / "mine"
     files = {
-        "Snakefile": 'from xailib.workflow import snakefile\nconfig.setdefault("study", "own")\ninclude: snakefile()\n',
+        "Snakefile": SNAKEFILE,
         "plugins/brightness.py": PLUGIN,
         "params/methods/brightness.yaml": "method: brightness\n",
         "params/studies/own.yaml": STUDY,
@@ -132,7 +138,8 @@ def test_a_study_runs_from_it_and_is_finished_wherever_it_is_installed(
         ".snakemake", "Snakefile", "logs", "params", "plugins", "profiles", "results",
     }  # fmt: skip
     assert "Nothing to be done" in snakemake(site, "-n")
-    moved = tmp_path / "elsewhere"
+    moved = tmp_path / "elsewhere" / "packages"
+    (moved.parent / "t").mkdir(parents=True)
     shutil.copytree(site, moved)  # with new times, as another installation has
     assert "Nothing to be done" in snakemake(moved, "-n")
     (root / "plugins/brightness.py").write_text(PLUGIN.replace("mean(1)", "amax(1)"))

@@ -10,6 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SNAKEFILE = """\
+from xailib.workflow import snakefile
+config.setdefault("study", "own")
+include: snakefile()
+rule study: input: rules.all.input
+"""  # of a workspace
 SMOKE_MODELS = ("mini_resnet_vanilla", "mini_resnet_robust")
 
 

@@ -4,12 +4,14 @@ The facts are asked of a fresh Python once for each state of the sources and plu
 """
 
 import contextlib
+import functools
 import hashlib
 import inspect
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from xailib.errors import InputError
@@ -48,7 +50,12 @@ def _asked() -> dict[str, Any]:
     sources = [*sorted(PACKAGE.rglob("*.py")), *sorted(place("plugins").rglob("*.py"))]
     names = (path.name.encode() for path in sources)
     state = hashlib.sha256(b"\0".join([*names, *(path.read_bytes() for path in sources)])).hexdigest()[:16]
-    kept = place(f".snakemake/xailib/facts-{state}.json")
+    return _answer(place(f".snakemake/xailib/facts-{state}.json"))
+
+
+@functools.cache
+def _answer(kept: Path) -> dict[str, Any]:
+    """What is kept there or, where nothing is, asked and kept there, unless something may be well without an edit."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(kept.read_text(encoding="utf-8"))
     command = [sys.executable, "-W", "ignore", "-m", "xailib.params.facts"]
@@ -56,6 +63,8 @@ def _asked() -> dict[str, Any]:
     if run.returncode:
         raise RuntimeError(f"xailib cannot be imported:\n{run.stderr}")
     facts = json.loads(run.stdout.splitlines()[-1])
+    if facts.get("broken"):  # by a package that may be installed next
+        return facts
     with contextlib.suppress(OSError, ValueError):  # a read-only workspace asks again next time
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(f".{os.getpid()}")

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xailib import __version__
 from xailib.workspace import PACKAGE
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def git_state() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that can change a number."""
-    found = {}
+    """Return the versions of xailib and of the packages that can change a number."""
+    found = {"xailib": __version__}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
