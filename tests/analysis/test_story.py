@@ -59,7 +59,7 @@ def test_the_figure_has_a_row_a_claim_with_number_interval_paper_and_share() -> 
         paper_ImageNet=np.nan,
     )
     text = story.forest({"F": UNDECIDED.assign(share=0.75, specifications=12.0), "R": roar}, Path())
-    assert text.count('<th scope="row"') == 2 and "in 75% of 12" in text and "not public" in text
+    assert text.count('<th scope="row"') == 2 and "9 of 12 conventions" in text and "not public" in text
     assert "+0.050 <small>-0.020 to +0.110</small>" in text and "+20.0</td>" in text and ">+21.7</td>" in text
     drawn = text[text.index("<svg", text.index("R5")) :]
     assert 'class="side"' in drawn and 'class="theirs"' in drawn and 'class="bar"' not in drawn

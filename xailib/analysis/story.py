@@ -47,7 +47,7 @@ OWN = ("R9", "R10")  # claims on ROAR itself, which no paper makes
 ANSWERS = {  # the claim that answers it -> question
     "F1": "Are robust networks explained better?",
     "F3": "Which method ranks first?",
-    "R5": "Which rankings find what a network needs (ROAR: accuracy without those pixels; lower is better)?",
+    "R5": "Which rankings find what a network needs (ROAR: accuracy left; lower is better)?",
 }
 FEW = 50  # images under which an interval is worth a warning
 WIDTH, HEIGHT = 210, 24  # of a row's drawing, in pixels
@@ -220,7 +220,8 @@ def _row(row: dict[str, Any], reach: float) -> str:
     cells.append(f"<td class='here'>{_papers(row) if row['finding'] in roar_claims.CLAIMS else 'not public'}</td>")
     share = ""
     if pd.notna(row.get("share")):
-        share = f"<small>in {row['share']:.0%} of {int(row['specifications'])}</small>"
+        n = int(row["specifications"])
+        share = f"<small>{round(row['share'] * n)} of {n} conventions</small>"
     return f"<tr>{''.join(cells)}<td>{chip(row['verdict'])}{share}</td></tr>"
 
 
@@ -279,7 +280,7 @@ def _list(lines: Sequence[str]) -> str:
 
 STYLE = """
 .forest { margin: 0.6rem 0; }
-.forest table { border-collapse: collapse; width: 100%; font-size: 0.8rem; line-height: 1.2; }
+.forest table { border-collapse: collapse; width: 100%; font-size: 0.78rem; line-height: 1.15; }
 .forest td, .forest th { text-align: left; padding: 0 0.6rem 0 0; vertical-align: middle; }
 .forest th[scope=row] { font-weight: 500; }
 .forest th[scope=row] small { display: block; font-weight: 400; opacity: 0.8; }
@@ -287,7 +288,7 @@ STYLE = """
 .forest .verdict { white-space: normal; display: inline-block; }
 .forest .paper th { padding-top: 0.3rem; }
 .forest .here { white-space: nowrap; }
-.forest svg { width: 210px; height: 24px; display: block; overflow: visible; }
+.forest svg { width: 210px; height: 22px; display: block; overflow: visible; }
 .forest .side { fill: currentColor; opacity: 0.07; } .forest .zero { stroke: currentColor; opacity: 0.5; }
 .forest .bar { stroke: var(--mark, #7b8591); stroke-width: 3; } .forest .dot { fill: var(--mark, #7b8591); }
 .forest .theirs { fill: none; stroke: currentColor; opacity: 0.75; }
