@@ -230,6 +230,7 @@ use rule slice as evaluate with:
     output:
         scores="<results>/{model}/{method}/scores.parquet",
         reliability="<results>/{model}/{method}/reliability.parquet",
+        curves="<results>/{model}/{method}/curves.npz",
         record="<results>/{model}/{method}/evaluate.json",
         notebook="<results>/{model}/{method}/evaluate.ipynb",
     log:

@@ -119,3 +119,19 @@ def test_a_record_says_where_a_result_comes_from() -> None:
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "xailib")
     assert provenance.git_state() == {"commit": None, "changed": None}
+
+
+def test_curves_round_trip_in_half_precision(tmp_path: Path) -> None:
+    curve = torch.linspace(0, 1, 58).view(2, 29)
+    path = results.write_curves(tmp_path / "curves.npz", {"deletion": curve}, ["x", "y"], {"method": "rise"})
+    read = results.read_curves(path)
+    assert read["ids"] == ["x", "y"] and list(read["curves"]) == ["deletion"]
+    np.testing.assert_allclose(read["curves"]["deletion"], curve, atol=3e-4)
+    assert results.read_curves(results.write_curves(path, {}, []))["curves"] == {}
+    with pytest.raises(ValueError, match="2 curves of deletion need as many ids, not 1"):
+        results.write_curves(path, {"deletion": curve}, ["x"])
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match="not a complete file of curves"):
+        results.read_curves(path)
+    with pytest.raises(InputError, match="no such curves; run the evaluate slice again"):
+        results.read_curves(tmp_path / "none.npz")

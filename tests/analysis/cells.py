@@ -22,7 +22,7 @@ def run_cells(name: str, given: dict[str, Any]) -> dict[str, Any]:
     cells = [
         cell for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"
     ]
-    assert "parameters" in cells[0].metadata["tags"] and len(cells) <= 12
+    assert "parameters" in cells[0].metadata["tags"] and len(cells) <= 15
     space: dict[str, Any] = {}
     for i, cell in enumerate(cells):
         assert not any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(ast.parse(cell.source)))
@@ -54,14 +54,15 @@ def figures(name: str, study: frames.Frames, out: Path, **given: Any) -> dict[st
     """Run a final notebook on frames; return the figures that it saves, by name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(frames, "read_frames", lambda *_, **__: study)
-        return drawn(name, {"out_dir": str(out), "bootstrap": 100, "study": "made_up", "compare": []} | given)
+        folders = {"out_dir": str(out), "results_dir": str(out)}
+        return drawn(name, folders | {"bootstrap": 100, "study": "made_up", "compare": []} | given)
 
 
 def drawn(name: str, given: dict[str, Any]) -> dict[str, Figure]:
     """Run a final notebook as `run_cells` does, but keep what it would save: {name: figure}."""
     found: dict[str, Figure] = {}
 
-    def keep(figure: Figure, out_dir: str, name: str, data: Any) -> Figure:
+    def keep(figure: Figure, out_dir: str, name: str, data: Any, *_: Any) -> Figure:
         plt.close(figure)
         return found.setdefault(name, figure)
 

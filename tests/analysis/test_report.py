@@ -8,7 +8,7 @@ import pytest
 from cells import executed_cells, run_cells
 
 from xailib import results
-from xailib.analysis import claims, facts, findings, report
+from xailib.analysis import claims, facts, findings, page, report
 from xailib.errors import InputError
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
@@ -22,7 +22,7 @@ def executed(folder: Path, name: str) -> None:
         nbformat.v4.new_markdown_cell(f"# The {name}\n\nProse with $x^2$ and a [link](https://example.org)."),
         nbformat.v4.new_markdown_cell("## Which methods rank best?"),
         nbformat.v4.new_code_cell("secret_code()", outputs=[warning, figure]),
-        nbformat.v4.new_markdown_cell("for the runner only", metadata={"tags": [report.HIDDEN]}),
+        nbformat.v4.new_markdown_cell("for the runner only", metadata={"tags": [page.HIDDEN]}),
     ]
     (folder / f"{name}.ipynb").write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells)))
 
@@ -49,36 +49,36 @@ def write_report(folder: Path, roar: Path | None = None) -> Path:
     """Execute report.ipynb on a study's folder and write its page."""
     given = {"results_dir": str(folder), "roar_dir": roar and str(roar)}
     nbformat.write(executed_cells("report", given), folder / "report.ipynb")
-    return report.write_page(folder / "report.ipynb")
+    return page.write_page(folder / "report.ipynb")
 
 
 def test_report_is_one_file_that_loads_nothing(reported) -> None:
-    page = write_report(reported).read_text()
-    assert report.remote_loads(page) == []
-    assert "<script" not in page
-    assert page.replace("\n", "").count(f"data:image/png;base64,{PIXEL}") == 3
-    assert page.count('alt="Which methods rank best?"') == 3
+    text = write_report(reported).read_text()
+    assert page.remote_loads(text) == []
+    assert "<script" not in text
+    assert text.replace("\n", "").count(f"data:image/png;base64,{PIXEL}") == 3
+    assert text.count('alt="Which methods rank best?"') == 3
 
 
 def test_report_holds_findings_first_then_sections_and_provenance(reported) -> None:
-    page = write_report(reported).read_text()
+    text = write_report(reported).read_text()
     heads = ["How explainable are CNNs?", "What was found", *(f"The {name}" for name in report.NOTEBOOKS)]
     heads += ["Parameters", "What was left out", "Provenance"]
-    anchors = [re.search(rf'<h[12] id="([^"]*)">{re.escape(head)}', page) for head in heads]
+    anchors = [re.search(rf'<h[12] id="([^"]*)">{re.escape(head)}', text) for head in heads]
     places = [anchor.start() for anchor in anchors]
     assert places == sorted(places)
-    nav = page[: page.index("</nav>")]
+    nav = text[: text.index("</nav>")]
     assert all(f'href="#{anchor[1]}"' in nav for anchor in anchors)
-    assert places[1] < page.index("supported</td>") < places[2]  # the verdicts are the first thing to see
-    assert 'href="explainability.ipynb"' in page
-    assert "abc123abc123" in page and "torch 2.12.1" in page and "2,000" in page and "needs gap_linear_head" in page
-    for hidden in ("secret_code", "noise on stderr", "for the runner only", "show_notebook", "papermill"):
-        assert hidden not in page
+    assert places[1] < text.index("supported</span>") < places[2]  # the verdicts are the first thing to see
+    assert 'href="explainability.ipynb"' in text
+    assert "abc123abc123" in text and "torch 2.12.1" in text and "2,000" in text and "needs gap_linear_head" in text
+    for hidden in ("secret_code", "noise on stderr", "for the runner only", "papermill"):
+        assert hidden not in text
 
 
 def test_two_runs_write_the_same_page(reported) -> None:
-    page = write_report(reported)
-    assert page.read_bytes() == report.write_page(reported / "report.ipynb", reported / "again.html").read_bytes()
+    written = write_report(reported)
+    assert written.read_bytes() == page.write_page(reported / "report.ipynb", reported / "again.html").read_bytes()
 
 
 def test_ids_of_headings_are_their_own() -> None:
@@ -88,7 +88,7 @@ def test_ids_of_headings_are_their_own() -> None:
         head
         for name in names
         for cell in nbformat.read(f"notebooks/{name}.ipynb", as_version=4).cells
-        if cell.cell_type == "markdown" and report.HIDDEN not in cell.metadata.get("tags", [])
+        if cell.cell_type == "markdown" and page.HIDDEN not in cell.metadata.get("tags", [])
         for head in re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
     ]
     assert len(set(heads)) == len(heads) and {"Findings", "Claims"} <= set(heads)
@@ -111,11 +111,11 @@ def test_source_of_a_verdict_is_folded_under_its_claim() -> None:
     ],
 )
 def test_what_would_load_from_the_network_is_found(text: str) -> None:
-    assert report.remote_loads(text)
+    assert page.remote_loads(text)
 
 
 def test_what_only_links_is_allowed() -> None:
-    assert report.remote_loads('<a href="https://example.org">a</a> <img src="data:image/png;base64,xx">') == []
+    assert page.remote_loads('<a href="https://example.org">a</a> <img src="data:image/png;base64,xx">') == []
 
 
 def test_missing_and_broken_notebooks_are_named(reported, capsys) -> None:
@@ -125,7 +125,7 @@ def test_missing_and_broken_notebooks_are_named(reported, capsys) -> None:
     (reported / "gallery.ipynb").unlink()
     with pytest.raises(InputError, match=r"gallery\.ipynb: no such executed notebook"):
         write_report(reported)
-    assert report.main([str(reported / "report.ipynb")]) == 2
+    assert page.main([str(reported / "report.ipynb")]) == 2
     assert "report.ipynb: no such executed notebook" in capsys.readouterr().err
     assert not (reported / "report.html").exists()
 
@@ -133,8 +133,26 @@ def test_missing_and_broken_notebooks_are_named(reported, capsys) -> None:
 def test_report_without_findings_or_records(tmp_path) -> None:
     for name in report.NOTEBOOKS:
         executed(tmp_path, name)
-    page = write_report(tmp_path).read_text()
-    assert "Nothing was tested yet: findings.csv is missing" in page and "none, every method was run" in page
+    text = write_report(tmp_path).read_text()
+    assert "Nothing was tested yet: findings.csv is missing" in text and "none, every method was run" in text
+
+
+def test_model_cards_are_linked_and_other_sources_named(tmp_path) -> None:
+    results.write_json(
+        tmp_path / "study.yaml",
+        {
+            "study": "own",
+            "dataset": "pictograms",
+            "models": ["mini_resnet_robust", "resnet50_robust"],
+            "methods": ["rise"],
+            "metrics": ["deletion"],
+        },
+    )
+    first, second = facts.model_cards(tmp_path).splitlines()
+    assert first.startswith("- mini_resnet_robust: [model card](") and first.endswith("weights/pictograms/README.md)")
+    assert "weights from [madrylab/robust-imagenet-models](https://huggingface.co/" in second
+    (tmp_path / "study.yaml").unlink()
+    assert facts.model_cards(tmp_path) == ""
 
 
 def test_several_values_of_slices_are_all_told(tmp_path) -> None:

@@ -15,6 +15,7 @@ from test_report import write_report
 
 from xailib import plots
 from xailib.analysis import findings, report, roar_examples, roar_tables
+from xailib.analysis.page import remote_loads
 from xailib.analysis.roar_curves import curves
 from xailib.errors import InputError
 from xailib.results import write_json
@@ -186,18 +187,18 @@ def reported(made_up, tmp_path):
 
 def test_a_roar_study_alone_makes_a_page(reported) -> None:
     page = write_report(reported).read_text()
-    assert report.remote_loads(page) == []
+    assert remote_loads(page) == []
     order = (
         "Which rankings find what the network needs?",
-        ">R1</th>",
+        ">R1 Single estimates",
         "The roar_results",
         "Trainings and checks that are left out",
         ">retrain</th>",
     )
     places = [page.index(word, page.index("<main>")) for word in order]
     assert places == sorted(places)
-    assert ">F1</th>" not in page and "Pairs left out" not in page
-    assert "Made-up rankings." in page and "Birdsnap\u00a0+" in page and "missing: was not run" in page
+    assert "F1 Robust" not in page and "Pairs left out" not in page
+    assert "Made-up rankings." in page and "diamonds: the paper" in page and "missing: was not run" in page
     assert 'href="#Claims"' in page and 'id="Claims"' in page
 
 
@@ -209,7 +210,7 @@ def test_both_papers_on_one_page(reported, tmp_path) -> None:
     sections = [f"The {name}<a" for name in (*report.NOTEBOOKS, *report.ROAR_NOTEBOOKS)]
     places = [page.index(word) for word in (*sections, "Pairs left out", "Trainings and checks that are left out")]
     assert places == sorted(places) and "How explainable are CNNs?" in page
-    assert page.index("Nothing was tested yet") < page.index(">R1</th>") < places[0]
+    assert page.index("Nothing was tested yet") < page.index(">R1 Single") < places[0]
     assert 'href="../roar_made_up/roar_results.ipynb"' in page or 'href="roar_made_up/roar_results.ipynb"' in page
     with pytest.raises(InputError, match="a ROAR study's folder itself"):
         report.studies(reported, reported)

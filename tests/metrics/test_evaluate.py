@@ -11,6 +11,7 @@ import yaml
 
 import xailib as xai
 from xailib.errors import InputError
+from xailib.metrics import curves
 from xailib.registry import metric as metrics
 
 PARAMS = Path(__file__).parents[2] / "params" / "metrics"
@@ -33,6 +34,15 @@ def test_a_tidy_frame_with_the_declared_columns(name, small_model, small_images,
     assert frame["value"].between(0, 1).all()
     for kind in (small_maps.double(), small_maps.numpy(), small_maps.clone().requires_grad_()):
         assert xai.evaluate(name, kind, small_model, small_images).equals(frame)
+
+
+def test_the_curves_behind_areas_are_kept_on_request(small_model, small_images, small_maps):
+    kept, names = {}, ["deletion", "pointing_game", "insertion"]
+    frame = xai.evaluate(names, small_maps, small_model, small_images, keep_curves=kept)
+    assert list(kept) == ["deletion", "insertion"] and frame.attrs == {}
+    for name, curve in kept.items():
+        assert torch.equal(curve.double(), curves(name, small_maps, small_model, small_images))
+    assert frame.equals(xai.evaluate(names, small_maps, small_model, small_images))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from xailib.analysis.table import Table
 from xailib.params import ids, load_params, read
 from xailib.results import read_table
+from xailib.workspace import find
 
 # What a slice's record is called, in the order of the work.
 STAGES = ("predict", "attribute", "sanity", "evaluate", "rank", "retrain", "trust", "toy")
@@ -42,6 +44,24 @@ def parameters(folder: Path) -> Table:
     """Return those of a study's values that say something, as a reader would write them."""
     values = {key: written(value) for key, value in study_values(folder).items() if value not in (None, "", [], {})}
     return Table(pd.DataFrame({"Value": values}), f"Parameters of {folder.name}")
+
+
+def model_cards(folder: Path) -> str:
+    """Return where the weights of a study's networks come from, as Markdown: model cards linked, sources named."""
+    values = study_values(folder)
+    names = values.get("models") or []
+    known = [name for name in names if name in ids("models")] if isinstance(names, list) else []
+    told: dict[str, list[str]] = {}
+    for name in known:
+        weights = load_params("models", name)["weights"]
+        card = find(Path(str(weights.get("path", ""))).parent / "README.md")
+        if weights["source"] == "file" and card.exists():
+            origin = f"[model card]({os.path.relpath(card, folder)})"
+        else:
+            repo = weights.get("repo") if weights["source"] == "huggingface" else None
+            origin = f"weights from {f'[{repo}](https://huggingface.co/{repo})' if repo else weights['source']}"
+        told.setdefault(origin, []).append(name)
+    return "\n".join(f"- {', '.join(models)}: {origin}" for origin, models in told.items())
 
 
 def skipped(folder: Path) -> Table:

@@ -1,6 +1,6 @@
 """What the gallery shows: which networks, which images, which maps."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,20 @@ class Grid:
     caption: str
     table: pd.DataFrame
     signed: set[str] = field(default_factory=set)
+
+    def turned(self) -> "Grid":
+        """The same pictures with rows as columns, for grids of images, which need no signs."""
+        columns = [(title, [pictures[i] for _, pictures in self.rows]) for i, title in enumerate(self.titles)]
+        return replace(self, rows=columns if self.rows else [], titles=[label for label, _ in self.rows])
+
+
+def alt(grid: Grid) -> str:
+    """Say in words what a figure of pictures shows."""
+    if not grid.rows:
+        return grid.caption
+    images = ", ".join(grid.table["image"].unique()) if len(grid.table) else "none"
+    rows = ", ".join(dict.fromkeys(" ".join(label.split()) for label, _ in grid.rows))
+    return f"Maps in a grid. Rows: {rows}. Columns: {', '.join(grid.titles)}. Images: {images}."
 
 
 def study_images(
@@ -95,6 +109,32 @@ def pair(
     names = [right[i] for i in sorted(np.random.default_rng(seed).permutation(len(right))[:count])]
     caption = f"{' and '.join(frames.models.loc[models, 'label'])} on {len(names)} images"
     return _grid(frames, results_dir, images, models, names, caption)
+
+
+def extremes(
+    frames: Frames, results_dir: str | Path, images: ImageBatch, count: int = 2, architecture: str = ""
+) -> Grid:
+    """The images whose maps score best and worst, on the first of `chosen_networks`; among those that all get right.
+
+    An image's score is the mean over methods and metrics on one scale (0 the worst, 1 the best possible).
+    """
+    right, model = _right(frames, images), chosen_networks(frames, architecture)[0]
+    data = scores.goodness(scores.cube(frames).at(model=[model]), frames).mean("model", "method", "metric")
+    found = (
+        pd.Series(data.values, data.axes["image"]).reindex(right).dropna().sort_values(ascending=False, kind="stable")
+    )
+    count = min(count, len(found) // 2)
+    names = [*found.index[:count], *found.index[len(found) - count :]]
+    caption = f"{frames.models.loc[model, 'label']}: the {count} best and {count} worst of {len(found)} images"
+    if not count:
+        return Grid(
+            [], [], "Too few images with scores for best and worst cases: at least two are needed.", pd.DataFrame()
+        )
+    grid = _grid(frames, results_dir, images, [model], names, caption)
+    words = ["best"] * count + ["worst"] * count
+    labels = [f"{word}\n{found[name]:.2f}" for word, name in zip(words, names, strict=True)]
+    rows = [(label, pictures) for label, (_, pictures) in zip(labels, grid.rows, strict=False)]
+    return replace(grid, rows=rows)
 
 
 def chosen_networks(frames: Frames, architecture: str = "") -> list[str]:

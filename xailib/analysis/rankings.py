@@ -48,8 +48,12 @@ def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
+def robust_differences(
+    frames: Frames, bootstrap: int = 2000, seed: int = 0, groups: dict[str, list[str]] | None = None
+) -> pd.DataFrame:
     """Return robust minus vanilla by family and metric: one row an architecture, and one over all of them.
+
+    With `groups` of methods, such as one a method, these take the place of the families.
 
     Columns: family, metric, metric_label, architecture ("all" or one), its label, value (above zero: robust is better),
     low, high (95 %: over architectures and images for "all", over images for one), n (architectures), images.
@@ -57,7 +61,7 @@ def robust_differences(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
     if not scores.twins(frames):
         return pd.DataFrame()
     gain, rows = scores.gain(scores.means(frames, bootstrap, seed), frames), []
-    for family, methods in families(frames).items():
+    for family, methods in (families(frames) if groups is None else groups).items():
         found = gain.at(method=methods).mean("method")  # (draws, architectures, metrics)
         for metric, draws in zip(found.axes["metric"], np.moveaxis(found.values, -1, 0), strict=True):
             facts = {"family": family, "metric": metric, "metric_label": frames.metrics.loc[metric, "label"]}

@@ -1,6 +1,8 @@
 """`Table`: a frame as readers see it in a notebook or report, and as plain numbers on disk."""
 
-from dataclasses import dataclass
+import html
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +12,14 @@ from xailib.analysis.latex import latex
 from xailib.results import atomic, write_table
 from xailib.workspace import place
 
-_STYLE = [
-    {"selector": "caption", "props": "text-align: left; font-weight: 600; padding: 0.4em 0; white-space: nowrap"},
-    {"selector": "th, td", "props": "text-align: right; padding: 0.25em 0.35em"},
-    {
-        "selector": "th.row_heading",
-        "props": "text-align: left; font-weight: normal; white-space: nowrap; vertical-align: top",
-    },
-    {"selector": "td.short", "props": "white-space: nowrap"},
-    {"selector": "td.text", "props": "text-align: left; vertical-align: top"},
-]
 # Verdicts are told apart by their words; the colours (dark on light, 7:1 or more) help to find them.
-_WORDS = {
-    "supported": "background: #d5f0e5; color: #00543c; font-weight: 600",
-    "equivalent": "background: #dcebfa; color: #0b3d66; font-weight: 600",
-    "contradicted": "background: #fbdfcd; color: #7d2f00; font-weight: 600",
-    "undecided": "background: #e6e8eb; color: #3d444d; font-weight: 600",
-    "depends on the convention": "background: #e6e8eb; color: #3d444d; font-weight: 600",
-    "void": "background: #e6e8eb; color: #3d444d; font-weight: 600",
+WORDS = {
+    "supported": "background: #d5f0e5; color: #00543c",
+    "equivalent": "background: #dcebfa; color: #0b3d66",
+    "contradicted": "background: #fbdfcd; color: #7d2f00",
+    "undecided": "background: #e6e8eb; color: #3d444d",
+    "depends on the convention": "background: #e6e8eb; color: #3d444d",
+    "void": "background: #e6e8eb; color: #3d444d",
 }
 
 
@@ -36,12 +28,14 @@ class Table:
     """A frame to look at: notebooks show it, `save` keeps its plain numbers.
 
     Attributes:
-        frame: numbers or text, labelled for readers.
+        frame: numbers or text, labelled for readers; columns of two levels get a head of two rows.
         caption: what it shows, with n.
         best: cells to set in bold, shaped like the frame.
         quiet: labels of rows to set in grey (controls).
         digits: decimals of numbers.
         plain: what to save instead of `frame`: tidy, with ids instead of labels.
+        beside: text to set small behind each cell, such as its interval; shaped like the frame.
+        name: of the file that it was saved to, without the ending; a page links it.
     """
 
     frame: pd.DataFrame
@@ -50,47 +44,76 @@ class Table:
     quiet: tuple[str, ...] = ()
     digits: int = 3
     plain: pd.DataFrame | None = None
+    beside: pd.DataFrame | None = None
+    name: str = ""
 
-    def save(self, out_dir: str | Path, name: str) -> Path:
-        """Write plain numbers as `{out_dir}/{name}.csv`, and what readers see as `{name}.tex`; from the workspace."""
+    def save(self, out_dir: str | Path, name: str) -> "Table":
+        """Write numbers as `{out_dir}/{name}.csv`, what readers see as `.tex`, from the workspace; return it with its name."""
         plain = self.frame.reset_index() if self.plain is None else self.plain
         if not self.frame.empty:
             with atomic(place(Path(out_dir, f"{name}.tex"))) as partial:
                 shown = latex(self.frame, self.caption, name, self.best, self.quiet, self.digits)
                 partial.write_text(shown, encoding="utf-8")
-        return write_table(place(Path(out_dir, f"{name}.csv")), plain)
+        write_table(place(Path(out_dir, f"{name}.csv")), plain)
+        return replace(self, name=name)
 
     def _repr_html_(self) -> str:
         if self.frame.empty:
-            return f"<p>{self.caption}</p>"
-        frame = self.frame.rename_axis(index=None, columns=None)
-        numbered = not frame.index.is_unique  # Styler wants unique labels: a column of labels does the same
-        frame = frame.reset_index(names="") if numbered else frame
-        quiet = frame.index.isin(self.quiet)
-        weights = np.zeros(frame.shape, bool) if self.best is None else self.best.to_numpy(bool)
-        props = np.where(weights, "font-weight: 700;", "") + np.where(quiet[:, None], "color: #6b6b6b;", "")
-        styler = (
-            frame.style.format(self._text, escape="html")
-            .set_caption(self.caption)
-            .set_table_styles(_STYLE)
-            .set_td_classes(frame.map(_class))
-            .apply(lambda _: pd.DataFrame(props, frame.index, frame.columns), axis=None)
-            .map(_WORDS.get)
-            .apply_index(lambda _: np.where(quiet, "color: #6b6b6b; font-style: italic", ""))
-            .apply_index(
-                lambda names: ["text-align: left !important" if _wordy(frame[name]) else "" for name in names], axis=1
-            )
-        )
-        return (styler.hide(axis="index") if numbered else styler).to_html()
+            return f"<p>{html.escape(self.caption)}</p>"
+        best = np.zeros(self.frame.shape, bool) if self.best is None else self.best.to_numpy(bool)
+        beside = np.full(self.frame.shape, "") if self.beside is None else self.beside.fillna("").to_numpy()
+        wordy = [_wordy(self.frame.iloc[:, i]) for i in range(self.frame.shape[1])]
+        rows = []
+        for label, values, bold, small in zip(self.frame.index, self.frame.to_numpy(object), best, beside, strict=True):
+            cells = map(self._cell, values, bold, small)
+            grey = ' class="quiet" style="color: #6b6b6b; font-style: italic"' if label in self.quiet else ""
+            head = f'<th scope="row" style="text-align: left; font-weight: normal">{_text(label)}</th>'
+            rows.append(f"<tr{grey}>{head}{''.join(cells)}</tr>")
+        caption = f'<caption style="text-align: left; font-weight: 600">{html.escape(self.caption)}</caption>'
+        known = f' id="{self.name}" data-name="{self.name}"' if self.name else ""
+        body = "\n".join(rows)
+        return f'<table class="numbers"{known}>{caption}\n<thead>{self._head(wordy)}</thead>\n<tbody>{body}</tbody></table>'
 
-    def _text(self, value: object) -> str:
-        return value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:,.{self.digits}f}"
+    def _head(self, wordy: list[bool]) -> str:
+        """The rows of the head: of columns with two levels, the upper one spans those that share it."""
+        columns, first = self.frame.columns, self.frame.index.name
+        corner = f'<th scope="col" style="text-align: left">{_text(first)}</th>' if first else "<td></td>"
+        lower, upper = list(columns), ""
+        if columns.nlevels > 1:
+            groups = [(name, len(list(own))) for name, own in groupby(columns.get_level_values(0))]
+            spans = "".join(
+                f'<th scope="colgroup" colspan="{n}" style="text-align: center">{_text(name)}</th>'
+                for name, n in groups
+            )
+            lower, upper = list(columns.get_level_values(1)), f"<tr><td></td>{spans}</tr>"
+        sides = ["left" if words else "right" for words in wordy]
+        cells = [
+            f'<th scope="col" style="text-align: {side}">{_text(name)}</th>'
+            for name, side in zip(lower, sides, strict=True)
+        ]
+        return f"{upper}<tr>{corner}{''.join(cells)}</tr>"
+
+    def _cell(self, value: object, bold: bool, small: str) -> str:
+        if isinstance(value, str) and value in WORDS:
+            return f"<td>{chip(value)}</td>"
+        text = _text(value) if isinstance(value, str) else "-" if pd.isna(value) else f"{value:,.{self.digits}f}"
+        text = f"<b>{text}</b>" if bold else text
+        text += f" <small>{_text(small)}</small>" if small else ""
+        if not isinstance(value, str):
+            return f"<td>{text}</td>"
+        kind = "text short" if len(value) <= 20 else "text"  # few words stay on one line
+        return f'<td class="{kind}" style="text-align: left">{text}</td>'
+
+
+def chip(verdict: str) -> str:
+    """Return a verdict's word in its colour, as HTML."""
+    colours = WORDS.get(verdict, WORDS["undecided"])
+    return f'<span class="verdict" style="{colours}; font-weight: 600; padding: 0.1em 0.4em">{_text(verdict)}</span>'
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=False)
 
 
 def _wordy(column: pd.Series) -> bool:
     return len(column) > 0 and all(isinstance(value, str) for value in column)
-
-
-def _class(value: object) -> str:
-    """Words are set left; few words stay on one line."""
-    return "" if not isinstance(value, str) else "text short" if len(value) <= 20 else "text"

@@ -1,13 +1,14 @@
 """Tables: means of scores with direction arrows, controls beside the methods, the best marked, n in the caption."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from xailib.analysis import controls, scores
 from xailib.analysis.correlation import Criteria
-from xailib.analysis.draws import interval, nanmean
+from xailib.analysis.draws import Array, interval, mean_draws, nanmean, over_units
 from xailib.analysis.frames import Frames, correct_by_all
 from xailib.analysis.table import Table
 
@@ -32,8 +33,8 @@ def best_of(frame: pd.DataFrame, better: Sequence[str] | str, among: np.ndarray 
     return pd.DataFrame((good == good.max(axis=0, initial=-np.inf)) & np.isfinite(good), frame.index, frame.columns)
 
 
-def by_method(frames: Frames) -> Table:
-    """Return methods x metrics: means over networks and images; the best method of each metric in bold.
+def by_method(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
+    """Return methods x metrics: means over networks and images with their intervals over both; the best in bold.
 
     The mean of a method that does not apply to every network is over other networks than the rest, so its row says so
     and it is nobody's best.
@@ -48,11 +49,23 @@ def by_method(frames: Frames) -> Table:
     caption = f"Mean score of each method (n = {networks} networks x {len(frames.images)} images)"
     void = controls.void(frames)
     heads = [arrowed(row.label, row.better) + " (void)" * (row.Index in void) for row in facts.itertuples()]
-    return _of_methods(frames, means, labels, heads, list(facts["better"]), caption, apart=list(some.index))
+    table = _of_methods(frames, means, labels, heads, list(facts["better"]), caption, apart=list(some.index))
+    draws = mean_draws(data.values, bootstrap, seed)  # (draws, networks, methods, metrics)
+    ranges = list(facts[["low", "high"]].itertuples(index=False))
+    n = len(frames.images)
+    ends = [[_ends(draws[:, :, i, j], n, *ranges[j]) for j in range(len(metrics))] for i in range(len(methods))]
+    return replace(table, beside=pd.DataFrame(ends, table.frame.index, table.frame.columns))
+
+
+def _ends(draws: Array, images: int, least: float, most: float) -> str:
+    """The 95 % interval of a mean over networks `(1 + bootstrap, networks)` and images, inside its range, as text."""
+    found = over_units(draws, images, "networks")
+    low, high = max(found.low, least), min(found.high, most)
+    return f"{low:.2f} to {high:.2f}" if np.isfinite(found.low) else ""
 
 
 def by_model(frames: Frames, metric: str) -> Table:
-    """Return methods x networks under one metric: means over images; the best method of each network in bold."""
+    """Return methods x networks under one metric, networks by architecture: means over images, each network's best in bold."""
     data = scores.cube(frames, controls=True)
     means = pd.DataFrame(
         nanmean(data.at(metric=[metric]).values[:, :, 0], axis=2).T, data.axes["method"], data.axes["model"]
@@ -63,14 +76,25 @@ def by_model(frames: Frames, metric: str) -> Table:
     direction = f"{better} is better; " if better in ARROWS else ""
     caption = f"{arrowed(label, better)} ({direction}mean over n = {len(frames.images)} images{note})"
     heads = frames.models.loc[means.columns, "label"].tolist()
+    if frames.models["architecture"].duplicated().any():
+        heads = pd.MultiIndex.from_tuples([_two_heads(frames, model) for model in means.columns])
     return _of_methods(frames, means, frames.methods["label"].to_dict(), heads, better, caption, digits=2)
+
+
+def _two_heads(frames: Frames, model: str) -> tuple[str, str]:
+    """A network's architecture, and what is left of its label: 'ResNet' and 'R'; a vanilla network's is 'V'."""
+    label, family = (
+        frames.models.loc[model, "label"],
+        frames.architecture_label(frames.models.loc[model, "architecture"]),
+    )
+    return family, label.removeprefix(family).lstrip("-") or "V"
 
 
 def _of_methods(
     frames: Frames,
     means: pd.DataFrame,
     labels: dict[str, str],
-    heads: list[str],
+    heads: list[str] | pd.MultiIndex,
     better: Sequence[str] | str,
     caption: str,
     digits: int = 3,

@@ -11,7 +11,7 @@ import pandas as pd
 from xailib.analysis.draws import Estimate
 from xailib.analysis.rules import CONTRADICTED, EQUIVALENT, SUPPORTED, UNDECIDED, Rule
 
-COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit", "needs")
+COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit", "needs", "claimed")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Part:
         estimate: value, 95 % interval, n, p, and what would decide it.
         unit: what n counts.
         verdict: supported, contradicted, equivalent, undecided, or empty for a number that only informs.
+        claimed: the side of zero on which a number supports the claim: 1 above, -1 below, 0 for one that only informs.
     """
 
     name: str
@@ -31,11 +32,15 @@ class Part:
     estimate: Estimate
     unit: str
     verdict: str = ""
+    claimed: int = 0
 
 
 def part(name: str, statistic: str, estimate: Estimate, unit: str, rule: Rule | None = None) -> Part:
     """Make a part whose verdict a rule gives; without one it only informs."""
-    return Part(name, statistic, estimate, unit, rule(estimate) if rule else "")
+    if rule is None:
+        return Part(name, statistic, estimate, unit)
+    claimed = 1 if rule(Estimate(math.inf, math.inf, math.inf)) == SUPPORTED else -1
+    return Part(name, statistic, estimate, unit, rule(estimate), claimed)
 
 
 def together(parts: Iterable[Part], equivalent: str = EQUIVALENT) -> str:
@@ -128,5 +133,5 @@ def table(claims: Mapping[str, Claim], findings: Mapping[str, Finding]) -> pd.Da
 def _row(id: str, name: str, part: Part, verdict: str) -> dict[str, Any]:
     found = part.estimate
     values = (id, name, verdict, part.statistic, found.value, found.low, found.high, found.p, found.n, part.unit)
-    values += (found.needs if verdict in ("", UNDECIDED) else "",)
+    values += (found.needs if verdict in ("", UNDECIDED) else "", part.claimed)
     return dict(zip(COLUMNS, values, strict=True))

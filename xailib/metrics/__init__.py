@@ -41,6 +41,7 @@ def evaluate(
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
+    keep_curves: dict[str, Tensor] | None = None,
     **options: Any,
 ) -> "pd.DataFrame":
     """Score every map by one metric, or by several.
@@ -56,6 +57,7 @@ def evaluate(
         batch_size: network inputs a pass, see `engine.using`; changes no meaning, as the next two.
         precision: of the network's passes.
         progress: whether a bar shows them.
+        keep_curves: a dict that gets the curve `(n, steps + 1)` of each metric that scores the area under one, by its name.
         options: the metrics' own keyword options; of several metrics, each gets those that it has.
 
     Returns:
@@ -79,6 +81,9 @@ def evaluate(
             with untouched(model):
                 given = (maps, model) if entry.explains else (values, folded(model, images.pixels))
                 frame = entry.function(*given, images, **own)
+            curve = frame.attrs.pop("curve", None)
+            if keep_curves is not None and curve is not None:
+                keep_curves[entry.name] = curve
             frame.insert(0, "image", images.ids)
             frame.insert(1, "metric", entry.name)
             frames.append(frame[["image", "metric", "value", *entry.columns]])

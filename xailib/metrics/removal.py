@@ -154,7 +154,8 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
 
 def _table(curves: Callable[..., Tensor], maps: Tensor, *inputs: Any, full: int, **options: Any) -> "pd.DataFrame":
     """Areas under the curves of maps `(n, h, w)` on one substrate or both; `full` is the curves' column of the full image."""
-    found = _areas(curves(maps, *inputs, **options), maps[0].numel(), full)
+    curve = curves(maps, *inputs, **options)
+    found = _areas(curve, maps[0].numel(), full)
     own = options["substrate"]
     other = SUBSTRATES[own == SUBSTRATES[0]]
     tables = {own: found, other: found.assign(value=np.nan, value_normalised=np.nan)}
@@ -163,6 +164,7 @@ def _table(curves: Callable[..., Tensor], maps: Tensor, *inputs: Any, full: int,
         tables[other] = _areas(curves(maps, *inputs, **second), maps[0].numel(), full)
     for name, table in tables.items():
         found = found.assign(**{f"value_{name}": table["value"], f"value_{name}_normalised": table["value_normalised"]})
+    found.attrs["curve"] = curve  # `evaluate` takes it off
     return found
 
 

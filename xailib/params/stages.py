@@ -88,7 +88,7 @@ STAGES = {
         uses=("dataset",),
     ),
     "report_notebook": Stage("notebooks/report.ipynb"),
-    "report": Stage("xailib.analysis.report"),
+    "report": Stage("xailib.analysis.page"),
     "train": Stage("notebooks/train.ipynb", uses=("model",), minutes=1440, gpu=True, any_scale=True),
     # Of a ROAR study. Which estimators there are, or how many seeds, re-run no ranking.
     "roar_images": Stage(
@@ -129,7 +129,7 @@ STAGES = {
     ),
 }
 # The final notebooks of a study, by its kind, in the order of the report.
-FINALS = {"papers": ("explainability", "correlation", "gallery"), "compare": ("compare", "gallery")}
+FINALS = {"papers": ("gallery", "explainability", "correlation"), "compare": ("compare", "gallery")}
 STAGES["roar_base"] = replace(STAGES["roar_retrain"])  # the same training, on unchanged images
 
 

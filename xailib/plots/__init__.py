@@ -4,7 +4,9 @@ Tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals.
 """
 
 from xailib.plots.maps import curves, overlay, picture_grid, show
+from xailib.plots.methods import agreement, cost_and_rank, gains, mean_curves
 from xailib.plots.networks import correlation_matrix, scatter
+from xailib.plots.picture import Picture, told
 from xailib.plots.roar import by_form, method_colours, roar_curves
 from xailib.plots.roar_toy import toy_curves
 from xailib.plots.specifications import specification_curve
@@ -28,12 +30,17 @@ __all__ = [
     "FAMILY_PALETTE",
     "GREY",
     "MARKERS",
+    "Picture",
+    "agreement",
     "algorithms",
     "by_form",
     "correlation_matrix",
+    "cost_and_rank",
     "curves",
     "empty",
+    "gains",
     "list_files",
+    "mean_curves",
     "method_colours",
     "note",
     "overlay",
@@ -44,5 +51,6 @@ __all__ = [
     "set_style",
     "show",
     "specification_curve",
+    "told",
     "toy_curves",
 ]

@@ -8,29 +8,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xailib.errors import InputError
-from xailib.images import ImageBatch
+from xailib.images import ImageBatch, colours
 from xailib.maps import check_ids
 from xailib.plots.style import empty, styled, subplots
 
 if TYPE_CHECKING:
     from xailib.analysis.gallery import Grid
 
-SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 CURVES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
 
 
 def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any) -> None:
-    """Draw one map `(h, w)`: zero-centred red and blue when it is signed, from its minimum up in cividis when it is not.
-
-    The scale ends at the 99.5th percentile of the magnitude, as a few pixels of a gradient map would hide the rest. It
-    begins at the minimum because RISE's maps are far from zero everywhere: only their differences say something.
-    """
-    values = np.asarray(map, float)
-    signed = bool((values < 0).any()) if signed is None else signed
-    top = max(np.quantile(np.abs(values), 0.995), np.abs(values).max() * 1e-3) or 1.0
-    low = values.min() if values.min() < top else 0.0  # a constant map has no differences
-    cmap, low = (DIVERGING, -top) if signed else (SEQUENTIAL, low)
-    axes.imshow(values, cmap=cmap, vmin=low, vmax=top, **options)
+    """Draw one map `(h, w)` on its own scale, in the colours that maps have everywhere (`xailib.images.colours`)."""
+    signed = colours.is_signed(map) if signed is None else signed
+    low, high = colours.limits(map, signed)
+    axes.imshow(np.asarray(map, float), cmap=colours.palette(signed), vmin=low, vmax=high, **options)
 
 
 def draw_image(axes: Axes, pixels: Any) -> None:

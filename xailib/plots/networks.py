@@ -119,7 +119,7 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
         cells.pivot(index="second", columns="first", values=key).reindex(rows, columns=columns).rename(labels)
         for key in ("rho", "text")
     )
-    figure, ((axes,),) = subplots(figsize=(0.85 * len(names) + 3.2, 0.66 * len(names) + 2.2))
+    figure, ((axes,),) = subplots(figsize=(0.8 * len(names) + 3.2, 0.46 * len(names) + 2.2))
     sns.heatmap(rho.rename(columns=labels), annot=text, fmt="", vmin=-1, vmax=1, cmap="RdBu_r", linewidths=1,
                 annot_kws={"size": 12}, cbar_kws={"label": "Spearman's ρ", "shrink": 0.6}, ax=axes)  # fmt: skip
     axes.set(xlabel="", ylabel="")

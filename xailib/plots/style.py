@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xailib.plots.picture import Picture
 from xailib.results import atomic, write_table
 from xailib.workspace import place
 
@@ -96,10 +97,18 @@ def note(axes: Axes, text: str) -> None:
     axes.set_title(text, fontsize=12, color=GREY, loc="left")
 
 
-def save(figure: Figure, out_dir: str | Path, name: str, data: pd.DataFrame) -> Figure:
-    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure, which is closed.
+def save(
+    figure: Figure,
+    out_dir: str | Path,
+    name: str,
+    data: pd.DataFrame,
+    caption: str = "",
+    alt: str = "",
+    half: bool = False,
+) -> Picture:
+    """Write `{out_dir}/{name}.png`, `.pdf` and the `.csv` behind them; return the figure, closed, with its caption.
 
-    A relative folder starts from the workspace.
+    A relative folder starts from the workspace; for caption, alt and half see `Picture`.
     """
     plt.close(figure)  # a notebook shows it as the cell's value, and not a second time as an open figure
     out_dir = place(out_dir)
@@ -110,7 +119,7 @@ def save(figure: Figure, out_dir: str | Path, name: str, data: pd.DataFrame) -> 
             with atomic(out_dir / f"{name}.{ending}") as partial:
                 figure.savefig(partial, format=ending, metadata=facts)
     write_table(out_dir / f"{name}.csv", data)
-    return figure
+    return Picture(figure, name, caption, alt, half)
 
 
 @styled

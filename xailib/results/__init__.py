@@ -1,4 +1,4 @@
-"""Result files: maps, tables and records, written whole or not at all."""
+"""Result files: maps, curves, tables and records, written whole or not at all."""
 
 import contextlib
 import errno
@@ -113,6 +113,35 @@ def read_maps(
         "targets": torch.from_numpy(arrays["targets"]),
         "made_from": origin,
     }
+
+
+def write_curves(
+    path: str | Path,
+    curves: "Mapping[str, Tensor]",
+    ids: Sequence[str],
+    made_from: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the curves behind scores, `(n, steps + 1)` for each metric that has one, as float16, with the image ids."""
+    arrays = {name: curve.detach().cpu().numpy().astype(np.float16) for name, curve in curves.items()}
+    for name, curve in arrays.items():
+        if len(curve) != len(ids):
+            raise ValueError(f"{len(curve)} curves of {name} need as many ids, not {len(ids)}")
+    names = {"ids": np.array(list(ids), dtype=np.str_), "made_from": np.array(json.dumps(made_from))}
+    with atomic(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays, **names)
+    return Path(path)
+
+
+def read_curves(path: str | Path) -> dict[str, Any]:
+    """Read what `write_curves` wrote: `ids`, and `curves`, float32 `(n, steps + 1)` by metric."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            names = [name for name in data if name not in ("ids", "made_from")]
+            return {"ids": data["ids"].tolist(), "curves": {name: data[name].astype(np.float32) for name in names}}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such curves; run the evaluate slice again") from None
+    except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged archive
+        raise InputError(f"{path}: not a complete file of curves ({error}); delete it and run again") from None
 
 
 def write_table(path: str | Path, frame: "pd.DataFrame") -> Path:

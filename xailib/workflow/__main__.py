@@ -14,7 +14,7 @@ from xailib.errors import InputError
 MODULES = {
     "slice": "xailib.workflow.run",
     "plan": "xailib.workflow.plan",
-    "report": "xailib.analysis.report",
+    "report": "xailib.analysis.page",
     "fetch": "xailib.models.fetch",
     "endings": "xailib.workflow.cluster",
     "architecture": "xailib.workflow.architecture",

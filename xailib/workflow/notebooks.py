@@ -62,18 +62,13 @@ def background(
 def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:
     """Return images `(n, 3, h, w)` in [0, 1] in a row, their maps `(n, h, w)` below, each tile `side` pixels wide.
 
-    Drawn without pyplot, so that a slice pays nothing for it. A map is drawn on its own scale: unsigned ones from dark
-    (their least value: RISE's maps differ little from a large constant) to yellow, signed ones blue (against) to red (for).
+    Drawn without pyplot, so that a slice pays nothing for it; in the colours that maps have everywhere.
     """
-    from matplotlib import colormaps
+    from xailib.images import colours
 
     maps = maps.detach().float().cpu()
-    signed = bool((maps < 0).any())
-    highest = (maps.abs() if signed else maps).amax(dim=(1, 2), keepdim=True)
-    lowest = -highest if signed else maps.amin(dim=(1, 2), keepdim=True)
-    spread = highest - lowest
-    shown = (maps - lowest) / torch.where(spread > 0, spread, 1.0)
-    coloured = colormaps["RdBu_r" if signed else "viridis"](shown.numpy())[..., :3]
+    signed = colours.is_signed(maps)
+    coloured = np.stack([colours.coloured(map, signed) for map in maps.numpy()]) / 255
     height = round(side * pixels.shape[-2] / pixels.shape[-1])
     rows = [pixels.detach().float().cpu(), torch.from_numpy(coloured).permute(0, 3, 1, 2).float()]
     tiles = [interpolate(row, size=(height, side), mode="bilinear", antialias=True) for row in rows]
