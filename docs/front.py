@@ -23,7 +23,7 @@ WORLDS = dict(zip(STUDIES, ("Pictograms", "ROAR on pictograms"), strict=True)) |
 ANSWERS = {  # question of the front page -> the claim that answers it
     "Are robust networks explained better?": "F1",
     "Which method ranks first?": "F3",
-    "Must a network be trained again to judge a ranking of pixels (ROAR)?": "R8",
+    "Can ROAR, which retrains without the most important pixels, be trusted?": "R10",
 }
 COLOURS = {"supported": "#0072B2", "contradicted": "#D55E00", "equivalent": "#009E73"}
 COLOURS |= {"depends on the convention": "#8A6D00", "undecided": "#7F7F7F"}
@@ -35,7 +35,7 @@ def shipped(world: str) -> pd.DataFrame:
 
 
 def headlines() -> pd.DataFrame:
-    """Return F1 to F6 and R1 to R8 on pictograms, a row each."""
+    """Return F1 to F6 and R1 to R10 on pictograms, a row each."""
     found = pd.concat(map(shipped, STUDIES), ignore_index=True)
     return found[found["part"] == "headline"].reset_index(drop=True)
 
@@ -62,9 +62,9 @@ def answer() -> str:
     lines = []
     for question, finding in ANSWERS.items():
         row = rows.loc[finding]
-        lines.append(f"- **{question}** {row['sentence']} {finding} is *{row['verdict']}*.")
+        lines.append(f"- **{question}** {row['sentence']} *{finding} {row['verdict']}: {row['claim']}*")
     counted = []
-    for name, letter in {"findings of Nourelahi et al.": "F", "claims of Hooker et al.": "R"}.items():
+    for name, letter in {"findings of Nourelahi et al.": "F", "claims about ROAR": "R"}.items():
         counts = rows.loc[rows.index.str.startswith(letter), "verdict"].value_counts()
         told = ", ".join(f"{counts[word]} {word}" for word in COLOURS if word in counts)
         counted.append(f"Of {counts.sum()} {name} {told}.")
@@ -88,7 +88,7 @@ def details() -> str:
 
 def forest(rows: list[dict[str, Any]]) -> Figure:
     """Draw a row a claim: the effect and 95 % interval, each on the row's own scale about a common zero; the verdict."""
-    figure = plt.figure(figsize=(13, 8), layout="none")
+    figure = plt.figure(figsize=(13, 0.57 * len(rows)), layout="none")
     axes = figure.add_axes((0.46, 0.01, 0.22, 0.98))
     text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
     for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):

@@ -65,7 +65,7 @@ def localisation(
 
     grid = np.arange(thresholds) / thresholds
     truth = [boxes.cpu().numpy() for boxes in images.boxes]
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for kind in dict.fromkeys((box, "largest", "extent")):
         rule = BoxRule(kind, largest_by, connectivity)
         ious = ious_by_threshold(maps.numpy(), truth, grid, rule)
