@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
+import papermill
 import pytest
 import torch
 from PIL import Image
@@ -255,6 +257,7 @@ def test_a_second_setting_has_its_label_and_options(study: Path) -> None:
 def test_the_panel_is_a_bridge_to_the_notebook(study: Path) -> None:
     panel = xai.explore(str(study), model="ResNet-R", method="random")
     assert panel.model.id == "mini_resnet_robust" and len(panel.images) == 5
+    assert panel.state["panes"][1]["network"] == "mini_resnet_vanilla"
     assert panel.shown[0]["method"] == "random"
     with pytest.raises(xai.InputError, match="did you mean 'mini_resnet_robust'"):
         xai.explore(str(study), model="mini_resnet_robus")
@@ -276,6 +279,19 @@ def test_without_anywidget_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delitem(sys.modules, "xailib.explorer.widget", raising=False)
     with pytest.raises(xai.InputError, match="pip install anywidget"):
         xai.explore("pictograms")
+
+
+def test_the_notebook_runs_and_keeps_a_place_for_its_picture(repository: Path, tmp_path: Path) -> None:
+    """Without a browser nothing is clicked, and every cell has its result."""
+    papermill.execute_notebook(
+        repository / "notebooks" / "explore.ipynb", tmp_path / "out.ipynb", cwd=repository, progress_bar=False
+    )
+    outputs = [output for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for output in cell.get("outputs", [])]
+    kinds = [set(output.data) for output in outputs if "data" in output]
+    assert kinds[0] == {"text/html"} and "application/vnd.jupyter.widget-view+json" in kinds[1]
+    assert any("image/png" in kind for kind in kinds[2:]) and not [
+        one for one in outputs if one.get("name") == "stderr"
+    ]
 
 
 def test_make_lab_opens_a_copy_that_git_ignores(repository: Path) -> None:

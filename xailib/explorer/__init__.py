@@ -4,6 +4,7 @@ Both are the same component (`component.js`): `page` gives it a study's files, `
 """
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +70,13 @@ def page(results_dir: str | Path) -> str:
 
 
 def _networks(scene: "Scene", model: str | None) -> list[str]:
-    """The networks of the two panes."""
+    """The networks of the two panes: one, and the one that is called most like it, such as its robust twin."""
     ids = list(scene.labels)
-    if model is None:
-        return [ids[0], ids[min(1, len(ids) - 1)]]
-    by_label = {label: id for id, label in scene.labels.items()}
-    model = by_label.get(model, model)
-    if model not in ids:
-        raise InputError(f"model: no network '{model}' here{nearest(model, ids)}")
-    return [model, ids[0] if model != ids[0] else ids[min(1, len(ids) - 1)]]
+    first = {label: id for id, label in scene.labels.items()}.get(model, model) or ids[0]
+    if first not in ids:
+        raise InputError(f"model: no network '{model}' here{nearest(first, ids)}")
+    others = [one for one in ids if one != first]
+    return [first, max(others, key=lambda one: len(commonprefix([one, first])), default=first)]
 
 
 def _panes(scene: "Scene", networks: list[str], methods: list[str]) -> list[dict[str, Any]]:

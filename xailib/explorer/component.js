@@ -567,12 +567,17 @@ class View {
     this.kept = chosen;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const parts = [0, 1].map((k) => this.composed(k)), gap = 16;
-      const canvas = h("canvas", { width: parts[0].width + gap + parts[1].width, height: Math.max(...parts.map((one) => one.height)) });
-      canvas.getContext("2d").drawImage(parts[0], 0, 0);
-      canvas.getContext("2d").drawImage(parts[1], parts[0].width + gap, 0);
+      const parts = [0, 1].map((k) => this.composed(k)), width = parts[0].width + parts[1].width + 16;
+      const scale = Math.min(1, 1100 / width), height = Math.max(...parts.map((one) => one.height));
+      const canvas = h("canvas", { width: Math.round(scale * width), height: Math.round(scale * height) });
+      const context = canvas.getContext("2d");
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, canvas.width, canvas.height);
+      context.scale(scale, scale);
+      context.drawImage(parts[0], 0, 0);
+      context.drawImage(parts[1], parts[0].width + 16, 0);
       const caption = `${this.what.textContent}; ${this.title(0)}; ${this.title(1)}`;
-      this.source.send({ still: canvas.toDataURL("image/png").split(",")[1], caption });
+      this.source.send({ still: canvas.toDataURL("image/jpeg", 0.9).split(",")[1], caption });
     }, 1500);
   }
 

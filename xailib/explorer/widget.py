@@ -73,9 +73,9 @@ class Explorer(anywidget.AnyWidget):
 
 
 def still(picture: str, caption: str) -> dict[str, str]:
-    """Return a PNG in base 64 as what a notebook keeps of a panel: for Jupyter, and for what shows pictures alone."""
-    shown = f'<img class="xai-still" alt="{html.escape(caption)}" src="data:image/png;base64,{picture}">'
-    return {"image/png": picture, "text/html": shown, "text/plain": caption}
+    """Return a JPEG in base 64 as what a notebook keeps of a panel: for Jupyter, and for what shows pictures alone."""
+    shown = f'<img class="xai-still" alt="{html.escape(caption)}" src="data:image/jpeg;base64,{picture}">'
+    return {"image/jpeg": picture, "text/html": shown, "text/plain": caption}
 
 
 def scene_facts(scene: Scene) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def scene_facts(scene: Scene) -> dict[str, Any]:
         "metrics": facts.metrics(scene.metrics),
         "classes": first.class_names,
         "usual": scene.usual,
-        "answers": {},
+        "answers": {} if base.has_labels else None,  # without labels none is right or wrong
         "skipped": scene.skipped(),
         "palettes": facts.palettes(),
     }
