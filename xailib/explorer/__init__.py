@@ -4,7 +4,6 @@ Both are the same component (`component.js`): `page` gives it a study's files, `
 """
 
 from collections.abc import Sequence
-from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +75,11 @@ def _networks(scene: "Scene", model: str | None) -> list[str]:
     if first not in ids:
         raise InputError(f"model: no network '{model}' here{nearest(first, ids)}")
     others = [one for one in ids if one != first]
-    return [first, max(others, key=lambda one: len(commonprefix([one, first])), default=first)]
+
+    def alike(other: str) -> int:
+        return next((i for i, pair in enumerate(zip(other, first, strict=False)) if pair[0] != pair[1]), len(first))
+
+    return [first, max(others, key=alike, default=first)]
 
 
 def _panes(scene: "Scene", networks: list[str], methods: list[str]) -> list[dict[str, Any]]:
