@@ -161,7 +161,7 @@ def test_page_in_a_browser(planted: tuple[Path, Frames], tmp_path: Path) -> None
         page.wait_for_function("document.querySelector('.xai-pane h3').textContent.includes('RISE')")
         assert pane.locator("canvas").last.evaluate("canvas => canvas.toDataURL()") != before
         assert pane.locator(".xai-curves polyline").count() == 1
-        assert float(page.locator(".xai").get_attribute("data-ms")) < 250  # 25 on an idle machine
+        assert float(page.locator(".xai").get_attribute("data-ms")) < 500  # 25 on an idle machine
         page.locator(".xai").focus()
         page.keyboard.press("ArrowRight")
         page.wait_for_function("document.querySelector('.xai-what').textContent.startsWith('Image 2 of 5')")

@@ -34,7 +34,7 @@ def limits(values: Any, signed: bool | None = None) -> tuple[float, float]:
     if is_signed(values) if signed is None else signed:
         return -top, top
     low = float(values.min())
-    return (low if low < top else 0.0), top  # a constant map has no differences
+    return low, top if top > low else low + 1.0  # a constant map has no differences: it is dark
 
 
 def coloured(values: Any, signed: bool | None = None) -> NDArray[np.uint8]:
