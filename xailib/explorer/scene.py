@@ -182,7 +182,7 @@ class StudyScene(Scene):
         metrics = [id for id in found.metrics if not _explains(id)]
         super().__init__(labels, found.methods, metrics, found.values["scale"])
         self.values, self.usual, self._skipped = found.values, found.values["target"], found.skipped
-        self.folder = params.ROOT / "results" / found.name
+        self.folder = params.resolved_copy(found.name).parent
 
     def model(self, id: str) -> Model:
         """Return a network of the study; it is loaded when it is first asked for."""
