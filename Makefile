@@ -31,8 +31,16 @@ test: lint ## run the linters and the tests
 test-slurm: .venv/developer ## run the smoke study through a Slurm on this machine (root, Debian; ten minutes)
 	$(BIN)/python -m tests.slurm.drive
 
-lab: .venv/installed ## open JupyterLab on notebooks/explore.ipynb
-	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. notebooks/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+LAB_SETTINGS = .venv/etc/jupyter/labconfig/page_config.json
+lab: .venv/installed $(LAB_SETTINGS) results/by_hand/explore.ipynb ## open JupyterLab on a copy of notebooks/explore.ipynb
+	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. results/by_hand/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+
+$(LAB_SETTINGS): .venv/installed # no news, which would be fetched from the network
+	@mkdir -p $(@D) && echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > $@
+
+# What is clicked and typed there is saved by JupyterLab: into the copy, which Git ignores. A newer original replaces it.
+results/by_hand/explore.ipynb: notebooks/explore.ipynb
+	@mkdir -p $(@D) && cp $< $@
 
 lint: .venv/developer ## check code, types, notebooks and Snakefile
 	$(BIN)/ruff check

@@ -384,11 +384,3 @@ def test_show_draws_images_and_a_row_of_maps_a_method(model, images):
     assert len(xai.show(images.pixels, maps.values, limit=2).axes) == 4
     with pytest.raises(xai.InputError, match=r"maps: what attribute.. returned is needed"):
         xai.show(images, maps[0])
-
-
-def test_explore_offers_the_methods_that_the_network_can(model, images):
-    panel = xai.explore(model, images)  # no layer gives maps, so that gradcam is not there
-    method, image = panel.children[0].children
-    assert not {"cam", "gradcam"} & set(dict(method.options).values()) and image.max == 3
-    assert {"gradient", "rise", "random"} <= set(dict(method.options).values())
-    image.value, method.value = 2, "random"

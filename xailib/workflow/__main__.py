@@ -15,6 +15,7 @@ MODULES = {
     "slice": "xailib.workflow.run",
     "plan": "xailib.workflow.plan",
     "report": "xailib.analysis.page",
+    "explorer": "xailib.explorer.study_page",
     "fetch": "xailib.models.fetch",
     "endings": "xailib.workflow.cluster",
     "architecture": "xailib.workflow.architecture",
@@ -34,6 +35,7 @@ commands:
   images    build the images of a ROAR study
   collect   join the tables of a study's slices
   report    make one page of a study's executed report.ipynb
+  explorer  make one page of all maps of a study, to click through
   where     say where that page is
   fetch     fetch the weights of networks
   endings   say which slices Slurm ended, by its logs
