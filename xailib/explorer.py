@@ -73,8 +73,9 @@ def score_table(maps: Maps, model: Model, images: ImageBatch) -> pd.DataFrame:
 
     options = {"localisation": {"threshold": THRESHOLD}}
     rows = []
+    extra = set(params.ids("metrics")) - set(params.resolve("metrics", "all"))
     for name, entry in metric.entries.items():
-        if entry.explains:  # too slow for a panel
+        if entry.explains or name in extra:  # too slow for a panel
             continue
         value = xai.evaluate(name, maps, model, images, **options.get(name, {}))["value"].iloc[0]
         arrow = "\u2191" if entry.better == "higher" else "\u2193"
