@@ -27,6 +27,21 @@ class Functional(nn.Module):
         return self.last(functional.relu(self.conv(inputs)).mean((2, 3)))
 
 
+class Product(nn.Module):
+    """A layer times another's answer, as in squeeze and excitation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate, self.last = (
+            nn.Conv2d(3, 4, 3),
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid()),
+            nn.Linear(4, 5),
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last((self.conv(inputs) * self.gate(inputs)).mean((2, 3)))
+
+
 class Twice(nn.Module):
     """One ReLU module that a pass calls twice, as torchvision's ResNets do."""
 
@@ -143,11 +158,15 @@ def test_hooked_methods_are_captums(plain, pixels, targets) -> None:
     assert_close(found.values, direct, rtol=1e-4, atol=1e-5)
     direct = captum.attr.Deconvolution(plain).attribute(pixels.clone(), targets).abs().amax(1).detach()
     assert_close(xai.attribute("deconvolution", plain, pixels, targets).values, direct, rtol=1e-5, atol=1e-6)
-    from captum.attr._utils.lrp_rules import EpsilonRule
+    from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
 
-    plain.network[7].rule = EpsilonRule()  # captum has none for Flatten
-    direct = captum.attr.LRP(plain.network).attribute(plain.normalise(pixels), targets).sum(1).detach()
-    assert_close(xai.attribute("lrp", plain, pixels, targets).values, direct, rtol=1e-3, atol=1e-5)
+    for name, kind in {"epsilon": EpsilonRule, "gamma": GammaRule, "alpha1_beta0": Alpha1_Beta0_Rule}.items():
+        for module in plain.network:
+            if isinstance(module, nn.Conv2d | nn.Flatten):  # captum has no rule for Flatten
+                module.rule = kind() if isinstance(module, nn.Conv2d) else EpsilonRule()
+        direct = captum.attr.LRP(plain.network).attribute(plain.normalise(pixels), targets).sum(1).detach()
+        found = xai.attribute("lrp", plain, pixels, targets, rule=name, batch_size=64)
+        assert_close(found.values, direct, rtol=1e-3, atol=1e-5)
 
 
 def test_methods_that_take_parts_away_are_captums(cnn, pixels, targets) -> None:
@@ -210,8 +229,8 @@ def test_deeplift_adds_up_for_activations_that_captum_lists_not(activation, make
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("deeplift", "do not add up to the difference of outputs, as the network does what hooks on modules cannot"),
-        ("deeplift_shap", "do not add up"),
+        ("deeplift", "runs 'relu' where captum's hooks on modules do not see it"),
+        ("deeplift_shap", "runs 'relu' where captum's hooks on modules do not see it"),
         ("deconvolution", "runs 'relu' where captum's hooks on modules do not see it"),
         ("lrp", "runs 'mean' where captum's hooks on modules do not see it"),
     ],
@@ -220,6 +239,14 @@ def test_a_functional_relu_is_refused_where_it_would_be_missed(name, message, ma
     torch.manual_seed(0)
     with pytest.raises(xai.InputError, match=message):
         xai.attribute(name, make_model(Functional()), pixels, targets)
+
+
+def test_shares_that_do_not_add_up_are_refused(make_model, pixels, targets) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(
+        xai.InputError, match="do not add up to the difference of outputs, as the network does what hooks"
+    ):
+        xai.attribute("deeplift", make_model(Product()), pixels, targets)
 
 
 def test_lrp_refuses_sums_of_branches_and_layers_without_a_rule(make_model, pixels, targets) -> None:
@@ -294,9 +321,10 @@ def test_a_method_is_an_attribution_that_captums_tools_take(name, cnn, pixels, t
 def test_as_captum_gives_what_attribute_gives(cnn, pixels, targets) -> None:
     direct = captum.attr.Saliency(cnn).attribute(pixels.clone().requires_grad_(), targets, abs=False)
     assert_close(xai.as_captum("gradient", cnn).attribute(pixels, targets), direct, rtol=1e-4, atol=1e-6)
-    maps = xai.attribute("gradient", cnn, pixels, targets).values
-    pooled = xai.as_captum("gradient", cnn, pooling="abs_max").attribute(pixels, targets)
-    assert_close(pooled, maps[:, None].expand_as(pixels), rtol=1e-5, atol=1e-7)
+    for pooling in ("abs_max", "signed_sum"):
+        maps = xai.attribute("gradient", cnn, pixels, targets, pooling=pooling).values
+        pooled = xai.as_captum("gradient", cnn, pooling=pooling).attribute(pixels, targets)
+        assert_close(pooled, maps[:, None].expand_as(pixels), rtol=1e-5, atol=1e-7)
     torch.manual_seed(0)
     ours = captum.attr.NoiseTunnel(xai.as_captum("gradient", cnn)).attribute(pixels, target=targets, stdevs=0.1)
     torch.manual_seed(0)

@@ -39,9 +39,11 @@ def explain_any(
         Maps `(n, h, w)` on the device of `pixels`, or values a channel.
     """
     entry, seed = registry.method.get(name), whole(seed)
-    own = {"pooling": None} if channels and hasattr(entry.function, "channels") else {}
-    chosen = {**signatures.check("method", entry.name, entry.function, options), **own}
-    function = entry.function.channels if chosen.pop("pooling", "") is None else entry.function
+    chosen = signatures.check("method", entry.name, entry.function, options)
+    function = entry.function
+    if channels and hasattr(function, "channels"):
+        function = function.channels
+        chosen.pop("pooling", None)
     if not isinstance(model, Model):
         raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
     inputs = pixels.detach().to(model.device, torch.float32)

@@ -77,7 +77,7 @@ def scored(
     return pd.DataFrame({"value": found}, dtype=float)
 
 
-def asked(
+def by_hiding(
     name: str, maps: Tensor, model: Model, images: ImageBatch, output: engine.Output, seed: int, **options: Any
 ) -> "pd.DataFrame":
     """Scores of a metric that takes features `(n, rows, columns)` of an image away."""

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xailib import engine
 from xailib.images import ImageBatch
-from xailib.metrics.quantus import asked
+from xailib.metrics.quantus import by_hiding
 from xailib.metrics.shown import CONSTANT
 from xailib.models.model import Model
 from xailib.registry import metric
@@ -44,7 +44,7 @@ def faithfulness_correlation(
         seed: of the sets, a stream that belongs to (seed, image).
     """
     sets = {"nr_runs": samples, "subset_size": max(1, round(share * maps[0].numel()))}
-    return asked("FaithfulnessCorrelation", maps, model, images, output, seed, perturb_baseline=0.0, **sets)
+    return by_hiding("FaithfulnessCorrelation", maps, model, images, output, seed, perturb_baseline=0.0, **sets)
 
 
 @metric(
@@ -68,7 +68,7 @@ def faithfulness_estimate(
         output: as there.
     """
     sets = {"features_in_step": -(-maps[0].numel() // steps), "perturb_baseline": 0.0}
-    return asked("FaithfulnessEstimate", maps, model, images, output, 0, **sets)
+    return by_hiding("FaithfulnessEstimate", maps, model, images, output, 0, **sets)
 
 
 @metric(
@@ -93,7 +93,7 @@ def monotonicity_correlation(
         seed: of the degrees, a stream that belongs to (seed, image).
     """
     sets = {"features_in_step": -(-maps[0].numel() // steps), "nr_samples": samples}
-    return asked("MonotonicityCorrelation", maps, model, images, output, seed, **sets)
+    return by_hiding("MonotonicityCorrelation", maps, model, images, output, seed, **sets)
 
 
 @metric(
@@ -117,5 +117,5 @@ def non_sensitivity(
         output: `probability` or `logit`.
     """
     coarse = functional.adaptive_avg_pool2d(maps[:, None], cells)[:, 0]
-    frame = asked("NonSensitivity", coarse, model, images, output, 0, eps=eps, perturb_baseline=0.0)
+    frame = by_hiding("NonSensitivity", coarse, model, images, output, 0, eps=eps, perturb_baseline=0.0)
     return frame / cells**2
