@@ -110,5 +110,5 @@ def _pooling_rule(module: Any, inputs: Tensor, outputs: Tensor, slope: Tensor, a
         leaf = inputs.detach().requires_grad_()
         again = type(module).forward(module, leaf)  # without its hooks
         (shares,) = torch.autograd.grad(again, leaf, above * torch.cat([peak - low, high - peak]))
-    difference, shared = torch.cat(2 * [now - before]), torch.cat(2 * [sum(shares.chunk(2))])
+    difference, shared = torch.cat(2 * [now - before]), torch.cat(2 * [torch.add(*shares.chunk(2))])
     return torch.where(difference.abs() < eps, slope, shared / difference)

@@ -79,7 +79,7 @@ def unshared(model: Model, pixels: Tensor) -> Model:
     for name, leaf in _leaves(own).items():
         if calls[name] and not leaf._parameters and not leaf._buffers:
             if vars(leaf).get("inplace"):
-                leaf.inplace = False
+                leaf.inplace = False  # type: ignore[assignment]
             replace(own, name, InTurn(leaf, calls[name]))
     return own
 

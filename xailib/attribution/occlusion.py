@@ -53,7 +53,7 @@ def occlusion(
             "must be at most the window, and the window at most 224"
         )
     whole = torch.zeros_like(pixels[:, 0], dtype=torch.long)
-    shapes = {"sliding_window_shapes": (3, size, size), "strides": (3, step, step)}
+    shapes: dict[str, Any] = {"sliding_window_shapes": (3, size, size), "strides": (3, step, step)}
     return explained(Occlusion, model, pixels, targets, hide(model, pixels, whole, hidden), output, seed, **shapes)
 
 

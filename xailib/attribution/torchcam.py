@@ -1,9 +1,7 @@
 """torch-cam's methods on the maps of `cam_layer`, brought to the size of the image; none is negative. In fp32.
+The package is asked for when one of them is called, and not before."""
 
-The package is asked for when one of them is called, and not before.
-"""
-
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from annotated_types import Ge, Gt
@@ -116,5 +114,6 @@ def _extractor(name: str, model: Model, pixels: Tensor, **options: Any) -> Any:
     given = {"target_layer": model.cam_layer, "reshape_transform": lambda maps: model.maps(maps, *pixels.shape[-2:])}
     extractor = getattr(methods, name)(_Normalised(model), **given, **options)
     # After its own hook: what goes on is a clone, which an in-place ReLU may change.
-    extractor.hook_handles.append(model.cam_layer.register_forward_hook(lambda *passed: passed[-1].clone()))
+    handle = cast(nn.Module, model.cam_layer).register_forward_hook(lambda *passed: passed[-1].clone())
+    extractor.hook_handles.append(handle)
     return extractor

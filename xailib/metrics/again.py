@@ -10,8 +10,8 @@ from xailib.models.model import Model
 from xailib.registry import method
 
 
-def recipe(maps: Tensor, model: Model, who: str) -> dict[str, Any]:
-    """Return the options that maps were made with, `seed` among them.
+def recipe(maps: Tensor, model: Model, who: str) -> tuple[Maps, dict[str, Any]]:
+    """Return maps as what they are, and the options that they were made with, `seed` among them.
 
     Args:
         who: asks, for messages, such as "the sanity check".
@@ -29,4 +29,4 @@ def recipe(maps: Tensor, model: Model, who: str) -> dict[str, Any]:
         raise InputError(
             f"maps: '{maps.method}' is no registered method, so that it cannot explain again; decorate it with @method"
         )
-    return dict(maps.options)
+    return maps, dict(maps.options)

@@ -67,7 +67,7 @@ def sanity(
     """
     import pandas as pd
 
-    options = recipe(maps, model, "the sanity check")
+    maps, options = recipe(maps, model, "the sanity check")
     own = copy.deepcopy(model)
     layers = cascade(own, images.pixels[:1])
     cuts = np.linspace(0, len(layers), min(points, len(layers)) + 1).round().astype(int)

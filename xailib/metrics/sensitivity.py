@@ -48,7 +48,8 @@ def max_sensitivity(
     """
     from captum.metrics import sensitivity_max as measure
 
-    options, found = recipe(maps, model, "max sensitivity"), []
+    maps, options = recipe(maps, model, "max sensitivity")
+    found: list[float] = []
     explain = as_captum(maps.method, model, **options).attribute
     for i, stream in enumerate(generators(images.pixels, seed, "max_sensitivity")):
 

@@ -123,10 +123,8 @@ def resolve(kind: str, wanted: str | Iterable[str]) -> list[str]:
     """
     known, words = ids(kind), [wanted] if isinstance(wanted, str) else list(wanted)
     if "all" in words and f"{KINDS[kind]}_extra" in CLASSES[KINDS[kind]].model_fields:
-        files = {id: ROOT / "params" / kind / f"{id}.yaml" for id in known}
-        usual = [id for id, path in files.items() if not read(path, kind)[0].get(f"{KINDS[kind]}_extra")]
         at = words.index("all")
-        words[at : at + 1] = usual
+        words[at : at + 1] = [id for id in known if not read(path_of(kind, id), kind)[0].get(f"{KINDS[kind]}_extra")]
     return select(words, known, _kind(kind))
 
 
