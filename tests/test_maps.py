@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 import xailib as xai
-from xailib import results
+from xailib import params, results
 from xailib.attribution.pooling import pooled
 from xailib.metrics import curves
 from xailib.metrics.accuracy import accuracy_table, predictions
@@ -349,15 +349,20 @@ def test_scores_of_a_file_are_scores_of_memory(method, tmp_path):
     quick = {
         "integrated_gradients": {"steps": 3}, "shap": {"samples": 3}, "rise": {"masks": 60, "p": 0.9}, "lime": {"samples": 60},
         "kernel_shap": {"samples": 60}, "extremal_perturbation": {"steps": 3, "areas": [0.2]},
-        "meaningful_perturbation": {"steps": 3},
+        "meaningful_perturbation": {"steps": 3}, "smoothgrad": {"samples": 3}, "deeplift_shap": {"noise_references": 2},
+        "occlusion": {"window": 64.0, "stride": 64.0}, "feature_ablation": {"segments": 9}, "ss_cam": {"samples": 1},
+        "shapley_value_sampling": {"samples": 1, "segments": 9}, "is_cam": {"samples": 2},
     }  # fmt: skip
-    model, images = xai.load_model("mini_resnet_vanilla"), xai.load_images("pictograms", limit=2)
+    network = (
+        "mini_alexnet_vanilla" if method == "lrp" else "mini_resnet_vanilla"
+    )  # whose sums of branches have no rule
+    model, images = xai.load_model(network), xai.load_images("pictograms", limit=2)
     maps = xai.attribute(method, model, images, **quick.get(method, {}))
     results.write_maps(tmp_path / "m.npz", maps, images.ids, maps.targets, repeats=maps[:1])
     saved = results.read_maps(tmp_path / "m.npz", ids=images.ids)
     assert saved["maps"].dtype == torch.float32 and torch.equal(saved["maps"], maps)
     assert torch.equal(saved["repeats"], maps[:1]) and torch.equal(saved["targets"], maps.targets)
-    names = [name for name in xai.list_metrics() if name != "sanity"]  # which stored maps do not serve
+    names = params.resolve("metrics", "all")
     table = xai.evaluate(names, saved["maps"], model, images, targets=saved["targets"])
     assert table.equals(xai.evaluate(names, maps, model, images))
 

@@ -194,7 +194,23 @@ def test_defaults_are_filled_and_selections_resolved(root: Path) -> None:
     study = params.load_study(write(root, "studies", "mine", text))
     assert study["limit"] == 32 and study["target"] == "label" and study["exclude"] == []
     assert study["models"] == sorted(set(study["models"])) and "mini_resnet_advprop1" in study["models"]
-    assert study["methods"] == params.ids("methods")
+    assert study["methods"] == params.resolve("methods", "all")
+
+
+def test_extras_are_not_among_all(root: Path) -> None:
+    """What other packages bring runs where a study names it: "all" is what it was before they came."""
+    assert params.resolve("methods", "all") == [
+        "cam", "centre_gaussian", "extremal_perturbation", "gradcam", "gradient", "guided_backprop", "integrated_gradients",
+        "integrated_gradients_abs", "kernel_shap", "lime", "meaningful_perturbation", "random", "rise", "shap", "shap_abs",
+        "sobel",
+    ]  # fmt: skip
+    assert params.resolve("metrics", "all") == [
+        "average_precision", "deletion", "insertion", "localisation", "pointing_game", "relevance_mass", "relevance_rank",
+    ]  # fmt: skip
+    assert params.resolve("methods", ["all", "deeplift*"])[-2:] == ["deeplift", "deeplift_shap"]
+    assert params.resolve("metrics", ["sparseness", "all"])[:2] == ["sparseness", "average_precision"]
+    study = params.load_study(write(root, "studies", "mine", STUDY.replace("metrics: all", "metrics: [infidelity]")))
+    assert set(study["methods"]) <= set(params.resolve("methods", "all"))
 
 
 def test_a_model_without_a_label_is_called_by_its_id(root: Path) -> None:

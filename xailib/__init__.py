@@ -28,6 +28,8 @@ _HOMES = {
     "Model": "xailib.models",
     "attribute": "xailib.attribution",
     "list_methods": "xailib.attribution",
+    "as_captum": "xailib.attribution.calls",
+    "as_explain_func": "xailib.attribution.calls",
     "list_estimators": "xailib.attribution.estimators",
     "evaluate": "xailib.metrics",
     "list_metrics": "xailib.metrics",

@@ -10,7 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import xailib as xai
-from xailib import attribution, engine, registry
+from xailib import attribution, engine, params, registry
 from xailib.params import signatures
 
 PARAMS = Path(__file__).parents[2] / "params" / "methods"
@@ -27,6 +27,23 @@ QUICK = {
     "random": {},
     "centre_gaussian": {},
     "sobel": {},
+    "input_x_gradient": {},
+    "smoothgrad": {"samples": 3},
+    "guided_gradcam": {},
+    "hirescam": {},
+    "deeplift": {},
+    "deeplift_shap": {"noise_references": 2},
+    "lrp": {},
+    "deconvolution": {},
+    "occlusion": {"window": 64.0, "stride": 56.0},
+    "feature_ablation": {"segments": 10},
+    "shapley_value_sampling": {"segments": 10, "samples": 2},
+    "gradcam_pp": {},
+    "layer_cam": {},
+    "xgradcam": {},
+    "score_cam": {},
+    "ss_cam": {"samples": 2},
+    "is_cam": {"samples": 2},
 }
 METHODS = pytest.mark.parametrize("name", QUICK)
 
@@ -154,11 +171,21 @@ def test_peak_of_a_planted_object_is_found_by_every_method(make_model, targets):
     )
     nn.init.constant_(network[-1].weight, 1.0)
     model = make_model(network, cam_layer="1", offers=("cam_layer", "gap_linear_head"), mean=(0, 0, 0), std=(1, 1, 1))
-    for name in set(QUICK) - {"guided_backprop", "random", "centre_gaussian", "sobel"}:  # here is no ReLU to guide
-        options = {"output": "logit", "samples": 60, "segments": 30, "hidden": "black"} if SLIC is QUICK[name] else {}
+    unsuited = {
+        "guided_backprop",
+        "guided_gradcam",
+        "deconvolution",
+        "lrp",
+    }  # here is no ReLU, and a layer without a rule
+    superpixels = {"lime", "kernel_shap", "feature_ablation", "shapley_value_sampling"}
+    for name in set(QUICK) - unsuited - {"random", "centre_gaussian", "sobel"}:
+        shown = {"output": "logit", "hidden": "black"} if name in {*superpixels, "occlusion"} else {}
+        options = shown | {
+            key: {"samples": 60, "segments": 30}[key] for key in QUICK[name] if key in ("samples", "segments")
+        }
         heat = xai.attribute(name, model, image, targets[:1], **options)[0]
         row, column = divmod(int(heat.argmax()), 24)
-        margin = 4 if SLIC is QUICK[name] else 0
+        margin = 4 if name in superpixels else 0
         assert 4 - margin <= row < 9 + margin and 14 - margin <= column < 19 + margin, name
 
 
@@ -177,12 +204,13 @@ class Window(nn.Module):
 
 def test_methods_are_listed_in_the_order_of_the_tables():
     names = xai.list_methods()
-    assert [n for n in names if n in QUICK] == [
+    usual = [n for n in names if n in QUICK and n in params.resolve("methods", "all")]
+    assert usual == [
         "gradient", "integrated_gradients", "shap", "guided_backprop", "cam", "gradcam", "lime", "kernel_shap",
         "random", "centre_gaussian", "sobel",
     ]  # fmt: skip
     assert attribution.list_methods(family="control") == ["random", "centre_gaussian", "sobel"]
-    assert attribution.list_methods("grad*") == ["gradient", "gradcam"]
+    assert attribution.list_methods("grad*") == ["gradient", "gradcam", "gradcam_pp"]
 
 
 @METHODS

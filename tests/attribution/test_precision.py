@@ -16,6 +16,12 @@ OPTIONS = {
     "rise": {"masks": 200},
     "extremal_perturbation": {"steps": 40, "step": 22.0, "sigma": 67.0, "lr": 0.05},
     "meaningful_perturbation": {"steps": 40, "mask_size": 56.0},
+    "occlusion": {"window": 64.0, "stride": 56.0},
+    "feature_ablation": {"segments": 10},
+    "shapley_value_sampling": {"segments": 10, "samples": 2},
+    "smoothgrad": {"samples": 3},
+    "ss_cam": {"samples": 2},
+    "is_cam": {"samples": 2},
 }
 EXACT = (
     "gradient",
@@ -24,6 +30,9 @@ EXACT = (
     "guided_backprop",
     "extremal_perturbation",
     "meaningful_perturbation",
+    *("input_x_gradient", "smoothgrad", "deeplift", "deeplift_shap", "lrp", "deconvolution"),
+    *("occlusion", "feature_ablation", "shapley_value_sampling"),
+    *("gradcam_pp", "layer_cam", "xgradcam", "score_cam", "ss_cam", "is_cam"),
 )
 
 

@@ -17,8 +17,16 @@ OPTIONS = {
     "extremal_perturbation": {"steps": 3, "step": 10.0, "sigma": 20.0},
     "meaningful_perturbation": {"steps": 3},
     "rise": {"masks": 20},
+    "smoothgrad": {"samples": 3},
+    "deeplift_shap": {"noise_references": 2},
+    "occlusion": {"window": 64.0, "stride": 56.0},
+    "feature_ablation": {"segments": 6},
+    "shapley_value_sampling": {"samples": 2, "segments": 6},
+    "ss_cam": {"samples": 2},
+    "is_cam": {"samples": 2},
 }
 DRAWS = {"shap", "lime", "kernel_shap", "rise", "random", "meaningful_perturbation"}
+DRAWS |= {"smoothgrad", "deeplift_shap", "shapley_value_sampling", "ss_cam"}
 
 
 @pytest.fixture

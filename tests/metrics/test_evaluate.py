@@ -20,7 +20,8 @@ NAMES = ["pointing_game", "localisation", "deletion", "insertion", *RELEVANCE]
 
 
 def test_the_metrics_and_their_facts():
-    assert xai.list_metrics() == [*NAMES, "sanity"] and xai.list_metrics("del*") == ["deletion"]
+    assert [name for name in xai.list_metrics() if name in [*NAMES, "sanity"]] == [*NAMES, "sanity"]
+    assert xai.list_metrics("del*") == ["deletion"]
     assert [name for name in NAMES if metrics.get(name).better == "lower"] == ["deletion"]
     facts = [metrics.get(name) for name in NAMES]
     assert all(fact.range == (0, 1) and fact.paper and fact.nan and fact.label for fact in facts)

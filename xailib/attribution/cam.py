@@ -1,7 +1,7 @@
 """CAM-based methods: class activation maps by class weights (CAM) or by gradients (GradCAM)."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NoReturn, cast
 
 import torch
@@ -54,7 +54,7 @@ def cam(
     if not torch.stack(misfits).max() <= _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
         _refuse_head(model)
     maps = torch.cat(found)
-    return _upsample(maps, pixels, relu, upsampling, align_corners)
+    return upsample(maps, pixels, relu, upsampling, align_corners)
 
 
 @method("gradcam", family="cam", needs=("cam_layer",), label="GradCAM", paper="Selvaraju et al. 2017, eq. 1 and 2")
@@ -80,15 +80,58 @@ def gradcam(
         output: what is derived, `logit` (the paper) or `probability`.
     """
 
+    def combined(maps: Tensor, gradient: Tensor) -> Tensor:
+        return _weighted(maps, gradient.mean((2, 3)))
+
+    maps = _of_gradients(model, pixels, targets, output, combined, "gradcam")
+    return upsample(maps, pixels, relu, upsampling, align_corners)
+
+
+@method("hirescam", family="cam", needs=("cam_layer",), label="HiResCAM", paper="Draelos & Carin 2020, equation 3")
+def hirescam(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    relu: Relu = "before",
+    upsampling: Upsampling = "bilinear",
+    align_corners: bool = False,
+    output: engine.Output = "logit",
+) -> Tensor:
+    """The last convolutional maps times the target's gradient, cell by cell, summed over the maps, then ReLU.
+
+    Where GradCAM takes the mean of a gradient over its map, each cell keeps its own, so that cells which the layers behind
+    do not use get nothing. With a GAP + linear head it is GradCAM. Options as there.
+    """
+
+    def combined(maps: Tensor, gradient: Tensor) -> Tensor:
+        return (maps * gradient).sum(1)
+
+    maps = _of_gradients(model, pixels, targets, output, combined, "hirescam")
+    return upsample(maps, pixels, relu, upsampling, align_corners)
+
+
+def _of_gradients(
+    model: Model,
+    pixels: Tensor,
+    targets: Tensor,
+    output: engine.Output,
+    combined: Callable[[Tensor, Tensor], Tensor],
+    description: str,
+) -> Tensor:
+    """What `combined` makes of the last maps and their gradient, both `(n, c, hc, wc)`: `(n, hc, wc)`.
+
+    The backward pass runs through the layers after the maps only.
+    """
+
     def work(part: slice) -> Tensor:
         with _tap(model, pixels, differentiable=True) as tap, torch.enable_grad():
             outputs = engine.target_output(model, pixels[part], targets[part], output)
             (gradient,) = engine.backward(outputs, tap.output)
-        weights = model.maps(gradient, *pixels.shape[-2:]).float().mean((2, 3))
-        return _weighted(tap.maps.float(), weights)
+        return combined(tap.maps.float(), model.maps(gradient, *pixels.shape[-2:]).float())
 
-    maps = torch.cat(engine.chunked(len(pixels), work, description="gradcam"))
-    return _upsample(maps, pixels, relu, upsampling, align_corners)
+    return torch.cat(engine.chunked(len(pixels), work, description=description))
 
 
 def _weighted(maps: Tensor, weights: Tensor) -> Tensor:
@@ -139,7 +182,7 @@ def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator
         handle.remove()
 
 
-def _upsample(maps: Tensor, pixels: Tensor, relu: Relu, upsampling: Upsampling, align_corners: bool) -> Tensor:
+def upsample(maps: Tensor, pixels: Tensor, relu: Relu, upsampling: Upsampling, align_corners: bool) -> Tensor:
     """Bring maps `(n, hc, wc)` to the size of `pixels`, with the ReLU at the named place."""
     corners = align_corners if upsampling == "bilinear" else None
     maps = maps.relu() if relu == "before" else maps

@@ -133,9 +133,9 @@ class OwnScene(Scene):
     """Networks and images of one's own, explained by every method."""
 
     def __init__(self, models: Sequence[Any], images: Any, scale: str = "small") -> None:
-        files = params.ids("methods")
-        covered = {params.load_params("methods", id).get("method_function") or id for id in files}
-        methods = [*files, *(id for id in xai.list_methods() if id not in {*files, *covered})]
+        files, known = params.resolve("methods", "all"), params.ids("methods")
+        covered = {params.load_params("methods", id).get("method_function") or id for id in known}
+        methods = [*files, *(id for id in xai.list_methods() if id not in {*known, *covered})]
         wrapped = [one if isinstance(one, Model) else xai.wrap(one) for one in models]
         ids = [one.id for one in wrapped]
         ids = [id if ids.count(id) == 1 else f"{id} {i + 1}" for i, id in enumerate(ids)]

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from xailib.attribution import attribute
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.maps import Maps
+from xailib.metrics.again import recipe
 from xailib.models.model import Model
-from xailib.registry import method, metric
+from xailib.registry import metric
 from xailib.seeding import generator
 
 if TYPE_CHECKING:
@@ -67,21 +67,11 @@ def sanity(
     """
     import pandas as pd
 
-    if not isinstance(maps, Maps):
-        raise InputError("maps: the sanity check explains again, so it needs the Maps that xailib.attribute returned")
-    if maps.model != model.id:
-        raise InputError(
-            f"maps: they explain model '{maps.model}', not '{model.id}'; give the network that was explained"
-        )
-    if maps.method not in method.entries:
-        raise InputError(
-            f"maps: '{maps.method}' is no registered method, so that it cannot explain again; decorate it with @method"
-        )
+    maps, options = recipe(maps, model, "the sanity check")
     own = copy.deepcopy(model)
     layers = cascade(own, images.pixels[:1])
     cuts = np.linspace(0, len(layers), min(points, len(layers)) + 1).round().astype(int)
-    options, found = dict(maps.options), []
-    first = options.pop("seed")
+    first, found = options.pop("seed"), []
     for point, (start, stop) in enumerate(pairwise(cuts), start=1):
         for name in chain(*layers[start:stop]):
             redraw(own.get_parameter(name), generator(seed, "sanity", name))

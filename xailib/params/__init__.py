@@ -117,8 +117,15 @@ def scale_faults(scale: Any) -> list[str]:
 
 
 def resolve(kind: str, wanted: str | Iterable[str]) -> list[str]:
-    """Return the ids that "all", a pattern such as "mini_*", or a list of ids and patterns stands for."""
-    return select(wanted, ids(kind), _kind(kind))
+    """Return the ids that "all", a pattern such as "mini_*", or a list of ids and patterns stands for.
+
+    Those whose file says that they are extra (`method_extra`, `metric_extra`) are not among "all".
+    """
+    known, words = ids(kind), [wanted] if isinstance(wanted, str) else list(wanted)
+    if "all" in words and f"{KINDS[kind]}_extra" in CLASSES[KINDS[kind]].model_fields:
+        at = words.index("all")
+        words[at : at + 1] = [id for id in known if not read(path_of(kind, id), kind)[0].get(f"{KINDS[kind]}_extra")]
+    return select(words, known, _kind(kind))
 
 
 def select(wanted: str | Iterable[str], known: list[str], noun: str) -> list[str]:

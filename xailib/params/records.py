@@ -76,6 +76,7 @@ class Method(Record):
     method_label: str = field("Name in figures, where it is not the registered one", None)
     method_options: Options = field("Options of the registered function", {})
     method_scales: dict[str, Options] = field("Options that a study's scale overrides", {})
+    method_extra: bool = field('Left out of "all": a study must name it, or a pattern that it fits', False)
 
 
 class Metric(Record):
@@ -86,6 +87,7 @@ class Metric(Record):
     metric_label: str = field("Name in figures, where it is not the registered one", None)
     metric_options: Options = field("Options of the registered function", {})
     metric_scales: dict[str, Options] = field("Options that a study's scale overrides", {})
+    metric_extra: bool = field('Left out of "all": a study must name it, or a pattern that it fits', False)
 
 
 class Weights(Record):

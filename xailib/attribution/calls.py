@@ -1,0 +1,104 @@
+"""Our methods as other packages call theirs: as a captum `Attribution`, and as Quantus' `explain_func`."""
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xailib import engine, registry
+from xailib.attribution import check_pair, check_values
+from xailib.errors import InputError
+from xailib.models.folding import folded
+from xailib.models.model import Model
+from xailib.models.probes import gradient_asked
+from xailib.models.state import untouched
+from xailib.params import signatures
+from xailib.seeding import whole
+
+if TYPE_CHECKING:
+    from captum.attr import Attribution
+
+Target = int | Tensor | np.ndarray | list[int] | None
+
+
+def explain_any(
+    name: str, model: Model, pixels: Tensor, targets: Target, *, channels: bool = False, seed: int = 0, **options: Any
+) -> Tensor:
+    """Explain images of any values: noise that is added to a picture, as others' metrics do, makes none of [0, 1].
+
+    Args:
+        name, seed, options: as in `attribute`.
+        pixels: `(n, 3, h, w)`.
+        targets: a class index, or one an image; None for the predicted class.
+        channels: whether a method that has a value a channel gives it, `(n, 3, h, w)`; no `pooling` then.
+
+    Returns:
+        Maps `(n, h, w)` on the device of `pixels`, or values a channel.
+    """
+    entry, seed = registry.method.get(name), whole(seed)
+    chosen = signatures.check("method", entry.name, entry.function, options)
+    function = entry.function
+    if channels and hasattr(function, "channels"):
+        function = function.channels
+        chosen.pop("pooling", None)
+    if not isinstance(model, Model):
+        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
+    inputs = pixels.detach().to(model.device, torch.float32)
+    check_pair(entry, model, inputs)
+    with torch.inference_mode(False), torch.enable_grad(), untouched(model):
+        if targets is None:
+            targets = engine.logits(model, inputs).argmax(1)
+        classes = torch.as_tensor(targets, device=model.device).long().expand(len(inputs)).clone()
+        with gradient_asked(entry.name, model, inputs):
+            given = {"seed": seed, **chosen} if "seed" in inspect.signature(function).parameters else chosen
+            values = function(folded(model, inputs), inputs.clone(), classes, **given)
+    check_values(values, entry.name, model)
+    return values.detach().to(pixels.device)
+
+
+def as_captum(name: str, model: Model, *, seed: int = 0, **options: Any) -> "Attribution":
+    """Return a method as a captum `Attribution`, for NoiseTunnel and for `captum.metrics`.
+
+    Its `attribute(inputs, target=None)` gives values of the shape of `inputs` `(n, 3, h, w)`, pixels in [0, 1] or beyond:
+    those of a method that has a value a channel, where no `pooling` is asked for; else a pixel's value in every channel, as
+    captum's Occlusion has them.
+
+    Args:
+        name, model, seed, options: as in `xailib.attribute`.
+    """
+    from captum.attr import Attribution
+    from captum.log import log_usage
+
+    registry.method.get(name)
+
+    class Method(Attribution):
+        @log_usage()  # whose `__wrapped__` NoiseTunnel calls
+        def attribute(self, inputs: Any, target: Target = None, additional_forward_args: Any = None) -> Any:
+            (pixels,) = inputs if isinstance(inputs, tuple) else (inputs,)
+            channels = "pooling" not in options
+            values = explain_any(name, model, pixels, target, channels=channels, seed=seed, **options)
+            values = (values if values.ndim == 4 else values[:, None].expand_as(pixels)).contiguous()
+            return (values,) if isinstance(inputs, tuple) else values
+
+        @property
+        def multiplies_by_inputs(self) -> bool:
+            return False
+
+    return Method(model)
+
+
+def as_explain_func(name: str, *, seed: int = 0, **options: Any) -> Callable[..., np.ndarray]:
+    """Return a method as Quantus' `explain_func`: `(model, inputs, targets)` to maps `(n, 1, h, w)`, arrays all.
+
+    The model that Quantus is given must be a `Model`, as `xailib.wrap` makes it.
+    """
+    registry.method.get(name)
+
+    def explain_func(model: Model, inputs: np.ndarray, targets: np.ndarray, **_: Any) -> np.ndarray:
+        pixels = torch.as_tensor(inputs, dtype=torch.float32)
+        return explain_any(name, model, pixels, targets, seed=seed, **options)[:, None].cpu().numpy()
+
+    return explain_func
