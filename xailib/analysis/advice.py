@@ -133,7 +133,8 @@ def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, failing: bool
         return f"{on}, {first} ranks first, but {_labels(frames, rest)} cannot be told apart from it {p_of_all}"
     if len(p) == 1:
         return f"{on}, {first} is the only method{sane}"
-    return f"{on}, {first} is ahead of every other method{sane} ({said(p.drop(leaders[0]).max())} or less)"
+    most = p.drop(leaders[0]).max()
+    return f"{on}, {first} is ahead of every other method{sane} ({said(most)}{' or less' * (most >= 0.001 and len(p) > 2)})"
 
 
 def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
