@@ -133,7 +133,8 @@ def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, failing: bool
         return f"{on}, {first} ranks first, but {_labels(frames, rest)} cannot be told apart from it {p_of_all}"
     if len(p) == 1:
         return f"{on}, {first} is the only method{sane}"
-    return f"{on}, {first} is ahead of every other method{sane} ({said(p.drop(leaders[0]).max())} or less)"
+    most = p.drop(leaders[0]).max()
+    return f"{on}, {first} is ahead of every other method{sane} ({said(most)}{' or less' * (most >= 0.001 and len(p) > 2)})"
 
 
 def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
@@ -197,11 +198,12 @@ def _cost(frames: Frames, leaders: Sequence[str], costs: pd.DataFrame | None) ->
 
 def _at_odds(frames: Frames) -> str:
     """The two metrics that order the methods most against each other, if any two do."""
-    table = compare.agreement(frames).nsmallest(1, "rho")
-    if table.empty or not table["rho"].iloc[0] < 0:
+    table = compare.agreement(frames).dropna(subset=["rho"])
+    if table.empty or table["rho"].min() >= 0:
         return ""
-    first, second = frames.metrics.loc[table[["first", "second"]].iloc[0], "label"]
-    return f"{first} and {second} order the methods against each other (ρ = {table['rho'].iloc[0]:+.2f}): which counts for you?"
+    pair = table.loc[table["rho"].idxmin()]
+    first, second = frames.metrics.loc[pair[["first", "second"]], "label"]
+    return f"{first} and {second} order the methods against each other (ρ = {pair['rho']:+.2f}): which counts for you?"
 
 
 def _failed(frames: Frames, failing: Iterable[str]) -> str:
