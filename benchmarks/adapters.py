@@ -116,7 +116,8 @@ def by_quantus(name: str, kind: str, options: dict[str, Any], maps: Tensor) -> D
                 a_batch=maps[i, None, None].numpy().copy(), s_batch=seat.images.masks[i, None, None].numpy(),
                 channel_first=True,
             )  # fmt: skip
-            found.append(float(scores[0]))
+            nats = np.log(maps[0].numel()) if name == "complexity" else 1  # what ours is divided by
+            found.append(float(scores[0]) / nats)
         return torch.tensor(found)
 
     return run

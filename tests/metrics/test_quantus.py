@@ -9,7 +9,7 @@ import quantus
 import torch
 
 import xailib as xai
-from xailib import engine, registry
+from xailib import engine, params, registry
 from xailib.images import box_masks
 from xailib.seeding import generators
 
@@ -43,6 +43,12 @@ def test_every_category_is_there_and_directions_are_quantus() -> None:
         assert registry.metric.get(name).better == one.score_direction.value, name
 
 
+def test_what_a_study_can_score_has_ends() -> None:
+    """Bars are drawn between them, and no JSON knows infinity."""
+    for name in params.ids("metrics"):
+        assert all(map(math.isfinite, registry.metric.get(name).range)), name
+
+
 # ---- Planted truth
 
 
@@ -53,7 +59,7 @@ def test_concentration_of_maps_that_are_known(small_model, small_images) -> None
     score = {name: xai.evaluate(name, maps, small_model, small_images)["value"] for name in OF_MAPS}
     counts = 2.0 ** np.arange(7)
     np.testing.assert_allclose(score["sparseness"], 1 - counts / 256, atol=1e-3)
-    np.testing.assert_allclose(score["complexity"], np.log(counts), atol=1e-4)
+    np.testing.assert_allclose(score["complexity"], np.log(counts) / np.log(256), atol=1e-4)
     np.testing.assert_allclose(score["effective_complexity"], counts / 256)
 
 
@@ -119,7 +125,7 @@ def test_scores_are_quantus(small_model, small_images, small_maps) -> None:
     n, masks = 256, small_images.masks[:, None].numpy()
     kinds = {
         "sparseness": (quantus.Sparseness(**QUIET), 1, {}),
-        "complexity": (quantus.Complexity(**QUIET), 1, {}),
+        "complexity": (quantus.Complexity(**QUIET), math.log(n), {}),
         "effective_complexity": (quantus.EffectiveComplexity(eps=0.05, **QUIET), n, {}),
         "attribution_localisation": (quantus.AttributionLocalisation(**QUIET), 1, {"s_batch": masks}),
         "roc_auc": (quantus.AUC(**QUIET), 1, {"s_batch": masks}),

@@ -31,14 +31,14 @@ def sparseness(maps: Tensor, model: Model, images: ImageBatch) -> "pd.DataFrame"
 @metric(
     "complexity",
     better="lower",
-    range=(0, math.inf),
+    range=(0, 1),
     label="Complexity",
     paper="Bhatt et al. 2020, def. 4; Quantus",
     **OF_MAPS,
 )
 def complexity(maps: Tensor, model: Model, images: ImageBatch) -> "pd.DataFrame":
-    """Entropy of the map's absolute values as shares of their sum, in nats: at most the logarithm of the pixels' number."""
-    return scored("Complexity", maps, images)
+    """Entropy of the map's absolute values as shares of their sum, divided by what an even map has; Quantus gives nats."""
+    return scored("Complexity", maps, images) / math.log(maps[0].numel())
 
 
 @metric(
