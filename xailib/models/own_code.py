@@ -48,6 +48,8 @@ def _imported(place: str, where: str) -> Any:
         if str(file.parent) not in sys.path:
             sys.path.append(str(file.parent))
         spec = importlib.util.spec_from_file_location(file.stem, file)
+        if spec is None or spec.loader is None:
+            raise ImportError("no Python file")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except Exception as error:
