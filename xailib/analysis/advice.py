@@ -134,7 +134,8 @@ def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, failing: bool
     if len(p) == 1:
         return f"{on}, {first} is the only method{sane}"
     most = p.drop(leaders[0]).max()
-    return f"{on}, {first} is ahead of every other method{sane} ({said(most)}{' or less' * (most >= 0.001 and len(p) > 2)})"
+    several = " or less" if most >= 0.001 and len(p) > 2 else ""
+    return f"{on}, {first} is ahead of every other method{sane} ({said(most)}{several})"
 
 
 def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
