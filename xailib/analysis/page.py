@@ -22,7 +22,7 @@ HIDDEN = "not-in-report"  # tag of cells that matter only to whoever runs the no
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 FOLDED = "fold"  # tag of cells that a reader opens
 # A picture whose lossless form is larger than this is drawn in fewer pixels, about two a point of the page, and with losses.
-LOSSLESS, WIDEST, QUALITY = 90_000, 2000, 75
+LOSSLESS, WIDEST, QUALITY = 90_000, 2000, 70
 # What would make a browser ask the network: attributes of elements that load, imports and url() of styles.
 _LOADS = re.compile(
     r"""<(?:script|img|iframe|link|source|video|audio|object|embed)\b[^>]*\b(?:src|href|data|srcset)\s*=\s*["']?\s*(?:https?:)?//[^"'\s>]*"""

@@ -41,7 +41,7 @@ SHORT = {
     "R7": "Keeping pixels (KAR) separates rankings less",
     "R8": "Without retraining every ranking looks good",
     "R9": "The best estimator finds more than blurred noise",
-    "R10": "Retrained networks read pixels, not the mask's shape",
+    "R10": "Retrained networks read pixels, not mask shapes",
 }
 OWN = ("R9", "R10")  # claims on ROAR itself, which no paper makes
 ANSWERS = {  # the claim that answers it -> question
