@@ -47,7 +47,7 @@ def _imported(place: str, where: str) -> Any:
             return importlib.import_module(place)
         if str(file.parent) not in sys.path:
             sys.path.append(str(file.parent))
-        spec = importlib.util.spec_from_file_location(file.stem, file)
+        spec: Any = importlib.util.spec_from_file_location(file.stem, file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except Exception as error:
