@@ -67,7 +67,10 @@ def as_captum(name: str, model: Model, *, seed: int = 0, **options: Any) -> "Att
     captum's Occlusion has them.
 
     Args:
-        name, model, seed, options: as in `xailib.attribute`.
+        name: a method, as in `xailib.attribute`.
+        model: the network, a `Model`.
+        seed: of what the method draws.
+        options: the method's own.
     """
     from captum.attr import Attribution
     from captum.log import log_usage
