@@ -344,7 +344,7 @@ ROAR_WORLDS: dict[str, dict[str, tuple[dict, tuple[str, ...]]]] = {
         ),
     },
     "R10": {
-        "null: just as much as counts": ({"slopes": ALIKE, "beyond_mask": roar_claims.ON_PAR}, BOTH),
+        "null": ({"slopes": ALIKE, "beyond_mask": roar_claims.ON_PAR}, BOTH),
         "true": ({"slopes": ALIKE, "beyond_mask": 0.3}, WRONG["true"]),
         "false": ({"slopes": ALIKE, "beyond_mask": {"": 0.3, "gradient": -0.1}}, WRONG["false"]),
         "edge: one just as much as counts": (

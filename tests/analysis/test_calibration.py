@@ -33,7 +33,11 @@ def test_no_claim_of_roar_comes_from_nothing() -> None:
     wrong = dict.fromkeys(roar_claims.CLAIMS, 0)
     for seed in range(STUDIES // 2):
         drawn = roar_synthetic.study(
-            seed, **planted.SHAPE | {"images": 150, "slopes": planted.ALIKE, "no_retraining": 0.27}
+            seed,
+            **planted.SHAPE
+            | planted.ROAR_WORLDS["R10"]["null"][0]
+            | planted.NOISY
+            | {"images": 150, "slopes": planted.ALIKE | {roar_claims.NOISE: 0.3}, "no_retraining": 0.27},
         )
         found = curves(drawn, 300, seed)
         for claim, test in roar_claims.CLAIMS.items():
@@ -73,7 +77,7 @@ def test_what_is_undecided_says_what_would_decide_it() -> None:
 
 def test_one_training_a_ranking_decides_nothing() -> None:
     """How much trainings differ is then not known: numbers without intervals, and a sentence on what is missing."""
-    table = findings.examine_roar(curves(roar_synthetic.study(seeds=1), 100, 0))
+    table = findings.examine_roar(curves(roar_synthetic.study(seeds=1, **planted.NOISY), 100, 0))
     heads = table[table["part"] == "headline"]
     assert set(heads["verdict"]) == {"undecided"}
     assert heads["needs"].str.contains("two trainings").all()

@@ -75,7 +75,7 @@ def _outputs(model: "Model", pixels: Tensor) -> tuple[list[tuple[list[str], bool
         logits = model(pixels.clone().requires_grad_())
         outputs = [output for output, _ in seen.values()]
         grids = _reached(logits, outputs, pixels) if outputs else []
-        if told and not any(grids):  # a new head, whose weights are zero: what it reads says the same
+        if told and outputs and not any(grids):  # a new head, whose weights are zero: what it reads says the same
             grids = _reached(told[-1], outputs, pixels)
     return [(names, grid) for (_, names), grid in zip(seen.values(), grids, strict=True)][::-1], runs
 
