@@ -58,7 +58,7 @@ def test_a_claims_words_are_its_tests_docstring() -> None:
         assert claim.test.__name__.startswith(id.lower()) and claim.test.__doc__.startswith(f"{id}: {claim.text[:20]}")
         assert claim.text.endswith(".") and "Supported: " in claim.rule and "{" not in claim.rule + claim.text
     assert "not more than 0.02 below" in every["F2"].rule and "not more than 0.05 above" in every["F2"].rule
-    assert "below 2 points" in every["R3"].rule and "above 10 points" in every["R5"].rule
+    assert "above minus 2 points" in every["R3"].rule and "above 10 points" in every["R5"].rule
 
 
 def test_planted_sizes_are_recovered(study) -> None:
