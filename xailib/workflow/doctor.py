@@ -13,7 +13,7 @@ import xailib
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import broken_plugins
-from xailib.workspace import SHIPPED, place, workspace
+from xailib.workspace import SHIPPED, find, place, workspace
 
 LEAST = 2e9  # bytes: results of a small study, and what torch compiles
 CORE = ("torch", "torchvision", "timm", "numpy", "pandas", "scipy", "scikit-image", "pyarrow", "safetensors")
@@ -138,7 +138,7 @@ def _missing_weights(model: str) -> tuple[bool, str] | None:
             return None if marker(model).exists() else (True, "")
         if weights["source"] == "package":
             package_file(weights["package"], weights["path"])
-        if weights["source"] == "file" and not place(weights["path"]).is_file():
+        if weights["source"] == "file" and not find(weights["path"]).is_file():
             origin = f" ({weights['origin']})" if weights.get("origin") else ""
             return False, f"{model}: no weights at {place(weights['path'])}; put them there{origin}"
     except InputError as error:
