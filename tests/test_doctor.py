@@ -61,3 +61,12 @@ def test_a_gpu_that_torch_does_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1e9})())
     assert not doctor._disk().well and "1.0 GB free" in doctor._disk().text
+
+
+def test_weights_that_the_package_ships_are_there_in_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XAILIB_WORKSPACE", raising=False)
+    assert doctor.main([]) == 0
+    assert "study pictograms: 12 networks" in capsys.readouterr().out
