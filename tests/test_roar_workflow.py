@@ -42,7 +42,7 @@ def test_the_tables_are_whole(finished: World) -> None:
     assert trust[trust["check"] == "mask_only"]["estimator"].tolist() == ["gradient"]
     assert (finished.results / "report.html").stat().st_size > 50_000
     assert pd.read_csv(finished.results / "roar_findings.csv")["finding"].unique().tolist() == [
-        f"R{i}" for i in range(1, 9)
+        f"R{i}" for i in range(1, 11)
     ]
 
 
