@@ -341,16 +341,15 @@ def leaks(found: Curves) -> dict[str, str]:
     if not names:
         return {}
     raw, told = (found.of(mode, found.estimators, [level]) for mode in ("remove", MASK))
+    raw = np.where(np.isfinite(told[:1]), raw, np.nan)  # the same rankings in both
     plain = replace(found, modes={"remove": raw}, levels=(level,))
     beyond = replace(plain, modes={"remove": raw - (told - found.chance)})
-    told = {}
+    sentences = {}
     for id in LEAKING:
         before, after = (CLAIMS[id].test(own).verdict for own in (plain, beyond))
         if before in rules.DECIDED and after != before:
-            told[id] = (
-                f"At {level} % the leak decides: {before} as measured, {after} without what the masks alone tell."
-            )
-    return told
+            sentences[id] = f"At {level} % the leak decides: {before} as measured, {after} without what the masks tell."
+    return sentences
 
 
 def number(found: Curves, name: str, statistic: str, draws: Array) -> Part:
