@@ -238,3 +238,10 @@ def test_confidence_histogram_sums_to_one(study) -> None:
 def test_description_counts(study) -> None:
     text = tables.describe("made_up", study, study.only_correct())
     assert re.search(r"12 networks, 9 methods, 4 metrics, 3 controls, 40 images", text)
+
+
+def test_images_without_labels_are_said_to_have_none() -> None:
+    study = synthetic.study()
+    bare = dataclasses.replace(study, predictions=study.predictions.assign(correct=float("nan")))
+    assert "none of which has a label" in tables.describe("made_up", bare, bare)
+    assert "classifies" in tables.describe("made_up", study, study)

@@ -167,3 +167,11 @@ def test_page_in_a_browser(planted: tuple[Path, Frames], tmp_path: Path) -> None
         page.wait_for_function("document.querySelector('.xai-what').textContent.startsWith('Image 2 of 5')")
         assert not said
         browser.close()
+
+
+def test_an_answer_to_an_image_without_a_label_is_neither_right_nor_wrong() -> None:
+    from xailib.explorer.study_page import _said
+
+    row = {"predicted": 0, "confidence": 0.5, "correct": float("nan")}
+    assert _said("mini_resnet_vanilla", pd.DataFrame([row, row | {"correct": 1.0}]))[0]["right"] is None
+    assert _said("mini_resnet_vanilla", pd.DataFrame([row | {"correct": 1.0}]))[0]["right"] is True

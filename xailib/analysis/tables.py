@@ -172,10 +172,10 @@ def describe(study: str, everything: Frames, chosen: Frames) -> str:
     held |= {"metric": len(everything.metrics), "control": (families == "control").sum()}
     held |= {"image": len(everything.images)}
     counted = ", ".join(f"{n} {noun}{'s' if n != 1 else ''}" for noun, n in held.items())
-    text = (
-        f"Study **{study}**: {counted}, of which every network classifies {len(correct_by_all(everything))} correctly. "
-        f"**{len(chosen.images)} images count below.**"
-    )
+    right = f"of which every network classifies {len(correct_by_all(everything))} correctly"
+    if not everything.predictions["correct"].notna().any():
+        right = "none of which has a label, so that none is classified rightly or wrongly"
+    text = f"Study **{study}**: {counted}, {right}. **{len(chosen.images)} images count below.**"
     if len(everything.skipped):
         text += f" Pairs of network and method that do not apply and are left out: {len(everything.skipped)}."
     if not chosen.images:

@@ -205,7 +205,10 @@ def _said(model: str, rows: pd.DataFrame) -> list[Any]:
     return [
         None
         if pd.isna(row.predicted)
-        else {"top": [[names[int(row.predicted)], round(float(row.confidence), 3)]], "right": bool(row.correct)}
+        else {
+            "top": [[names[int(row.predicted)], round(float(row.confidence), 3)]],
+            "right": None if pd.isna(row.correct) else bool(row.correct),  # NaN: the image has no label
+        }
         for row in rows.itertuples()
     ]
 
