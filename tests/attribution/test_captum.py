@@ -289,6 +289,14 @@ def test_references_of_another_size_are_refused(cnn, pixels, targets) -> None:
         xai.attribute("deeplift_shap", cnn, pixels, targets, references=torch.rand(2, 3, 8, 8))
 
 
+def test_references_are_read_as_images_are(cnn, pixels, targets) -> None:
+    bytes_ = torch.randint(256, (2, *pixels.shape[1:]), dtype=torch.uint8)
+    found = [xai.attribute("deeplift_shap", cnn, pixels, targets, references=one) for one in (bytes_, bytes_ / 255)]
+    assert torch.equal(found[0].values, found[1].values)
+    with pytest.raises(xai.InputError, match="method 'deeplift_shap': references: "):
+        xai.attribute("deeplift_shap", cnn, pixels, targets, references=bytes_.float())
+
+
 def test_passes_are_counted(cnn, pixels, targets) -> None:
     with engine.using() as run:
         xai.attribute("deeplift", cnn, pixels, targets)
@@ -342,3 +350,33 @@ def test_as_captum_takes_one_class_none_or_one_an_image(cnn, pixels) -> None:
         xai.as_captum("gradcan", cnn)
     with pytest.raises(xai.InputError, match=r"xailib\.wrap\(network\) makes one"):
         xai.as_captum("gradcam", cnn.network).attribute(pixels)
+    assert torch.equal(method.attribute(pixels), method.attribute((pixels,))[0])
+    assert torch.equal(method.attribute(pixels, target=2), method.attribute(pixels, target=torch.tensor([2])))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "target", "message"),
+    [
+        (lambda pixels: pixels, 5, "targets: model 'toy' knows classes 0 to 4, found 5"),
+        (lambda pixels: pixels, -1, "targets: model 'toy' knows classes 0 to 4, found -1"),
+        (lambda pixels: pixels, 1.5, "targets: a class is an index or a name, not 1.5"),
+        (lambda pixels: pixels, [1, 2, 3], "targets: one class an image is needed, 4 in all, not 3"),
+        (lambda pixels: pixels[0], 1, r"inputs: float images \(n, 3, h, w\) .* not torch.float32 \(3, 24, 20\)"),
+        (lambda pixels: pixels[:, :1], 1, r"inputs: .* not torch.float32 \(4, 1, 24, 20\)"),
+        (lambda pixels: pixels[:0], 1, r"inputs: .* one at least, not torch.float32 \(0, 3, 24, 20\)"),
+        (lambda pixels: pixels * torch.nan, 1, "inputs: the images hold NaN or infinity"),
+        (lambda pixels: (pixels * 255).byte(), 1, "inputs: .* not torch.uint8"),
+        (lambda pixels: pixels.numpy(), 1, "inputs: .* not ndarray"),
+        (lambda pixels: (pixels, pixels), 1, "inputs: .* not tuple"),
+    ],
+)
+def test_what_captum_hands_over_is_checked(inputs, target, message, cnn, pixels) -> None:
+    with pytest.raises(xai.InputError, match=message):
+        xai.as_captum("gradient", cnn).attribute(inputs(pixels), target=target)
+
+
+@pytest.mark.parametrize("given", [{"poling": "abs_max"}, {"pooling": "max"}, {"seed": -1}])
+def test_options_are_checked_where_they_are_given(given, cnn) -> None:
+    for made in (lambda: xai.as_captum("gradient", cnn, **given), lambda: xai.as_explain_func("gradient", **given)):
+        with pytest.raises(xai.InputError):
+            made()

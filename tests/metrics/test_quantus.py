@@ -181,6 +181,16 @@ def test_sensitivity_is_quantus(small_model, small_images) -> None:
         np.testing.assert_allclose(ours[i], direct(kind, small_images, maps, i, "AvgSensitivity", **given), rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", [*AGAIN, "max_sensitivity"])
+def test_maps_are_explained_again_for_the_class_that_they_explain(name, small_model, small_images) -> None:
+    maps, options = xai.attribute("gradient", small_model, small_images, "label"), AGAIN.get(name, {"samples": 2})
+    other = (small_images.labels + 1) % len(small_model.class_names)
+    found = [
+        xai.evaluate(name, maps, small_model, small_images, targets=one, **options)["value"] for one in (None, other)
+    ]
+    assert found[0].equals(found[1])
+
+
 def test_what_both_measure_agrees(small_model, small_images, small_maps) -> None:
     """Where Quantus and we have one measure: relevance mass of maps that are nowhere negative."""
     positive = small_maps.abs()

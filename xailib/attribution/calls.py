@@ -11,17 +11,20 @@ from torch import Tensor
 from xailib import engine, registry
 from xailib.attribution import check_pair, check_values
 from xailib.errors import InputError
+from xailib.images import ImageBatch
 from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
 from xailib.params import signatures
+from xailib.registry import Entry
 from xailib.seeding import whole
+from xailib.targets import as_targets
 
 if TYPE_CHECKING:
     from captum.attr import Attribution
 
-Target = int | Tensor | np.ndarray | list[int] | None
+Target = int | str | Tensor | np.ndarray | list[int] | None
 
 
 def explain_any(
@@ -32,31 +35,47 @@ def explain_any(
     Args:
         name, seed, options: as in `attribute`.
         pixels: `(n, 3, h, w)`.
-        targets: a class index, or one an image; None for the predicted class.
+        targets: a class, or one an image, as in `attribute`; None for the predicted class.
         channels: whether a method that has a value a channel gives it, `(n, 3, h, w)`; no `pooling` then.
 
     Returns:
         Maps `(n, h, w)` on the device of `pixels`, or values a channel.
     """
-    entry, seed = registry.method.get(name), whole(seed)
-    chosen = signatures.check("method", entry.name, entry.function, options)
+    entry, chosen = _checked(name, seed, options)
     function = entry.function
     if channels and hasattr(function, "channels"):
         function = function.channels
         chosen.pop("pooling", None)
     if not isinstance(model, Model):
         raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
+    fits = isinstance(pixels, Tensor) and pixels.is_floating_point() and pixels.ndim == 4 and pixels.shape[1] == 3
+    if not fits or not len(pixels):
+        found = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else type(pixels).__name__
+        raise InputError(f"inputs: float images (n, 3, h, w) are needed, one at least, not {found}")
+    if not torch.isfinite(pixels).all():
+        raise InputError("inputs: the images hold NaN or infinity")
     inputs = pixels.detach().to(model.device, torch.float32)
     check_pair(entry, model, inputs)
     with torch.inference_mode(False), torch.enable_grad(), untouched(model):
-        if targets is None:
-            targets = engine.logits(model, inputs).argmax(1)
-        classes = torch.as_tensor(targets, device=model.device).long().expand(len(inputs)).clone()
+        if targets is None or (isinstance(targets, str) and targets == "predicted"):
+            classes = engine.logits(model, inputs).argmax(1)
+        else:
+            one: Any = targets
+            if isinstance(targets, Tensor) and targets.numel() == 1:  # captum's for all images
+                one = targets.item()
+            classes = as_targets(one, model, ImageBatch(inputs.clamp(0, 1)))
         with gradient_asked(entry.name, model, inputs):
-            given = {"seed": seed, **chosen} if "seed" in inspect.signature(function).parameters else chosen
-            values = function(folded(model, inputs), inputs.clone(), classes, **given)
+            given = {"seed": whole(seed), **chosen} if "seed" in inspect.signature(function).parameters else chosen
+            values = function(folded(model, inputs), inputs.clone(), classes.to(model.device), **given)
     check_values(values, entry.name, model)
     return values.detach().to(pixels.device)
+
+
+def _checked(name: str, seed: int, options: dict[str, Any]) -> tuple[Entry, dict[str, Any]]:
+    """A method, and its options with the defaults of the others; or an `InputError`, as for a seed that is none."""
+    entry = registry.method.get(name)
+    whole(seed)
+    return entry, signatures.check("method", entry.name, entry.function, options)
 
 
 def as_captum(name: str, model: Model, *, seed: int = 0, **options: Any) -> "Attribution":
@@ -75,12 +94,12 @@ def as_captum(name: str, model: Model, *, seed: int = 0, **options: Any) -> "Att
     from captum.attr import Attribution
     from captum.log import log_usage
 
-    registry.method.get(name)
+    _checked(name, seed, options)
 
     class Method(Attribution):
         @log_usage()  # whose `__wrapped__` NoiseTunnel calls
         def attribute(self, inputs: Any, target: Target = None, additional_forward_args: Any = None) -> Any:
-            (pixels,) = inputs if isinstance(inputs, tuple) else (inputs,)
+            pixels = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
             channels = "pooling" not in options
             values = explain_any(name, model, pixels, target, channels=channels, seed=seed, **options)
             values = (values if values.ndim == 4 else values[:, None].expand_as(pixels)).contiguous()
@@ -98,10 +117,10 @@ def as_explain_func(name: str, *, seed: int = 0, **options: Any) -> Callable[...
 
     The model that Quantus is given must be a `Model`, as `xailib.wrap` makes it.
     """
-    registry.method.get(name)
+    _checked(name, seed, options)
 
     def explain_func(model: Model, inputs: np.ndarray, targets: np.ndarray, **_: Any) -> np.ndarray:
-        pixels = torch.as_tensor(inputs, dtype=torch.float32)
+        pixels = torch.as_tensor(inputs)
         return explain_any(name, model, pixels, targets, seed=seed, **options)[:, None].cpu().numpy()
 
     return explain_func

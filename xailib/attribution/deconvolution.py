@@ -22,11 +22,11 @@ def deconvolution(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 
     """
     from captum.attr import Deconvolution
 
-    ran, _ = operators(model, pixels[:1])
+    ran, calls = operators(model, pixels[:1])
     relus = {("relu", nn.ReLU)}
     refuse("deconvolution", model, {name for name, kind in ran.keys() - relus if UNTREATED.fullmatch(name)})
     if not relus & ran.keys():
         raise InputError(
             f"method 'deconvolution': model '{model.id}' executes no ReLU; method 'gradient' is what it would give"
         )
-    return hooked("deconvolution", Deconvolution(unshared(model, pixels[:1])).attribute, pixels, targets)
+    return hooked("deconvolution", Deconvolution(unshared(model, calls)).attribute, pixels, targets)

@@ -16,10 +16,10 @@ from xailib import engine
 from xailib.attribution.guided_backprop import UNTREATED
 from xailib.attribution.hooks import hooked, operators, refuse, unshared
 from xailib.attribution.pooling import pooled
+from xailib.attribution.shap import background
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.registry import method
-from xailib.seeding import generator
 
 TOLERANCE = (0.01, 1e-4)  # of the sum: shares of the difference, and of the two outputs, whose rounding it has
 MISSED = re.compile(f"{UNTREATED.pattern}|max_pool.*")  # what no hook sees where it is called as a function
@@ -60,15 +60,8 @@ def deeplift_shap(
         noise_references: how many of them.
         pooling: over colour channels; the default keeps the sign and the sum.
     """
-    if references is None:
-        shape = (noise_references, *pixels.shape[1:])
-        references = torch.rand(shape, generator=generator(seed, "shap references"))
-    if references.ndim != 4 or references.shape[1:] != pixels.shape[1:] or not len(references):
-        needed = ", ".join(map(str, pixels.shape[1:]))
-        raise InputError(
-            f"method 'deeplift_shap': references must be images (k, {needed}) like the pixels, not {tuple(references.shape)}"
-        )
-    return _shares(model, pixels, targets, references.to(pixels), "deeplift_shap")
+    images = background("deeplift_shap", references, noise_references, pixels, seed)
+    return _shares(model, pixels, targets, images, "deeplift_shap")
 
 
 def _shares(model: Model, pixels: Tensor, targets: Tensor, references: Tensor, name: str) -> Tensor:
@@ -81,9 +74,9 @@ def _shares(model: Model, pixels: Tensor, targets: Tensor, references: Tensor, n
     with mock.patch.dict(deep_lift.SUPPORTED_NON_LINEAR, rules), engine.using(precision="fp32"):
         now = engine.logits(model, pixels).to(pixels).gather(1, targets[:, None])[:, 0]
         before = engine.logits(model, references).to(pixels)[:, targets]
-        ran, _ = operators(model, pixels[:1])
+        ran, calls = operators(model, pixels[:1])
         refuse(name, model, {one for one, kind in ran if kind is None and MISSED.fullmatch(one)})
-        explain = DeepLift(unshared(model, pixels[:1])).attribute
+        explain = DeepLift(unshared(model, calls)).attribute
         for reference, low in zip(references[:, None], before, strict=True):
             shares = hooked(name, explain, pixels, targets, weight=2, baselines=reference)
             gap = (shares.sum((1, 2, 3)) - (now - low)).abs()

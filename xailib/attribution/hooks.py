@@ -72,10 +72,13 @@ class InTurn(nn.Module):
         return self.each[next(self._turns)](*own, **named)
 
 
-def unshared(model: Model, pixels: Tensor) -> Model:
-    """Return a private copy of a model in which every call of a leaf without weights has a module of its own."""
+def unshared(model: Model, calls: Counter[str]) -> Model:
+    """Return a private copy of a model in which every call of a leaf without weights has a module of its own.
+
+    Args:
+        calls: how often a pass calls each leaf, as `operators` counts it.
+    """
     own = copy.deepcopy(model)
-    _, calls = operators(own, pixels)
     for name, leaf in _leaves(own).items():
         if calls[name] and not leaf._parameters and not leaf._buffers:
             if vars(leaf).get("inplace"):

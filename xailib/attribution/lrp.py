@@ -45,9 +45,9 @@ def lrp(
     from captum.attr import LRP
     from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
 
-    ran, _ = operators(model, pixels[:1])
+    ran, calls = operators(model, pixels[:1])
     refuse("lrp", model, {name for name, kind in ran if kind is None and not MOVES.fullmatch(name)})
-    own = unshared(model, pixels[:1])
+    own = unshared(model, calls)
     for name, module in list(own.named_modules()):
         if type(module) in (nn.Identity, nn.Dropout2d):
             replace(own, name, nn.Dropout(0).eval())  # which captum lets pass

@@ -48,21 +48,26 @@ def shap(
             equally often. All have the same expectation.
         output, pooling: as in `gradient`; the default keeps the sign.
     """
+    references = background("shap", references, noise_references, pixels, seed)
+    plan = [_draw(draws, samples, len(references), stream) for stream in generators(pixels, seed, "shap")]
+    chosen, alphas = map(torch.stack, zip(*plan, strict=True))
+    return expected_gradients(model, pixels, targets, references, chosen, alphas, output)
+
+
+def background(name: str, references: Tensor | None, noise_references: int, pixels: Tensor, seed: int) -> Tensor:
+    """Reference images `(k, 3, h, w)` for `pixels` `(n, 3, h, w)`: those that method `name` was given, or noise from the seed."""
     if references is None:
         shape = (noise_references, *pixels.shape[1:])
         references = torch.rand(shape, generator=generator(seed, "shap references"))
     if references.ndim != 4 or references.shape[1:] != pixels.shape[1:] or len(references) == 0:
         raise InputError(
-            f"method 'shap': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
+            f"method '{name}': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
             f"not {tuple(references.shape)}"
         )
     try:
-        references = as_pixels(references).to(pixels)
+        return as_pixels(references).to(pixels)
     except InputError as error:
-        raise InputError(f"method 'shap': references: {error}") from None
-    plan = [_draw(draws, samples, len(references), stream) for stream in generators(pixels, seed, "shap")]
-    chosen, alphas = map(torch.stack, zip(*plan, strict=True))
-    return expected_gradients(model, pixels, targets, references, chosen, alphas, output)
+        raise InputError(f"method '{name}': references: {error}") from None
 
 
 def _draw(draws: Draws, samples: int, references: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -37,13 +37,13 @@ def infidelity(
 ) -> "pd.DataFrame":
     """How far the sum of a map over a square is from what the output loses when the square is covered; mean square.
 
-    A map counts up to a factor, the best for it. 0 is a map whose sums tell every loss; the map's best alone cannot exceed
-    the mean square of the losses.
+    A map counts up to a factor, the best for it, be it negative: turning a map's sign changes nothing. 0 is a map whose sums
+    tell every loss; no map exceeds the mean square of the losses.
 
     Args:
         samples: random squares, one pass each, and one of the whole image.
         window: side of a square, as a share of the image's shorter one; what it covers shows the model's mean colour.
-        output: `probability` or `logit`.
+        output: `probability`, or `logit`, whose losses may exceed 1.
         seed: of the squares' places, a stream that belongs to (seed, image).
     """
     from captum.metrics import infidelity as measure

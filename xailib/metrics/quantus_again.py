@@ -77,6 +77,7 @@ def _ranks(one: np.ndarray, other: np.ndarray, **_: Any) -> np.ndarray:
 def _again(name: str, maps: Tensor, model: Model, images: ImageBatch, seed: int, **options: Any) -> "pd.DataFrame":
     """Scores of a metric that needs the method itself: the one that made the maps."""
     maps, own = recipe(maps, model, f"Quantus' {name}")
+    images = images.with_labels(maps.targets)
     explain = as_explain_func(maps.method, **own)
     given = {"model": model, "explain_func": explain, "device": str(model.device)}
     return scored(name, maps.values, images, seed=seed, call=lambda i: given, **options)

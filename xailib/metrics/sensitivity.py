@@ -56,6 +56,6 @@ def max_sensitivity(
         def disturb(pixels: Tensor, radius: float, stream: torch.Generator = stream) -> Tensor:
             return pixels + radius * (2 * torch.rand(pixels.shape, generator=stream) - 1)
 
-        given = {"perturb_radius": radius, "n_perturb_samples": samples, "target": int(images.labels[i])}
+        given = {"perturb_radius": radius, "n_perturb_samples": samples, "target": int(maps.targets[i])}
         found.append(float(measure(explain, images.pixels[i, None].cpu(), disturb, **given)))
     return table(found, maps.values)
