@@ -83,8 +83,7 @@ def gradcam(
     def combined(maps: Tensor, gradient: Tensor) -> Tensor:
         return _weighted(maps, gradient.mean((2, 3)))
 
-    maps = _of_gradients(model, pixels, targets, output, combined, "gradcam")
-    return upsample(maps, pixels, relu, upsampling, align_corners)
+    return _of_gradients("gradcam", combined, model, pixels, targets, output, relu, upsampling, align_corners)
 
 
 @method("hirescam", family="cam", needs=("cam_layer",), label="HiResCAM", paper="Draelos & Carin 2020, equation 3")
@@ -108,19 +107,19 @@ def hirescam(
     def combined(maps: Tensor, gradient: Tensor) -> Tensor:
         return (maps * gradient).sum(1)
 
-    maps = _of_gradients(model, pixels, targets, output, combined, "hirescam")
-    return upsample(maps, pixels, relu, upsampling, align_corners)
+    return _of_gradients("hirescam", combined, model, pixels, targets, output, relu, upsampling, align_corners)
 
 
 def _of_gradients(
+    name: str,
+    combined: Callable[[Tensor, Tensor], Tensor],
     model: Model,
     pixels: Tensor,
     targets: Tensor,
     output: engine.Output,
-    combined: Callable[[Tensor, Tensor], Tensor],
-    description: str,
+    *size: Any,
 ) -> Tensor:
-    """What `combined` makes of the last maps and their gradient, both `(n, c, hc, wc)`: `(n, hc, wc)`.
+    """What `combined` makes of the last maps and their gradient, both `(n, c, hc, wc)`, brought to size as `upsample` does.
 
     The backward pass runs through the layers after the maps only.
     """
@@ -131,7 +130,7 @@ def _of_gradients(
             (gradient,) = engine.backward(outputs, tap.output)
         return combined(tap.maps.float(), model.maps(gradient, *pixels.shape[-2:]).float())
 
-    return torch.cat(engine.chunked(len(pixels), work, description=description))
+    return upsample(torch.cat(engine.chunked(len(pixels), work, description=name)), pixels, *size)
 
 
 def _weighted(maps: Tensor, weights: Tensor) -> Tensor:

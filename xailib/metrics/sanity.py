@@ -15,6 +15,7 @@ from xailib.attribution import attribute
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.metrics.again import recipe
+from xailib.metrics.shown import constant
 from xailib.models.model import Model
 from xailib.registry import metric
 from xailib.seeding import generator
@@ -78,8 +79,7 @@ def sanity(
         drawn = first + point if noise == "fresh" else first
         again = attribute(maps.method, own, images, maps.targets, seed=drawn, **options)
         found.append(SIMILARITIES[similarity](maps.values.abs(), again.values.abs()))
-    constant = (maps.values.abs().flatten(1).diff(dim=1) == 0).all(dim=1).numpy()
-    values = np.where(constant, np.nan, np.array(found))
+    values = np.where(constant(maps.values.abs()).numpy(), np.nan, np.array(found))
     return pd.DataFrame({"value": values.mean(axis=0), "last": values[-1]})
 
 
