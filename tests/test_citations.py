@@ -1,5 +1,6 @@
 """Every shipped method, metric and estimator has its papers; a study has those of all that it uses."""
 
+import fnmatch
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ import xailib as xai
 from xailib import params
 from xailib.errors import InputError
 from xailib.params import citations
+from xailib.params.facts import registry_facts
 
 
 @pytest.mark.parametrize("kind", ["methods", "metrics", "estimators", "models"])
@@ -32,6 +34,15 @@ def test_entries_are_whole() -> None:
         assert year in key, key
         # A preprint is at most a few years older than the paper, and no year younger.
         assert eprint is None or -1 <= int(year) - 2000 - int(eprint[1]) <= 3, key
+
+
+def test_every_entry_is_for_something() -> None:
+    """Networks of timm and torchvision, which anyone may name, apart."""
+    words = {word for kind in params.KINDS for id in params.ids(kind) for word in citations._words(id)}
+    words |= {name for known in registry_facts().values() for name in known}
+    for key, (patterns, _) in citations._entries().items():
+        used = any(fnmatch.filter(words, pattern) for pattern in patterns)
+        assert used or all(pattern.startswith("architecture:") for pattern in patterns), key
 
 
 def test_a_name_gives_its_own_papers_alone() -> None:
@@ -57,6 +68,13 @@ def test_a_workspace_adds_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "citations.bib").write_text("@misc{me2026,\n  title = {Mine},\n  keywords = {my_method},\n}\n")
     assert xai.cite("my_method") == "@misc{me2026,\n  title = {Mine},\n}"
+    (tmp_path / "citations.bib").write_text(
+        '@misc{a, title = {A}, Keywords = "mine"}\n@misc{b,\n  keywords={other}\n}\n'
+    )
+    assert xai.cite("mine") == "@misc{a, title = {A},}" and xai.cite("other") == "@misc{b,\n}"
+    (tmp_path / "citations.bib").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="cannot be read as BibTeX"):
+        xai.cite("mine")
 
 
 def test_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:

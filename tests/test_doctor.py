@@ -1,5 +1,7 @@
 """`xailib doctor`: a screen of plain text, and a status that says whether something is missing."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,18 @@ def test_a_gpu_that_torch_does_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     first = next(doctor._device())
     assert not first.well and "though there is a GPU" in first.text
+
+
+def test_lists_are_those_of_the_package(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    named = {"core": project["dependencies"], "suite": project["optional-dependencies"]["suite"]}
+    named = {key: {re.match(r"[\w-]+", word)[0] for word in words} for key, words in named.items()}
+    assert set(doctor.CORE) <= named["core"] and set(doctor.SUITE) <= named["suite"]
+
+
+def test_a_workspace_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path / "none"))
+    assert not doctor._disk().well and "is not there" in doctor._disk().text
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ def study(tmp_path: Path) -> Path:
         }
         results.write_json(place / "attribute.json", record)
         (place / "attribute.ipynb").write_text("{}")
+        results.write_json(place / "sanity.json", record)
+        results.write_table(place / "sanity.parquet", pd.DataFrame({"image": ["a", "b"], "value": [0.5, 0.25]}))
         rows += [{"model": model, "method": method, "image": id, "metric": "deletion", "value": 0.5} for id in "ab"]
     (folder / "study.yaml").write_text(yaml.safe_dump(values))
     scores = pd.DataFrame(rows).astype(dict.fromkeys(("model", "method", "metric"), "category"))
@@ -78,9 +80,10 @@ def test_crate(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
             name = path.relative_to(study).as_posix()
             assert name in files and (out / name).read_bytes() == path.read_bytes()
     actions = [entity for entity in crate.get_entities() if entity.type == "CreateAction"]
-    assert len(actions) == 2
+    assert len(actions) == 4
     made = {result.id for action in actions for result in action["result"]}
-    assert "own_net/gradcam/maps.npz" in made and "mini_resnet_vanilla/rise/attribute.ipynb" in made
+    names = {f"own_net/gradcam/{name}" for name in ("maps.npz", "sanity.parquet")}
+    assert names <= made and "mini_resnet_vanilla/rise/attribute.ipynb" in made
     assert all(
         action["endTime"] == "2026-01-02T03:04:05+00:00" and "commit abc" in action["description"] for action in actions
     )
@@ -97,6 +100,10 @@ def test_refusals(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     with monkeypatch.context() as patch:
         patch.setitem(__import__("sys").modules, "rocrate.rocrate", None)
         assert "needs the package rocrate" in refused(study, "--to", "crate", tmp_path / "out")
+    text = (study / "study.yaml").read_text()
+    (study / "study.yaml").write_text(text.replace("study: mine", "study: 3"))
+    assert "study: 3 is not" in refused(study, "--to", "hub", tmp_path / "out")
+    (study / "study.yaml").write_text(text)
     (study / "scores.parquet").unlink()
     assert "run the study to its end first" in refused(study, "--to", "hub", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -71,7 +71,8 @@ def test_a_function_and_a_flat_folder(place: Path) -> None:
         str(place / "flat"),
     )
     assert values["metrics"] == ["deletion", "insertion"] and "rise" in values["methods"]
-    assert any("normalisation" in sentence for sentence in sentences)  # nothing says it, so it is assumed
+    for word in ("normalisation", "224 pixels"):  # nothing says them, so they are assumed
+        assert any(word in sentence for sentence in sentences)
     assert 'config.setdefault("study", "mine")' in (made / "Snakefile").read_text()
 
 
@@ -203,6 +204,10 @@ def test_two_networks(place: Path) -> None:
         ("my_net.py:make", "by_class", {"class_names": "a,b,c"}, "3 names (a, b, c, ...) for the 2 logits"),
         ("my_net.py:make", "three", {}, "no class 'x' for the data set's 'x'"),
         ("my_net.py:make", "flat", {"class_names": "none.txt"}, "--classes none.txt: no such file"),
+        ("my_net.py:make", "flat", {"class_names": "a long name," * 30}, "for the 2 logits"),
+        ("my_net.py:make", "long" * 100, {}, "neither a folder or file of this name"),
+        ("my_net.py:make", "flat", {"root": "flat"}, "leave out --root"),
+        ("my_net.py:make", "flat", {"architecture": "mini_resnet"}, "no --model is a checkpoint file; leave it out"),
     ],
 )
 def test_refusals(place: Path, model: str, images: str, options: dict[str, str], said: str) -> None:
@@ -228,6 +233,19 @@ def test_a_folder_goes_before_a_data_set_of_its_name(place: Path) -> None:
     shutil.move("flat", "photos")
     made, *_ = init("mine", ["my_net.py:make"], "photos")
     assert read(made, "studies")["root"] == str(place / "photos") and read(made, "studies")["limit"] == 6
+
+
+def test_the_current_folder_stays_the_one_it_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "here").mkdir()
+    monkeypatch.chdir("here")
+    init(".", [f"{place}/my_net.py:make"], "../flat")
+    assert Path.cwd() == place / "here" and Path("Snakefile").is_file() and not list(Path().glob(".here-*"))
+
+
+def test_what_results_keeps_names_no_study(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, study, _ = init("weights", ["my_net.py:make"], "flat")
+    monkeypatch.chdir(made)
+    assert params.load_study(study)["study"] == "my_weights"
 
 
 def test_nothing_is_overwritten(place: Path) -> None:

@@ -78,6 +78,8 @@ def test_refusals(tmp_path: Path, maps: xai.Maps, monkeypatch: pytest.MonkeyPatc
         xai.save_maps(maps, tmp_path / "a.npz", format="safetensor")
     with pytest.raises(InputError, match="no such maps"):
         xai.load_maps(tmp_path / "none.npz")
+    with pytest.raises(InputError, match="cannot be written"):
+        xai.save_maps(maps, tmp_path)
     for name, content in (("torn.npz", b"PK\3\4"), ("torn.safetensors", b"{}")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match="not a complete file of maps"):

@@ -1,9 +1,10 @@
 """The one exception that users of `xailib` meet on purpose."""
 
 import difflib
+import functools
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class InputError(ValueError):
@@ -12,6 +13,20 @@ class InputError(ValueError):
     The message is one sentence that names the file, key or value and says what would be right.
     Command-line entry points print it without a traceback and exit with status 2.
     """
+
+
+def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
+    """Let a command line print the sentence of an `InputError` and return 2, in place of a traceback."""
+
+    @functools.wraps(main)
+    def run(words: list[str] | None = None) -> int:
+        try:
+            return main(words)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return run
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

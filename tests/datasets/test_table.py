@@ -80,6 +80,11 @@ def test_a_label_that_is_no_class(folder: Path) -> None:
         open_images("table", root=path, classes=["dog", "cats"])
 
 
+def test_a_cell_that_is_too_long(folder: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read as CSV"):
+        open_images("table", root=table(folder, "file,mask", "a.png," + "0 " * 70000))
+
+
 def test_no_such_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a table of images"):
         open_images("table", root=tmp_path / "none.csv")

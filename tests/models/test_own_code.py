@@ -9,7 +9,8 @@ import torch
 from xailib import load_model
 from xailib.errors import InputError
 from xailib.models import untrained
-from xailib.params import made_from
+from xailib.params import checks, made_from
+from xailib.params.records import CLASSES
 
 CODE = """
 from torch import nn
@@ -88,16 +89,24 @@ def test_an_edit_of_the_file_makes_another_network(code: Path, monkeypatch: pyte
         ("{code}:broken", "broken() fails (ZeroDivisionError: division by zero)"),
         ("{code}:needs", "it is called without arguments"),
         ("{code}:number", "number() must return a torch.nn.Module, not int"),
-        ("{folder}/other.py:make", "other.py: no such file"),
+        ("{folder}/other.py:make", "other.py:make': {folder}/other.py: no such file"),
         ("no_such_package:make", "Python finds no module 'no_such_package'; write my_net.py:make"),
+        ("{folder}/script.py:make", "script.py cannot be imported (SystemExit: 3)"),
         ("{folder}/wrong.py:make", "wrong.py cannot be imported (SyntaxError: "),
     ],
 )
 def test_refusals(code: Path, name: str, said: str) -> None:
+    (code.parent / "script.py").write_text("raise SystemExit(3)\n")
     (code.parent / "wrong.py").write_text("def make(:\n")
     with pytest.raises(InputError) as error:
         untrained("function", 2, name=name.format(code=code, folder=code.parent))
-    assert said in str(error.value)
+    assert said.format(folder=code.parent) in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"name": 3}, {"name": None}])
+def test_a_record_names_the_function(options: dict[str, Any]) -> None:
+    (fault,) = checks.faults(CLASSES["model"], {**record(Path("net.py")), "model_options": options})
+    assert "architecture function makes a network by its name" in fault
 
 
 def test_a_module_that_python_finds() -> None:

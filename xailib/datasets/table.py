@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -73,7 +74,7 @@ def _parsed(root: Path, text: str) -> dict[str, tuple[str, list[str]]]:
     if "file" not in columns:
         has = ", ".join(columns[:6]) or "nothing"
         raise InputError(f"{root}: its first line must name the columns {', '.join(COLUMNS)}; it has {has}")
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(_lines(root, reader), start=2):
         values = {
             str(key).strip(): (value or "").strip() for key, value in row.items() if isinstance(value, str | None)
         }
@@ -87,6 +88,13 @@ def _parsed(root: Path, text: str) -> dict[str, tuple[str, list[str]]]:
     if not found:
         raise InputError(f"{root}: lists no image")
     return found
+
+
+def _lines(root: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:  # such as a cell of more than 131,072 characters
+        raise InputError(f"{root}: cannot be read as CSV ({error}); leave out columns that are not looked at") from None
 
 
 def _size(path: Path) -> tuple[int, int]:

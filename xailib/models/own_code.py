@@ -25,23 +25,23 @@ def function(classes: int, *, name: str) -> nn.Module:
     """
     place, _, word = name.rpartition(":")
     where = f"model_options.name: '{name}'"
-    module = _imported(place, where)
+    module = _imported(name, where)
     make = getattr(module, word, None)
     if not callable(make):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(f"{where}: {place} has no function '{word}'{nearest(word, known)}")
     try:
         network = make()
-    except Exception as error:  # what a user's code does is not known
+    except (Exception, SystemExit) as error:  # what a user's code does is not known
         raise InputError(f"{where}: {word}() fails ({_line(error)}); it is called without arguments") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{where}: {word}() must return a torch.nn.Module, not {type(network).__name__}")
     return network
 
 
-def _imported(place: str, where: str) -> Any:
+def _imported(name: str, where: str) -> Any:
     """The module of a file or of a dotted name; modules beside a file can be imported by it."""
-    file = code_file(f"{place}:")
+    file, place = code_file(name), name.rpartition(":")[0]
     try:
         if not place.endswith(".py"):
             return importlib.import_module(place)
@@ -52,12 +52,12 @@ def _imported(place: str, where: str) -> Any:
             raise ImportError("no Python file")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{where}: {file} cannot be imported ({_line(error)})") from error
     return module
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xailib import params
-from xailib.errors import InputError, nearest
+from xailib.errors import InputError, command, nearest
 from xailib.workspace import place
 
 SHIPPED = Path(__file__).with_name("citations.bib")
@@ -99,33 +99,31 @@ def _named(word: str) -> dict[str, str]:
 
 
 def _entries() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Key -> keywords and text of every entry; a workspace's own go before those that are shipped."""
-    own = place(OWN)
-    return _parsed(SHIPPED.read_text(encoding="utf-8")) | (
-        _parsed(own.read_text(encoding="utf-8")) if own.is_file() else {}
-    )
+    """Key -> keywords and text of every entry; a workspace's own replace those that are shipped."""
+    own, found = place(OWN), _parsed(SHIPPED.read_text(encoding="utf-8"))
+    try:
+        return found | _parsed(own.read_text(encoding="utf-8")) if own.is_file() else found
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{own}: cannot be read as BibTeX in UTF-8 ({error})") from None
 
 
 @functools.lru_cache(maxsize=8)
 def _parsed(text: str) -> dict[str, tuple[tuple[str, ...], str]]:
     found = {}
-    for entry in re.findall(r"^@\w+\{.*?^\}", text, flags=re.M | re.S):
-        key = re.match(r"@\w+\{\s*([^,\s]+)", entry)[1]
-        words = re.search(r"^\s*keywords\s*=\s*\{([^}]*)\},?\n", entry, flags=re.M)
+    for entry in map(str.strip, re.findall(r"^@\w+\{.*?(?=^\s*[@%]|\Z)", text, flags=re.M | re.S)):
+        key = re.match(r"@\w+\{\s*([^,\s]*)", entry)[1]
+        words = re.search(r"\s*\bkeywords\s*=\s*[{\"]([^}\"]*)[}\"],?", entry, flags=re.I)
         keywords = tuple(word.strip() for word in words[1].split(",")) if words else ()
         found[key] = keywords, entry.replace(words[0], "") if words else entry
     return found
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for an unknown name."""
     parser = argparse.ArgumentParser(prog="xailib cite", description=__doc__)
     parser.add_argument("names", nargs="+", help="a study, a method, a metric, a network, ...")
-    try:
-        print(cite(*parser.parse_args(words).names))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(cite(*parser.parse_args(words).names))
     return 0
 
 

@@ -102,7 +102,7 @@ def network(model: str) -> str:
 
 
 def code_file(name: str) -> Path:
-    """Return the file of a user's function `my_net.py:make` or `package.module:make`; nothing of it runs.
+    """Return the file of a user's function `my_net.py:make` or `package.module:make`; nothing of that file runs.
 
     Raises:
         InputError: no such file or module.
@@ -115,7 +115,7 @@ def code_file(name: str) -> Path:
         return file
     try:
         found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
+    except Exception:  # of a package around it, whose own code runs
         found = None
     if found is None or not found.origin or not found.has_location:
         raise InputError(

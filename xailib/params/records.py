@@ -169,6 +169,10 @@ class Model(Record):
             if not all(share <= 1 and (share > 0 or (share == 0 and name == "mean")) for share in colour):
                 hint = "; divide by 255?" if all(share > 1 for share in colour) else ""
                 yield name, f"{colour} does not lie in {opening}0, 1]{hint}"
+        options, kind = values.get("model_options", {}), values.get("architecture")
+        by_name = kind in ("timm", "torchvision", "huggingface", "function") and options is not None
+        if by_name and not isinstance(options.get("name"), str):
+            yield "model_options", f"architecture {kind} makes a network by its name; add `name:`, a text"
 
 
 class EstimatorScale(Record):

@@ -38,12 +38,20 @@ def save_maps(maps: Maps, path: str | Path, format: str | None = None) -> Path:
     except TypeError as error:
         raise InputError(f"maps: an option of method '{maps.method}' cannot be kept in a file ({error})") from None
     arrays |= {"maps": maps.values.numpy(), "targets": maps.targets.cpu().numpy()}
+    try:
+        _write(Path(path), form, arrays, facts)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return Path(path)
+
+
+def _write(path: Path, form: str, arrays: dict[str, np.ndarray], facts: str) -> None:
     if form == "zarr":
         group = _zarr().open_group(str(path), mode="w")
         group.attrs["facts"] = facts
         for key, array in arrays.items():
             group[key] = array
-        return Path(path)
+        return
     with atomic(path) as partial, open(partial, "wb") as file:
         if form == "safetensors":
             from safetensors.numpy import save
@@ -51,7 +59,6 @@ def save_maps(maps: Maps, path: str | Path, format: str | None = None) -> Path:
             file.write(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}, {"facts": facts}))
         else:
             np.savez_compressed(file, **arrays, facts=np.array(facts))
-    return Path(path)
 
 
 def load_maps(path: str | Path) -> Maps:

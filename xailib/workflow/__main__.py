@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from xailib.errors import InputError
+from xailib.errors import command
 
 # Command -> the module whose `main` takes its words; commands of a study as a whole are run by `_of_study`.
 MODULES = {
@@ -43,6 +43,7 @@ commands:
 """
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for a user's error, and what the command says otherwise."""
     parser = argparse.ArgumentParser(prog="xailib", epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,11 +52,7 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     if arguments.command in MODULES:
         return importlib.import_module(MODULES[arguments.command]).main(arguments.words)
-    try:
-        return _of_study(arguments.command, arguments.words)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _of_study(arguments.command, arguments.words)
 
 
 def _of_study(command: str, words: list[str]) -> int:

@@ -16,10 +16,20 @@ from xailib.params.facts import broken_plugins
 from xailib.workspace import SHIPPED, find, place, workspace
 
 LEAST = 2e9  # bytes: results of a small study, and what torch compiles
-CORE = ("torch", "torchvision", "timm", "numpy", "pandas", "scipy", "scikit-image", "pyarrow", "safetensors")
-SUITE = ("snakemake", "papermill", "jupyterlab", "matplotlib", "seaborn")
+CORE = (
+    "torch",
+    "torchvision",
+    "timm",
+    "captum",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-image",
+    "matplotlib",
+    "safetensors",
+)
+SUITE = ("snakemake", "papermill", "jupyterlab", "pyarrow", "seaborn")
 OPTIONAL = {
-    "captum": "its methods and metrics",
     "quantus": "its metrics",
     "torchcam": "its methods",
     "transformers": "networks of Hugging Face",
@@ -101,6 +111,8 @@ def _device() -> Iterator[Line]:
 
 
 def _disk() -> Line:
+    if not workspace().is_dir():
+        return Line(False, f"disk: {workspace()} is not there; make it, or let XAILIB_WORKSPACE name another folder")
     free = shutil.disk_usage(workspace()).free
     open_for_writing = os.access(workspace(), os.W_OK)
     closed = "" if open_for_writing else "; the folder is not open for writing"
@@ -121,7 +133,9 @@ def _study(name: str) -> Iterator[Line]:
         return
     to_fetch = [model for model, (remote, _) in missing.items() if remote]
     later = f"; weights are fetched when it runs: {', '.join(to_fetch)}" if to_fetch else ""
-    yield Line(True, f"study {study.name}: {len(study.models)} networks, {len(study.methods)} methods{later}")
+    maps = f"{len(study.models)} networks, {len(study.methods)} methods"
+    parts = f"{len(study.estimators)} estimators" if study.estimators else maps
+    yield Line(True, f"study {study.name}: {parts}{later}")
     yield from (Line(False, f"study {study.name}: {why}") for remote, why in missing.values() if not remote)
     yield from (Line(False, f"study {study.name}: {fault}") for fault in faults)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xailib import params
-from xailib.errors import InputError
+from xailib.errors import InputError, command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,6 +236,7 @@ def short(count: float) -> str:
     return f"{count:.0f}"
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m xailib.workflow plan", description=__doc__.splitlines()[0])
@@ -250,18 +251,14 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     from xailib.workflow.study import open_study
 
-    try:
-        if "estimators" in params.load_study(arguments.study):
-            raise InputError(f"{arguments.study} is a ROAR study; only studies of maps can be planned")
-        quiet = str(arguments.csv) == "-"
-        made = plan(open_study(arguments.study), device=arguments.device, rounds=arguments.rounds)
-        if arguments.csv:
-            made.rows.to_csv(sys.stdout if quiet else arguments.csv, index=False)
-        if not quiet:
-            print(text(made, arguments.tflops))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if "estimators" in params.load_study(arguments.study):
+        raise InputError(f"{arguments.study} is a ROAR study; only studies of maps can be planned")
+    quiet = str(arguments.csv) == "-"
+    made = plan(open_study(arguments.study), device=arguments.device, rounds=arguments.rounds)
+    if arguments.csv:
+        made.rows.to_csv(sys.stdout if quiet else arguments.csv, index=False)
+    if not quiet:
+        print(text(made, arguments.tflops))
     return 0
 
 

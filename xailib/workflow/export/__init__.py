@@ -1,19 +1,19 @@
 """`xailib export RESULTS --to hub|crate OUT`: a study's results in the form that others publish and read; nothing is uploaded."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from xailib.errors import InputError
+from xailib import params
+from xailib.errors import InputError, command
 from xailib.params import citations
+from xailib.workflow.init import check_free
 from xailib.workspace import place
 
 TABLES = {
     "scores": "one row an image, method, network and metric: `value`, and what the metric adds",
+    "sanity": "how alike maps stay while the network's weights are drawn anew",
     "reliability": "scores of the same maps under a second seed: what of a score is chance",
     "predictions": "what each network answers to each image",
     "accuracy": "how often each network is right, on the images as they are and shifted",
@@ -31,7 +31,10 @@ def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
     file = folder / "study.yaml"
     if not file.is_file():
         raise InputError(f"{name}: holds no study.yaml; give a study's folder in results/, or its id")
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    values, faults = params.read(file, "studies")
+    params.refuse(faults)
+    if "estimators" in values:
+        raise InputError(f"{name}: is of a ROAR study; only studies of maps can be exported")
     if not (folder / "scores.parquet").is_file():
         raise InputError(f"{folder}: holds no scores.parquet; run the study to its end first")
     return folder, values
@@ -56,11 +59,7 @@ def pairs(folder: Path) -> Iterator[tuple[str, str, Path]]:
         yield path.parent.parent.name, path.parent.name, path
 
 
-def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: there is something in it, and nothing is ever overwritten; give a new folder")
-
-
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for a user's error."""
     from xailib.workflow.export.crate import write_crate
@@ -75,14 +74,10 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="a new folder")
     given = parser.parse_args(words)
     try:
-        _check_free(given.out)
+        check_free(given.out)
         folder, values = results_folder(given.results)
         forms[given.to](folder, values, given.out)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(f"error: {given.out}: cannot be written ({error.strerror})", file=sys.stderr)
-        return 2
+        raise InputError(f"{given.out}: cannot be written ({error.strerror})") from None
     print(f"{given.out}: {sum(path.is_file() for path in given.out.rglob('*'))} files")
     return 0

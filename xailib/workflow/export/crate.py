@@ -20,7 +20,8 @@ SLICES = {
     "probe": ("predict.ipynb", ("predictions.parquet", "accuracy.parquet")),
     "predict": ("predict.ipynb", ("predictions.parquet", "accuracy.parquet")),
     "attribute": ("attribute.ipynb", ("maps.npz",)),
-    "evaluate": ("evaluate.ipynb", ("scores.parquet", "reliability.parquet")),
+    "evaluate": ("evaluate.ipynb", ("scores.parquet", "reliability.parquet", "curves.npz")),
+    "sanity": ("sanity.ipynb", ("sanity.parquet",)),
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xailib import params
-from xailib.errors import InputError
+from xailib.errors import InputError, command
 from xailib.workflow.init.text import Draft
 from xailib.workspace import SHIPPED, environment
 
@@ -92,10 +92,12 @@ def init(
         InputError: a folder that is in use or cannot be written, or what the networks, the images or their classes refuse.
     """
     place = Path(folder).expanduser().absolute()
-    _check_free(place)
+    check_free(place)
     from xailib.workflow.init.images import agree, pictures
-    from xailib.workflow.init.networks import ASSUMED, free_id, name_classes, network
+    from xailib.workflow.init.networks import ASSUMED, WEIGHTS, free_id, name_classes, network
 
+    if architecture and not any(word.lower().endswith(WEIGHTS) for word in models):
+        raise InputError(f"--architecture {architecture}: no --model is a checkpoint file; leave it out")
     study = free_id("studies", place.name)
     names = _names(class_names)
     found = pictures(images, free_id("datasets", f"{place.name} images"), root)
@@ -123,7 +125,8 @@ def init(
     return place, study, [sentence for draft in drafts for sentence in draft.warnings]
 
 
-def _check_free(place: Path) -> None:
+def check_free(place: Path) -> None:
+    """Raise an `InputError` unless a folder is new or empty."""
     if place.is_dir() and any(place.iterdir()):
         raise InputError(f"{place}: there is something in it, and nothing is ever overwritten; give a new folder")
     if place.exists() and not place.is_dir():
@@ -136,7 +139,7 @@ def _names(given: str | None) -> Any:
 
     if given is None or given == "imagenet":
         return given
-    if Path(given).expanduser().is_file():
+    if os.path.isfile(os.path.expanduser(given)):  # which a name too long for a file is not
         return read_names(Path(given).expanduser())
     if "," not in given:
         raise InputError(
@@ -195,8 +198,9 @@ def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
     texts |= {profile: (SHIPPED / profile).read_text(encoding="utf-8")}
     texts |= {"Snakefile": SNAKEFILE.format(study=study), ".gitignore": GITIGNORE, "plugins/example.py": PLUGIN}
     try:
+        there = place.is_dir()  # perhaps someone's current folder, which must not be replaced
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place if there else place.parent))
         try:
             for name, text in texts.items():
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +208,8 @@ def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
             for draft in drafts:
                 params.refuse(params.read(partial / "params" / draft.kind / f"{draft.id}.yaml", draft.kind)[1])
             partial.chmod(0o755)
-            os.replace(partial, place)
+            for path in [*partial.iterdir()] if there else [partial]:
+                os.replace(path, place / path.name if there else place)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -228,6 +233,7 @@ def cost(place: Path, study: str) -> str:
     return f"About {took} of one core or GPU like this one's, in {slices} slices; it stops and goes on at any time."
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for a user's error."""
     parser = argparse.ArgumentParser(prog="xailib init", description=__doc__.splitlines()[0])
@@ -241,17 +247,10 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--root", help="the folder of a data set such as imagenet")
     parser.add_argument("--target", choices=["predicted"], help="explain the network's answer, whatever the labels say")
     given = parser.parse_args(words)
-    options = {
-        "architecture": given.architecture,
-        "class_names": given.classes,
-        "root": given.root,
-        "target": given.target,
-    }
-    try:
-        place, study, sentences = init(given.folder, given.model, given.images, **options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    place, study, sentences = init(
+        given.folder, given.model, given.images, architecture=given.architecture, class_names=given.classes,
+        root=given.root, target=given.target,
+    )  # fmt: skip
     print(f"{place}:")
     for path in sorted(path for path in place.rglob("*") if path.is_file()):
         print(f"  {path.relative_to(place)}")

@@ -1,5 +1,6 @@
 """What `--images` says, as the parameter file of a data set: counted, looked into, and compared with the networks' classes."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def pictures(word: str, name: str, root: str | None = None) -> Pictures:
 
 def _pictures(word: str, name: str, root: str | None) -> Pictures:
     path = Path(word).expanduser()
-    own = root is None and path.exists()  # a folder called like a data set is meant where it is there
+    own = root is None and os.path.exists(path)  # a folder called like a data set is meant where it is there
     if word in params.ids("datasets") and not own:
         record = params.load_params("datasets", word)
         function, options, draft = record.get("dataset_function", word), record["dataset_options"], None
@@ -68,6 +69,8 @@ def _pictures(word: str, name: str, root: str | None) -> Pictures:
             )
         function, options, source = "table" if path.is_file() else "folder", {}, str(path.resolve())
         draft = _draft(word, name, function)
+    elif os.path.exists(path):
+        raise InputError("read as it is; leave out --root, which is the folder of a data set")
     else:
         hint = nearest(word, params.ids("datasets"))
         hint = hint if "did you mean" in hint else "; give a folder, a CSV or the id of a data set"

@@ -89,6 +89,9 @@ def _draft(
         "weights": record["note"],
     }
     said = [re.sub(r"give mean= and std=.*", f"params/models/{id}.yaml takes others", str(w.message)) for w in caught]
+    if origins.get("size", "").startswith("assumed"):
+        said.append(f"model '{id}': its input of {model.input_size} pixels a side is assumed, as nothing tells it; "
+                    f"input_size in params/models/{id}.yaml takes another")  # fmt: skip
     draft = Draft("models", values, notes, f"Made by: xailib init --model {word}", {}, said)
     name_classes(draft, model.class_names, model.origins.get("classes", "given by --classes"))
     return draft, model
@@ -111,9 +114,10 @@ def name_classes(draft: Draft, names: Sequence[str], origin: str) -> None:
 
 
 def free_id(kind: str, title: str) -> str:
-    """Return an id for a parameter file that none of the shipped files of its kind has."""
+    """Return an id for a parameter file that neither a shipped file of its kind has nor a folder in results/ is kept for."""
     id = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") or "own"
-    return f"my_{id}" if id in params.ids(kind) else id
+    taken = id in params.ids(kind) or (kind == "studies" and id in params.RESERVED)
+    return f"my_{id}" if taken else id
 
 
 def _timm(name: str) -> tuple[Record, nn.Module, Facts]:
