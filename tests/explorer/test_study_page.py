@@ -15,8 +15,9 @@ from PIL import Image
 
 import xailib as xai
 from xailib import explorer
-from xailib.analysis.frames import Frames
+from xailib.analysis.frames import Frames, metric_facts
 from xailib.errors import InputError
+from xailib.explorer import facts as facts_of
 from xailib.explorer.study_page import FEWEST, LEVELS, PIXELS, _part, main, study_facts
 from xailib.results import read_maps, write_table
 
@@ -78,6 +79,11 @@ def test_page_is_one_piece_that_asks_the_network_for_nothing(planted: tuple[Path
     assert "needs JavaScript" in text.partition("<noscript>")[2].partition("</noscript>")[0]
     data = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
     assert data and json.loads(data[1])["networks"]
+
+
+def test_a_range_without_an_end_has_no_number() -> None:
+    (row,) = facts_of.metrics(metric_facts(["max_sensitivity"]))
+    assert (row["low"], row["high"], json.loads(json.dumps(row, allow_nan=False))) == (0, None, row)
 
 
 def test_class_names_cannot_end_the_script(planted: tuple[Path, Frames], monkeypatch: pytest.MonkeyPatch) -> None:

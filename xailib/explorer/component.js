@@ -685,7 +685,8 @@ class View {
   drawScores(parts, record) {
     const rows = this.facts.metrics.map((metric) => {
       const value = record ? record.scores[metric.id] : undefined, known = value !== null && value !== undefined;
-      const width = known ? Math.max(0, Math.min(1, (value - metric.low) / (metric.high - metric.low))) : 0;
+      const ends = metric.low !== null && metric.high !== null; // a range without an end has no bar
+      const width = known && ends ? Math.max(0, Math.min(1, (value - metric.low) / (metric.high - metric.low))) : 0;
       const bar = h("i", {});
       bar.style.width = `${100 * width}%`;
       const text = known ? number(value) : value === null ? "\u2013" : "";
