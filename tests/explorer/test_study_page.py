@@ -122,6 +122,14 @@ def test_a_study_with_one_of_everything(planted: tuple[Path, Frames], tmp_path: 
     assert explorer.page(folder) == "<p>This study has no maps to explore.</p>"
 
 
+def test_without_labels_no_choice_of_right_and_wrong_images(
+    planted: tuple[Path, Frames], facts: dict[str, Any], tmp_path: Path
+) -> None:
+    unlabelled = planted[1].predictions.assign(correct=np.nan)
+    folder = one_of_everything(tmp_path, dataclasses.replace(planted[1], predictions=unlabelled))
+    assert facts["judged"] and not study_facts(folder)["judged"]
+
+
 def test_large_studies_are_shown_in_part_and_say_so() -> None:
     assert _part(36, 64, 142) == (36, 1)
     for images, side, slices in ((2000, 224, 132), (100, 64, 2400), (20, 224, 28)):
