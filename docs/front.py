@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xailib.analysis import findings
+from xailib.analysis import findings, story
 from xailib.plots import style
 
 DOCS = Path(__file__).resolve().parent
@@ -41,19 +41,8 @@ def headlines() -> pd.DataFrame:
 
 
 def deciding() -> list[dict[str, Any]]:
-    """Return the row that each verdict hangs on: the first part of the same verdict that something is needed for, if any.
-
-    Each has its headline's claim and verdict; where no part shares the verdict, it is the headline itself.
-    """
-    rows = []
-    for world in STUDIES:
-        found = shipped(world)
-        for head in found[found["part"] == "headline"].to_dict("records"):
-            parts = found[found["finding"].eq(head["finding"]) & found["part"].ne("headline")]
-            same = parts[parts["verdict"] == head["verdict"]].to_dict("records")
-            lacking = [part for part in same if str(head["needs"]).startswith(f"{part['part']}: ")]
-            rows.append(next(iter([*lacking, *same]), head) | {name: head[name] for name in ("claim", "verdict")})
-    return rows
+    """Return the row that each verdict hangs on, as the report draws it."""
+    return [row for world in STUDIES for row in story.shown(shipped(world))]
 
 
 def answer() -> str:

@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 from xailib import plots
 from xailib.analysis import page, report
 from xailib.analysis.table import Table
+from xailib.errors import InputError
 
 
 def cell(source: str = "x", *outputs: str, tags: tuple[str, ...] = ()) -> nbformat.NotebookNode:
@@ -86,6 +87,13 @@ def test_closed_parts_keep_their_heading_and_end_where_the_next_begins(written) 
 
 def test_what_is_verbatim_stays_as_it_is(written) -> None:
     assert "<script>if (1 < 2 && 2 > 1) {}</script>" in written and "<!--kept-->" not in written
+
+
+def test_a_cell_that_loads_from_the_network_is_one_sentence(tmp_path) -> None:
+    remote = nbformat.v4.new_notebook(cells=[cell("", '<img src="https://example.org/a.png">')])
+    nbformat.write(remote, tmp_path / "report.ipynb")
+    with pytest.raises(InputError, match=r"report\.ipynb: the page would load .*example\.org"):
+        page.write_page(tmp_path / "report.ipynb")
 
 
 def test_a_figure_without_files_keeps_the_picture_of_the_notebook(tmp_path) -> None:

@@ -9,6 +9,7 @@ import synthetic
 from cells import figures, run_cells, texts
 
 from xailib import plots
+from xailib.analysis import accuracies
 from xailib.analysis.frames import Frames
 from xailib.plots import style
 
@@ -75,6 +76,10 @@ def test_what_is_empty_is_said(ids: list[str], tmp_path: Path) -> None:
     assert "no method beside the controls: nothing to rank" in texts(ranks)
     maps = figures("gallery", controls, tmp_path, results_dir=str(tmp_path), limit=4)
     assert "no maps to show" in texts(maps["gallery_teaser"]) and "no maps to show" in texts(maps["gallery_pair"])
+
+
+def test_without_labels_no_network_is_well_calibrated(ids: list[str]) -> None:
+    assert accuracies.calibration(without_labels(cut(ids, TWINS, ["random"])))["ece"].isna().all()
 
 
 def test_any_training_algorithm_has_a_colour_and_a_name() -> None:

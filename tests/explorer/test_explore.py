@@ -265,6 +265,29 @@ def test_the_panel_is_a_bridge_to_the_notebook(study: Path) -> None:
         xai.explore(str(study), method="rize")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"source": []}, "source: the list is empty"),
+        ({"model": ["tiny"]}, "model: the id of a network is needed, not list"),
+        ({"method": []}, "method: a name is needed"),
+        ({"method": None}, "method: a name is needed"),
+        ({"method": ["rise", "lime", "gradient"]}, "one for each pane"),
+        ({"scale": "tiny"}, "has a scale 'tiny'"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(
+    model: xai.Model, images: xai.ImageBatch, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(xai.InputError, match=said):
+        xai.explore(**{"source": model, "images": images.pixels, **given})
+
+
+def test_a_network_by_its_id(images: xai.ImageBatch) -> None:
+    panel = xai.explore("mini_resnet_vanilla", images, model="mini_resnet_vanilla", method=("rise", "lime"))
+    assert [pane["method"] for pane in panel.state["panes"]] == ["rise", "lime"]
+
+
 def test_studies_that_cannot_be_explored_are_one_sentence() -> None:
     with pytest.raises(xai.InputError, match="trains its own networks"):
         xai.explore("roar_pictograms")

@@ -15,8 +15,9 @@ from PIL import Image
 
 import xailib as xai
 from xailib import explorer
-from xailib.analysis.frames import Frames
+from xailib.analysis.frames import Frames, metric_facts
 from xailib.errors import InputError
+from xailib.explorer import facts as facts_of
 from xailib.explorer.study_page import FEWEST, LEVELS, PIXELS, _part, main, study_facts
 from xailib.results import read_maps, write_table
 
@@ -80,6 +81,11 @@ def test_page_is_one_piece_that_asks_the_network_for_nothing(planted: tuple[Path
     assert data and json.loads(data[1])["networks"]
 
 
+def test_a_range_without_an_end_has_no_number() -> None:
+    (row,) = facts_of.metrics(metric_facts(["max_sensitivity"]))
+    assert (row["low"], row["high"], json.loads(json.dumps(row, allow_nan=False))) == (0, None, row)
+
+
 def test_class_names_cannot_end_the_script(planted: tuple[Path, Frames], monkeypatch: pytest.MonkeyPatch) -> None:
     found = study_facts(planted[0])
     found["images"][0]["label"] = "</script><b>"
@@ -114,6 +120,14 @@ def test_a_study_with_one_of_everything(planted: tuple[Path, Frames], tmp_path: 
     assert found["start"]["panes"] == [{"network": "mini_resnet_vanilla", "method": "gradcam"}] * 2
     (folder / "mini_resnet_vanilla" / "gradcam" / "maps.npz").unlink()
     assert explorer.page(folder) == "<p>This study has no maps to explore.</p>"
+
+
+def test_without_labels_no_choice_of_right_and_wrong_images(
+    planted: tuple[Path, Frames], facts: dict[str, Any], tmp_path: Path
+) -> None:
+    unlabelled = planted[1].predictions.assign(correct=np.nan)
+    folder = one_of_everything(tmp_path, dataclasses.replace(planted[1], predictions=unlabelled))
+    assert facts["judged"] and not study_facts(folder)["judged"]
 
 
 def test_large_studies_are_shown_in_part_and_say_so() -> None:

@@ -25,7 +25,7 @@ def calibration(frames: Frames, bins: int = 10) -> pd.DataFrame:
     """Return how often each network is right at each confidence, one row a network and bin that holds images.
 
     Columns: model, label, training_algorithm, low, high (the bin), confidence, accuracy (means, [0, 1]), n (images), ece
-    (the network's mean gap of the two, weighted by images).
+    (the network's mean gap of the two, weighted by images; NaN without labels).
     """
     rows = frames.predictions[frames.predictions["subset"] == "accuracy"]
     rows = rows if len(rows) else frames.predictions
@@ -40,7 +40,7 @@ def calibration(frames: Frames, bins: int = 10) -> pd.DataFrame:
         confidence=("confidence", "mean"), accuracy=("correct", "mean"), n=("image", "size")
     ).reset_index()
     gap = (table["confidence"] - table["accuracy"]).abs() * table["n"]
-    sums = gap.groupby(table["model"]).sum() / table.groupby("model")["n"].sum()
+    sums = gap.groupby(table["model"]).sum(min_count=1) / table.groupby("model")["n"].sum()
     return table.assign(ece=table["model"].map(sums)).merge(
         frames.models[["label", "training_algorithm"]].reset_index(), on="model"
     )

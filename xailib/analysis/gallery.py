@@ -98,7 +98,7 @@ def teaser(
 def pair(
     frames: Frames, results_dir: str | Path, images: ImageBatch, architecture: str = "", count: int = 4, seed: int = 0
 ) -> Grid:
-    """Several images, each on a vanilla network and its robust twin (or on the study's first two networks).
+    """Several images, each on a vanilla network and its robust twin (or on the study's first networks, two at most).
 
     The images are drawn among those that every network classifies correctly.
     """

@@ -41,7 +41,7 @@ def write_page(path: str | Path, page: str | Path | None = None) -> Path:
         page: the file to write; by default the notebook's name with `.html`.
 
     Raises:
-        InputError: a missing or damaged notebook.
+        InputError: a missing or damaged notebook, or one that shows what lies elsewhere.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -60,7 +60,9 @@ def write_page(path: str | Path, page: str | Path | None = None) -> Path:
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(body=body, heads=heads)
     loads = remote_loads(text)
     if loads:
-        raise RuntimeError(f"the report would load from the network: {loads[0][:120]}")
+        raise InputError(
+            f"{path}: the page would load from the network: {loads[0][:120]}; put what it shows into the cell"
+        )
     with atomic(page) as partial:
         partial.write_text(text, encoding="utf-8")
     return page

@@ -82,8 +82,9 @@ def costs(frames: Frames, results_dir: str | Path) -> pd.DataFrame:
         for model in frames.models.index:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no record, or one of another version
                 record = json.loads((folder / model / method / "attribute.json").read_text(encoding="utf-8"))
-                passes, asked = record["passes"], record["parameters"]
-                maps = int(asked["limit"]) + int(asked.get("reliability_images") or 0)
+                passes, repeated = record["passes"], record["parameters"].get("reliability_images")
+                with np.load(folder / model / method / "maps.npz") as stored:  # its ids alone: maps may be large
+                    maps = len(stored["ids"]) + int(repeated or 0)
                 own = {"passes": (passes["forward"] + passes["backward"]) / maps, "seconds": record["seconds"] / maps}
                 rows.append({"method": method, "label": facts["label"], "family": facts["family"], **own})
     names = ["method", "label", "family"]

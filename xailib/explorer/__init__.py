@@ -55,7 +55,9 @@ def explore(
         scene = StudyScene(source)
     else:
         scene = OwnScene(source if isinstance(source, list | tuple) else [source], images, scale)
-    wanted = [method] if isinstance(method, str) else list(method)
+    wanted = [method] if isinstance(method, str) else method
+    if not isinstance(wanted, list | tuple) or len(wanted) not in (1, 2):
+        raise InputError(f"method: a name is needed, or a list of one for each pane, not {method!r}")
     known = list(scene.methods.index)
     names = [one if one in known else registry.method.get(one).name for one in wanted]
     return Explorer(scene, _panes(scene, _networks(scene, model), names))
@@ -71,6 +73,8 @@ def page(results_dir: str | Path) -> str:
 def _networks(scene: "Scene", model: str | None) -> list[str]:
     """The networks of the two panes: one, and the one that is called most like it, such as its robust twin."""
     ids = list(scene.labels)
+    if not isinstance(model, str | None):
+        raise InputError(f"model: the id of a network is needed, not {type(model).__name__}")
     first = {label: id for id, label in scene.labels.items()}.get(model, model) or ids[0]
     if first not in ids:
         raise InputError(f"model: no network '{model}' here{nearest(first, ids)}")

@@ -141,7 +141,7 @@ class Kernel {
   }
 
   answers(network, index) {
-    return (this.said.get(network) || [])[index] || ((this.facts.answers || {})[network] || [])[index];
+    return (this.said.get(network) || [])[index];
   }
 
   ask(state) {
@@ -408,7 +408,7 @@ class View {
       this.facts.masked ? h("label", {}, this.edge, " outline of the object") : null,
       h("label", {}, picked([["deletion", "Pixels go"], ["insertion", "Pixels come"]], this.state.game,
         { onchange: on("game", (e) => e.value), "aria-label": "Most important pixels first" }), " ", this.share, this.shareText),
-      this.facts.answers ? h("label", {}, "Show ", picked(filters, this.state.filter, { onchange: on("filter", (e) => e.value) })) : null,
+      this.facts.judged ? h("label", {}, "Show ", picked(filters, this.state.filter, { onchange: on("filter", (e) => e.value) })) : null,
       h("button", { type: "button", onclick: () => this.swap() }, "swap A and B"));
   }
 
@@ -685,7 +685,8 @@ class View {
   drawScores(parts, record) {
     const rows = this.facts.metrics.map((metric) => {
       const value = record ? record.scores[metric.id] : undefined, known = value !== null && value !== undefined;
-      const width = known ? Math.max(0, Math.min(1, (value - metric.low) / (metric.high - metric.low))) : 0;
+      const ends = metric.low !== null && metric.high !== null; // a range without an end has no bar
+      const width = known && ends ? Math.max(0, Math.min(1, (value - metric.low) / (metric.high - metric.low))) : 0;
       const bar = h("i", {});
       bar.style.width = `${100 * width}%`;
       const text = known ? number(value) : value === null ? "\u2013" : "";

@@ -15,6 +15,7 @@ from PIL import Image
 from xailib import params
 from xailib.images import ImageBatch
 from xailib.images.colours import palette
+from xailib.results import read_curves
 
 THUMB = 44  # pixels, as in component.js
 
@@ -33,8 +34,8 @@ def methods(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def metrics(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return id, label, direction and range of metrics; `table` as in `Frames`."""
-    rows = table[["label", "better", "low", "high"]].astype({"low": float, "high": float})
+    """Return id, label, direction and range of metrics, None where that has no end; `table` as in `Frames`."""
+    rows = table[["label", "better", "low", "high"]].astype(object).replace({math.inf: None, -math.inf: None})
     return [{"id": id, **row.to_dict()} for id, row in rows.iterrows()]
 
 
@@ -92,7 +93,6 @@ def stored_curves(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.float3
     """Return the curves `(n, steps + 1)` of a slice's images by metric; none where the slice kept none."""
     if not path.exists():
         return {}
-    with np.load(path, allow_pickle=False) as stored:
-        places = {id: i for i, id in enumerate(stored["ids"].tolist())}
-        names = [name for name in stored.files if name not in ("ids", "made_from")]
-        return {name: stored[name][[places[id] for id in ids]].astype(np.float32) for name in names}
+    found = read_curves(path)
+    places = [found["ids"].index(id) for id in ids]
+    return {name: values[places] for name, values in found["curves"].items()}

@@ -133,10 +133,15 @@ class OwnScene(Scene):
     """Networks and images of one's own, explained by every method."""
 
     def __init__(self, models: Sequence[Any], images: Any, scale: str = "small") -> None:
+        if not models:
+            raise InputError("source: the list is empty; give at least one network")
+        for fault in params.scale_faults(str(scale)):
+            raise InputError(fault)
         files, known = params.resolve("methods", "all"), params.ids("methods")
         covered = {params.load_params("methods", id).get("method_function") or id for id in known}
         methods = [*files, *(id for id in xai.list_methods() if id not in {*known, *covered})]
-        wrapped = [one if isinstance(one, Model) else xai.wrap(one) for one in models]
+        named = [xai.load_model(one) if isinstance(one, str) else one for one in models]
+        wrapped = [one if isinstance(one, Model) else xai.wrap(one) for one in named]
         ids = [one.id for one in wrapped]
         ids = [id if ids.count(id) == 1 else f"{id} {i + 1}" for i, id in enumerate(ids)]
         super().__init__({id: id for id in ids}, methods, PIXELS, scale)

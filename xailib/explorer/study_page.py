@@ -98,6 +98,7 @@ def study_facts(results_dir: str | Path) -> dict[str, Any]:
         "methods": facts.methods(frames.methods),
         "metrics": facts.metrics(frames.metrics),
         "answers": _answers(frames, images.ids),
+        "judged": bool(frames.predictions["correct"].notna().any()),
         "skipped": {f"{model}/{method}": reason for model, method, reason in skipped.itertuples(index=False)},
         "slices": slices,
         "sheets": list(sheets),

@@ -95,7 +95,7 @@ def scene_facts(scene: Scene) -> dict[str, Any]:
         "metrics": facts.metrics(scene.metrics),
         "classes": first.class_names,
         "usual": scene.usual,
-        "answers": {} if base.has_labels else None,  # without labels none is right or wrong
+        "judged": base.has_labels,  # without labels no answer is right or wrong
         "skipped": scene.skipped(),
         "palettes": facts.palettes(),
     }
