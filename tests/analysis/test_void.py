@@ -119,3 +119,6 @@ def test_one_architecture_two_networks_no_boxes_and_nothing_right() -> None:
     (sentence,) = limits.limits(empty, 100)
     assert "no image is classified correctly by every network" in sentence
     assert set(findings.examine(empty, 100)["verdict"]) == {"undecided"}
+    bare = dataclasses.replace(one, predictions=one.predictions.assign(correct=np.nan)).only_correct()
+    assert "no image has a label" in limits.limits(bare, 100)[0]
+    assert findings.examine(bare, 100)["sentence"].str.contains("needs labels of the images").all()

@@ -36,7 +36,7 @@ def is_void(lead: Estimate) -> bool:
     return lead.low <= 0
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)
 def leads(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> dict[str, Estimate]:
     """Return by metric the largest lead of a method over the centre, in goodness, by bounds that hold for all methods.
 

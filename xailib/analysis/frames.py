@@ -56,6 +56,11 @@ class Frames:
         """Ids of the images that have scores, in order of appearance."""
         return self.scores["image"].unique().tolist()
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has a label; without one no answer is right or wrong."""
+        return bool(self.predictions["correct"].notna().any())
+
     def only_correct(self, only: bool = True) -> "Frames":
         """Keep the scores of the images that every model classifies correctly; with `only` False keep all.
 

@@ -9,6 +9,7 @@ import pandas as pd
 from xailib.analysis import controls, scores
 from xailib.analysis.correlation import Criteria
 from xailib.analysis.draws import Array, interval, mean_draws, nanmean, over_units
+from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames, correct_by_all
 from xailib.analysis.table import Table
 
@@ -171,9 +172,9 @@ def describe(study: str, everything: Frames, chosen: Frames) -> str:
     held = {"network": len(everything.models), "method": (families != "control").sum()}
     held |= {"metric": len(everything.metrics), "control": (families == "control").sum()}
     held |= {"image": len(everything.images)}
-    counted = ", ".join(f"{n} {noun}{'s' if n != 1 else ''}" for noun, n in held.items())
+    counted = ", ".join(many(n, noun) for noun, n in held.items())
     right = f"of which every network classifies {len(correct_by_all(everything))} correctly"
-    if not everything.predictions["correct"].notna().any():
+    if not everything.labelled:
         right = "none of which has a label, so that none is classified rightly or wrongly"
     text = f"Study **{study}**: {counted}, {right}. **{len(chosen.images)} images count below.**"
     if len(everything.skipped):
