@@ -49,7 +49,7 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     gains = {name: gain.at(method=own).mean("method", "metric").values for name, own in methods.items()}
     named = " and ".join(name.replace("_", " ") for name in metrics)
     statistic, units = f"robust minus vanilla hit rate ({named})", "architectures"
-    over = partial(over_units, images=len(frames.images), tests=2 * len(gains) - 1)
+    over = partial(over_units, images=frames.scored(*metrics), tests=2 * len(gains) - 1)
     own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), units, NO_NIL)]
     beyond = []
     for name in list(gains)[1:]:

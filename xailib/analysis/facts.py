@@ -131,7 +131,7 @@ def listed(words: Iterable[str]) -> str:
 
 def many(n: int, noun: str) -> str:
     """Write a number of things: "1 image", "2 images"."""
-    return f"{n} {noun}{'s' * (n != 1)}"
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def written(value: Any) -> str:

@@ -53,8 +53,8 @@ def by_method(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
     table = _of_methods(frames, means, labels, heads, list(facts["better"]), caption, apart=list(some.index))
     draws = mean_draws(data.values, bootstrap, seed)  # (draws, networks, methods, metrics)
     ranges = list(facts[["low", "high"]].itertuples(index=False))
-    n = len(frames.images)
-    ends = [[_ends(draws[:, :, i, j], n, *ranges[j]) for j in range(len(metrics))] for i in range(len(methods))]
+    n = [frames.scored(metric) for metric in metrics]
+    ends = [[_ends(draws[:, :, i, j], n[j], *ranges[j]) for j in range(len(metrics))] for i in range(len(methods))]
     return replace(table, beside=pd.DataFrame(ends, table.frame.index, table.frame.columns))
 
 
