@@ -251,10 +251,11 @@ def dispute(frames: Frames) -> str:
 def _p(leads: Array) -> Array:
     """Wilcoxon's one-sided p that paired differences `(..., n)` are above zero; NaN ones are left out.
 
-    1 where their mean is not above zero: the mean says who is ahead, and signed ranks can point the other way. Rows with and
-    without ties are tested apart, since one with ties takes the exact p from all beside it.
+    1 where one is left, and where their mean is not above zero: the mean says who is ahead, and signed ranks can point the
+    other way. Rows with and without ties are tested apart, since one with ties takes the exact p from all beside it.
     """
     rows = np.round(leads.reshape(math.prod(leads.shape[:-1]), -1 if leads.size else 0), 9)
+    rows[np.isfinite(rows).sum(axis=-1) < 2] = np.nan
     tied = np.array([len(np.unique([0, *np.abs(row)])) <= len(row) for row in rows], bool)
     p = np.ones(len(rows))
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
