@@ -1,4 +1,4 @@
-"""The claims R1 to R8 on planted accuracies: the verdict must be the planted one, also when it is reversed or unclear."""
+"""The claims R1 to R10 on planted accuracies: the verdict must be the planted one, also when it is reversed or unclear."""
 
 import numpy as np
 import pandas as pd

@@ -91,8 +91,19 @@ def test_where_all_that_a_claim_rests_on_is_void_it_has_no_verdict(study, metric
     assert heads.loc[ids, "sentence"].str.contains("needs").all() and missing in heads.loc[ids[0], "sentence"]
 
 
-def without(study, column: str, value: object):
-    return dataclasses.replace(study, scores=study.scores.assign(**{column: value}))
+def test_an_interval_is_of_the_images_that_have_a_score(study) -> None:
+    rows, few = study.scores, study.images[:4]
+    hits = rows["metric"].isin(claims.LOCALISING)
+    bare = dataclasses.replace(study, scores=rows.assign(value=rows["value"].mask(hits & ~rows["image"].isin(few))))
+    alone = dataclasses.replace(study, scores=rows[rows["image"].isin(few)])
+    for frames in (bare, alone):
+        assert [frames.scored(name) for name in claims.LOCALISING] == [4, 4]
+    found = [controls.leads(frames, 100)["pointing_game"].low for frames in (bare, alone)]
+    assert found[0] == pytest.approx(found[1])
+    tables = [rankings.robust_differences(frames, 100).query("metric == 'localisation'") for frames in (bare, alone)]
+    np.testing.assert_allclose(*(table[["low", "high", "images"]] for table in tables))
+    parts = [claims.f1_robust_gradients(frames, 100).parts for frames in (bare, alone)]
+    assert [one.estimate.low for one in parts[0]] == pytest.approx([one.estimate.low for one in parts[1]])
 
 
 def test_what_a_study_cannot_say_is_said(study) -> None:
@@ -119,3 +130,6 @@ def test_one_architecture_two_networks_no_boxes_and_nothing_right() -> None:
     (sentence,) = limits.limits(empty, 100)
     assert "no image is classified correctly by every network" in sentence
     assert set(findings.examine(empty, 100)["verdict"]) == {"undecided"}
+    bare = dataclasses.replace(one, predictions=one.predictions.assign(correct=np.nan)).only_correct()
+    assert "no image has a label" in limits.limits(bare, 100)[0]
+    assert findings.examine(bare, 100)["sentence"].str.contains("needs labels of the images").all()

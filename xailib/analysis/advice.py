@@ -34,8 +34,8 @@ class Advice:
 def advise(frames: Frames, costs: pd.DataFrame | None = None) -> Advice:
     """Return what can be recommended on one network, and how sure that is.
 
-    A method leads when no other is seen to be ahead of it: the first of the ranking, and those whose difference from it has
-    an adjusted p of 0.05 or more. Methods that fail the sanity check are not recommended, and nothing is where the first is
+    Leaders are the first of the ranking, and those that it is not seen to be ahead of: whose difference from it has an
+    adjusted p of 0.05 or more. Methods that fail the sanity check are not recommended, and nothing is where the first is
     not ahead of every control on some metric that counts. So where all methods are alike, a single one is named in at most
     5 % of studies, which a test holds this rule to.
 
@@ -43,12 +43,12 @@ def advise(frames: Frames, costs: pd.DataFrame | None = None) -> Advice:
         frames: of one network.
         costs: of its methods, see `compare.costs`.
     """
-    judges, order = compare.judges(frames), list(compare.ranking(frames)["method"])
+    judges, ranking = compare.judges(frames), compare.ranking(frames)
     failing = set(compare.checked(frames).query("fails").index)
-    standing = [name for name in order if name not in failing]
+    standing = [name for name in ranking.dropna(subset="rank")["method"] if name not in failing]
     ahead = compare.beaten(frames)[list(judges.index[judges["word"] == COUNTS])].any(axis=1)
     ahead |= not compare.compared(frames, controls=True)
-    facts = [_failed(frames, failing), *_silent(frames, judges), _too_few(len(frames.images), len(order))]
+    facts = [_failed(frames, failing), *_silent(frames, judges), _too_few(len(frames.images), len(ranking))]
     lacking = _lacking(frames, judges, standing, ahead)
     if lacking:
         return Advice("", (), _paragraph(f"On **{_network(frames)}** nothing can be recommended: {lacking}.", *facts))

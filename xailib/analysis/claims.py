@@ -14,6 +14,7 @@ from xailib.analysis import rules, scores
 from xailib.analysis.controls import telling, void
 from xailib.analysis.correlation import model_criteria
 from xailib.analysis.draws import FEWEST_UNITS, Array, over_units, ranks, spearman
+from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, Estimate, crossed, largest_smallest, over_images, smallest
 from xailib.analysis.rankings import FAMILIES, families, rank_draws
@@ -48,7 +49,7 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     gains = {name: gain.at(method=own).mean("method", "metric").values for name, own in methods.items()}
     named = " and ".join(name.replace("_", " ") for name in metrics)
     statistic, units = f"robust minus vanilla hit rate ({named})", "architectures"
-    over = partial(over_units, images=len(frames.images), tests=2 * len(gains) - 1)
+    over = partial(over_units, images=frames.scored(*metrics), tests=2 * len(gains) - 1)
     own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), units, NO_NIL)]
     beyond = []
     for name in list(gains)[1:]:
@@ -61,7 +62,7 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     told = ", ".join(f"{one.estimate.value:+.2f} by {one.name}" for one in own)
     return Finding(
         together([own[0], *beyond, *vetoes]),
-        f"Robust networks gain {told}, as hit rates over {_count(own[0].estimate.n, 'architecture')}.",
+        f"Robust networks gain {told}, as hit rates over {many(own[0].estimate.n, 'architecture')}.",
         [*own, *beyond],
     )
 
@@ -96,7 +97,7 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
     told = ", ".join(f"{one.name.lower()} {one.estimate.value:+.3f}" for one in parts[: len(known)])
     verdict = together(parts, rules.SUPPORTED)
-    return Finding(verdict, f"AdvProp minus vanilla, mean of {_count(pairs, 'network')}: {told}.", parts)
+    return Finding(verdict, f"AdvProp minus vanilla, mean of {many(pairs, 'network')}: {told}.", parts)
 
 
 @claim(CLAIMS, ("WSL box", "Pointing margin", "Deletion on", "Insertion on", "Scores", "Method settings", "Images"))
@@ -264,7 +265,3 @@ def no_better(gain: Contrast, n: int, tests: int, margin: float) -> Estimate:
     """Return a gain that is claimed to be below `margin`; the bound above it holds for all `tests` together."""
     found = rules.turned(smallest([-gain], n, tests))
     return replace(found, needs=gain.beyond(margin).needs())
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"

@@ -2,8 +2,8 @@
 
 Everything here looks at one network (`networks`), and takes its images for the sample. A method is placed by its rank within
 each image and metric, so that every image is a block, as in Friedman's test; two methods are compared by Wilcoxon's signed
-ranks over the images and Holm's correction (Benavoli et al. 2016, J. Machine Learning Research 17:5; for mean ranks alone,
-whether two methods differ would hang on which others are in the study).
+ranks over the images and Holm's correction (Benavoli et al. 2016, J. Machine Learning Research 17:5). The overall ranks, and
+so their tests, still depend on which methods are in the study; those under one metric are of the two methods' scores alone.
 """
 
 import json
@@ -20,7 +20,8 @@ from scipy.special import ndtri
 from scipy.stats import friedmanchisquare, wilcoxon
 
 from xailib.analysis import scores
-from xailib.analysis.draws import TIE, critical_rho, estimate, mean_draws, nanmean, ranks, spearman
+from xailib.analysis.controls import void
+from xailib.analysis.draws import critical_rho, estimate, mean_draws, nanmean, ranks, spearman
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Array, holm
 from xailib.analysis.scores import Named
@@ -28,7 +29,6 @@ from xailib.analysis.tables import ARROWS
 
 LEVEL = 0.05  # of all tests of one table together
 SANE = 0.5  # rank correlation with the map of a random network from which on a map is taken not to follow the network
-CENTRE = "centre_gaussian"  # the control that a metric must be able to tell from the methods
 OVERALL = "overall"  # stands for all metrics that count
 COUNTS, VOID, UNDEFINED = "counts", "void", "not defined"  # of metrics
 _MOST = 1000  # more images than this are no advice
@@ -72,7 +72,7 @@ def over_controls(frames: Frames) -> pd.DataFrame:
     leads = np.moveaxis(first[:, None] - second[None], 1, 2)  # (methods, metrics, controls, images)
     table = pd.DataFrame(product(ours, data.axes["metric"], theirs), columns=["method", "metric", "control"])
     table["lead"] = nanmean(leads, -1).ravel()
-    table["p"] = _p(leads, "greater").ravel()
+    table["p"] = _p(leads).ravel()
     return table.assign(adjusted=holm(table["p"]))
 
 
@@ -86,14 +86,13 @@ def beaten(frames: Frames) -> pd.DataFrame:
 def judges(frames: Frames) -> pd.DataFrame:
     """Return which metrics count: index metric; label, n (images with a score), word.
 
-    A metric on which no method is ahead of the centred Gaussian is void: a map that ignores the network does as well, as far
-    as these images can tell.
+    Which are void is asked as everywhere (`controls.void`). That a metric counts is no verdict on a method: whether one is
+    ahead of all controls is tested by itself, over all methods, metrics and controls together (`beaten`).
     """
-    data, table = oriented(frames), over_controls(frames)
+    data = oriented(frames)
     known = np.isfinite(data.at(method=compared(frames)).values).any(axis=0).sum(axis=-1)
     found = frames.metrics.loc[data.axes["metric"], ["label"]].assign(n=known)
-    least = table[table["control"] == CENTRE].groupby("metric")["adjusted"].min().reindex(found.index)
-    return found.assign(word=np.select([known == 0, least >= LEVEL], [UNDEFINED, VOID], COUNTS))
+    return found.assign(word=np.select([known == 0, found.index.isin(void(frames))], [UNDEFINED, VOID], COUNTS))
 
 
 @lru_cache(maxsize=8)
@@ -146,9 +145,9 @@ def pairs(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Return every two methods, overall and under every metric; the first of the two is the better.
 
     Columns: first, second (ids), lead (mean difference, in ranks or in the metric's unit), low, high (95 %, of this one), n
-    (images with both), p (Wilcoxon's), metric (overall: over those that count), adjusted (Holm over all pairs of the overall
-    ranks, or over all pairs and metrics), more (images beside these that would take it below 0.05, if the difference stays;
-    NaN where it is, infinite where no practical number would).
+    (images with both), p (Wilcoxon's, that they are alike; 1 where it points the other way), metric (overall: over those
+    that count), adjusted (Holm over all pairs of the overall ranks, or over all pairs and metrics), more (images beside these
+    that would take it below 0.05, if the difference stays; NaN where it is, infinite where no practical number would).
     """
     data, order = oriented(frames).at(method=compared(frames)), compared(frames)
     single = [
@@ -163,13 +162,13 @@ def _tested(names: list[str], blocks: Array, bootstrap: int, seed: int) -> pd.Da
     """Compare every two rows of `blocks` `(methods, images)`, of which higher is better."""
     couples = list(combinations(range(len(names)), 2))
     leads = np.array([blocks[i] - blocks[j] for i, j in couples]).reshape(len(couples), blocks.shape[1])
+    turned = nanmean(leads, -1) < 0
+    leads[turned] *= -1
     draws, p, known, rows = mean_draws(leads, bootstrap, seed), _p(leads), np.isfinite(leads).sum(axis=1), []
-    for k, (i, j) in enumerate(couples):
+    for k, couple in enumerate(couples):
+        first, second = couple[::-1] if turned[k] else couple
         own = estimate(draws[:, k], int(known[k]))
-        if own.value >= 0:
-            rows.append((names[i], names[j], own.value, own.low, own.high, known[k], p[k]))
-        else:
-            rows.append((names[j], names[i], -own.value, -own.high, -own.low, known[k], p[k]))
+        rows.append((names[first], names[second], own.value, own.low, own.high, known[k], min(2 * p[k], 1.0)))
     return pd.DataFrame(rows, columns=["first", "second", "lead", "low", "high", "n", "p"])
 
 
@@ -249,16 +248,20 @@ def dispute(frames: Frames) -> str:
     )
 
 
-def _p(leads: Array, alternative: str = "two-sided") -> Array:
-    """Wilcoxon's p of paired differences `(..., n)`; NaN ones are left out, and 1 is given where one is left, or nil alone."""
-    if not leads.size:
-        return np.ones(leads.shape[:-1])
-    leads = np.where(np.abs(leads) <= TIE, 0.0, leads)
-    leads = np.where(np.isfinite(leads).sum(axis=-1, keepdims=True) > 1, leads, np.nan)
-    policy = "omit" if np.isnan(leads).any() else "propagate"
+def _p(leads: Array) -> Array:
+    """Wilcoxon's one-sided p that paired differences `(..., n)` are above zero; NaN ones are left out.
+
+    1 where one is left, and where their mean is not above zero: the mean says who is ahead, and signed ranks can point the
+    other way. Rows with and without ties are tested apart, since one with ties takes the exact p from all beside it.
+    """
+    rows = np.round(leads.reshape(math.prod(leads.shape[:-1]), -1 if leads.size else 0), 9)
+    rows[np.isfinite(rows).sum(axis=-1) < 2] = np.nan
+    tied = np.array([len(np.unique([0, *np.abs(row)])) <= len(row) for row in rows], bool)
+    p = np.ones(len(rows))
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        p = wilcoxon(leads, axis=-1, alternative=alternative, nan_policy=policy).pvalue
-    return np.where(np.isfinite(p), p, 1.0)
+        for part in (part for part in (tied, ~tied) if rows[part].size):
+            p[part] = wilcoxon(rows[part], axis=-1, alternative="greater", nan_policy="omit").pvalue
+    return np.where(np.isfinite(p) & (nanmean(rows, -1) > 0), p, 1.0).reshape(leads.shape[:-1])
 
 
 def _more(p: float, n: int, tests: int) -> float:

@@ -36,20 +36,20 @@ def is_void(lead: Estimate) -> bool:
     return lead.low <= 0
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)
 def leads(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> dict[str, Estimate]:
     """Return by metric the largest lead of a method over the centre, in goodness, by bounds that hold for all methods.
 
     Over networks and images from five networks on, else over images: about these networks only.
     """
-    n = len(frames.images)
-    return {metric: largest(list(own.values()), n) for metric, own in _leads(frames, bootstrap, seed)}
+    found = _leads(frames, bootstrap, seed)
+    return {metric: largest(list(own.values()), frames.scored(metric)) for metric, own in found}
 
 
 def _leads(frames: Frames, bootstrap: int, seed: int) -> list[tuple[str, dict[str, Contrast]]]:
     """The leads of the methods over the centre, by metric; metrics without any are left out."""
-    centre, images = _control(frames, CENTRE), len(frames.images)
-    if centre is None or not images:
+    centre = _control(frames, CENTRE)
+    if centre is None or not frames.images:
         return []
     good = scores.means(frames, bootstrap, seed, controls=True)
     methods = list(frames.methods.index[frames.methods["family"] != "control"])
@@ -59,6 +59,7 @@ def _leads(frames: Frames, bootstrap: int, seed: int) -> list[tuple[str, dict[st
         draws = ours - good.at(metric=[metric], method=[centre]).values[..., 0]
         own = {name: draws[..., i] for i, name in enumerate(methods) if np.isfinite(draws[0, :, i]).any()}
         if own:
+            images = frames.scored(metric)
             found.append((metric, {name: _lead(values, images) for name, values in own.items()}))
     return found
 

@@ -129,6 +129,11 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def many(n: int, noun: str) -> str:
+    """Write a number of things: "1 image", "2 images"."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def written(value: Any) -> str:
     """A parameter's value as a reader would write it."""
     if isinstance(value, dict):

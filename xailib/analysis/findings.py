@@ -36,7 +36,8 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0, everything: Fr
         everything: the study with all images, where which count is varied too.
     """
     if not frames.images:
-        found = verdicts.undecided(claims.CLAIMS, "at least one image that every network classifies correctly")
+        right = "at least one image that every network classifies correctly"
+        found = verdicts.undecided(claims.CLAIMS, right if frames.labelled else "labels of the images")
     elif (frames.methods["family"] == "control").all():
         found = verdicts.undecided(claims.CLAIMS, "at least one method beside the controls")
     else:

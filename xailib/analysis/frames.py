@@ -56,6 +56,16 @@ class Frames:
         """Ids of the images that have scores, in order of appearance."""
         return self.scores["image"].unique().tolist()
 
+    def scored(self, *metrics: str) -> int:
+        """How many images have a score under any of these metrics; without a box or a mask an image has none of some."""
+        rows = self.scores[self.scores["metric"].isin(metrics) & self.scores["value"].notna()]
+        return rows["image"].nunique()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has a label; without one no answer is right or wrong."""
+        return bool(self.predictions["correct"].notna().any())
+
     def only_correct(self, only: bool = True) -> "Frames":
         """Keep the scores of the images that every model classifies correctly; with `only` False keep all.
 

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from xailib.analysis import controls, scores
 from xailib.analysis.claims import LOCALISING
 from xailib.analysis.draws import FEWEST_UNITS
+from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames
 
 
 def limits(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:
     """Return a sentence for each thing that the study, with the images that count, cannot say; what is missing in each."""
     if not frames.images:
+        if not frames.labelled:
+            return ["**Nothing is said of any claim**: no image has a label. Count all images (`only_correct: false`)."]
         return [
             "**Nothing is said of any claim**: no image is classified correctly by every network. Leave out the weakest "
             "networks, take more images (`limit`), or count all images (`only_correct: false`)."
@@ -22,13 +25,13 @@ def _networks(frames: Frames) -> Iterator[str]:
     models = frames.models
     if len(models) < FEWEST_UNITS:
         yield (
-            f"**Not which methods are best on networks in general** (F3): {_count(len(models), 'network')} of the "
+            f"**Not which methods are best on networks in general** (F3): {many(len(models), 'network')} of the "
             f"{FEWEST_UNITS} that an interval over networks needs."
         )
     pairs = len({architecture for architecture, *_ in scores.twins(frames)})
     if pairs < FEWEST_UNITS:
         yield (
-            f"**Not what robust training does to explanations** (F1, F4): {_count(pairs, 'architecture')} with a robust "
+            f"**Not what robust training does to explanations** (F1, F4): {many(pairs, 'architecture')} with a robust "
             f"and a vanilla network, of the {FEWEST_UNITS} that an interval over architectures needs."
         )
     if models.groupby(["architecture", "training_algorithm"]).size().median() < 2:
@@ -61,7 +64,3 @@ def _metrics(frames: Frames, bootstrap: int, seed: int) -> Iterator[str]:
             f"**Nothing by {frames.metrics.loc[name, 'label']}**, which is void here: no method is shown to be ahead of the "
             f"image's centre (at most {leads[name].high:+.3f}). Images with smaller or less central objects are missing."
         )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"

@@ -65,10 +65,11 @@ def robust_differences(
         found = gain.at(method=methods).mean("method")  # (draws, architectures, metrics)
         for metric, draws in zip(found.axes["metric"], np.moveaxis(found.values, -1, 0), strict=True):
             facts = {"family": family, "metric": metric, "metric_label": frames.metrics.loc[metric, "label"]}
-            units = [("all", "all", over_units(draws, len(frames.images)))]
+            images = frames.scored(metric)
+            units = [("all", "all", over_units(draws, images))]
             for name, own in zip(found.axes["model"], draws.T, strict=True):
-                units.append((name, frames.architecture_label(name), replace(estimate(own, len(frames.images)), n=1)))
+                units.append((name, frames.architecture_label(name), replace(estimate(own, images), n=1)))
             for name, label, own in units:
                 row = {"architecture": name, "label": label, "value": own.value, "low": own.low, "high": own.high}
-                rows.append({**facts, "images": len(frames.images), **row, "n": own.n})
+                rows.append({**facts, "images": images, **row, "n": own.n})
     return pd.DataFrame(rows)

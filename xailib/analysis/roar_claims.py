@@ -192,8 +192,7 @@ def r6_best_base(found: Curves) -> Finding:
     if not rivals or not theirs:
         return needs("ensembles built on IG and on GRAD or GB, at the highest level")
     statistic = f"accuracy of the best IG-based ensemble minus that of the best other one, at {top} %"
-    own = best_beside([[found.contrast(other - one) for other in theirs] for one in rivals], found.n)
-    parts = [part("GRAD or GB before IG", statistic, own, found.unit, rules.above)]
+    parts = [beside(found, "GRAD or GB before IG", statistic, rivals, theirs)]
     for base, draws in best.items():
         parts.append(number(found, f"best {label(base)}-based ensemble", f"accuracy at {top} %", draws))
     winner = min(names, key=lambda name: accuracy[name][0])
@@ -273,14 +272,11 @@ def r9_noise(found: Curves) -> Finding:
     if not names or not found.known("remove", [NOISE], found.top):
         return needs("estimators and a blurred random ranking at the highest level")
     noise, ours = found.at_top("remove", [NOISE])[:, 0], found.at_top("remove", names)
-    own = best_beside([[found.contrast(noise - one)] for one in ours.T], found.n)
-    statistic = f"accuracy of blurred noise minus that of the best estimator, at {found.top} %"
-    parts = [part("the best estimator before blurred noise", statistic, own, found.unit, rules.above)]
+    statistic, at = "accuracy of blurred noise minus", f"at {found.top} %"
+    best = f"{statistic} that of the best estimator, {at}"
+    parts = [beside(found, "the best estimator before blurred noise", best, ours.T, [noise])]
     order = np.argsort(ours[0], kind="stable")
-    for i in order:
-        parts.append(
-            number(found, label(names[i]), statistic.replace("that of the best estimator", "its"), noise - ours[:, i])
-        )
+    parts += [number(found, label(names[i]), f"{statistic} its, {at}", noise - ours[:, i]) for i in order]
     below = int((ours[0] < noise[0]).sum())
     return Finding(
         parts[0].verdict,
@@ -318,7 +314,7 @@ def r10_mask(found: Curves) -> Finding:
     )
 
 
-LEAKING = ("R1", "R3", "R4", "R5", "R6")  # are decided by accuracies after retraining at one level
+LEAKING = ("R1", "R3", "R4", "R5", "R6")  # rest on accuracies after retraining alone, and can be tested at one level
 MASK = "mask_only_remove"
 
 
@@ -335,7 +331,8 @@ def leaks(found: Curves) -> dict[str, str]:
 
     At the level of the masks a claim is tested twice: on the accuracies as they are, and on these less what a classifier
     of the masks alone reads above chance. The latter takes off too much where masks and inputs tell the same, so the
-    truth lies between; a word that stands in one of them only is decided by the leak.
+    truth lies between. A word as measured that does not stand without the masks is put down to the leak, also where the
+    claim is then undecided; one that stands only without them is not told.
     """
     names, level = masked(found)
     if not names:
@@ -362,6 +359,12 @@ def extreme(
 ) -> Part:
     """Make a part of the smallest of differences `(1 + bootstrap, ...)`, all claimed to be above zero (`smallest`)."""
     return part(name, statistic, smallest(found.contrasts(draws), found.n, tests), found.unit, rule)
+
+
+def beside(found: Curves, name: str, statistic: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Part:
+    """Make a part of how far the best of `ours` is below the best of `theirs`, each draws `(1 + bootstrap,)`."""
+    leads = [[found.contrast(other - one) for other in theirs] for one in ours]
+    return part(name, statistic, best_beside(leads, found.n), found.unit, rules.above)
 
 
 def everywhere(

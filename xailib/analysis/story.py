@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import claims, findings, roar_claims
-from xailib.analysis.facts import study_values
+from xailib.analysis.facts import many, study_values
 from xailib.analysis.roar_frames import count_classes
 from xailib.analysis.table import chip
 from xailib.results import read_table
@@ -89,7 +89,7 @@ def answers(found: dict[str, pd.DataFrame]) -> list[str]:
     words = pd.Series([row["verdict"] for row in own.values()]).value_counts()
     counts = ", ".join(f"{n} {word}" for word, n in words.items())
     papers = " and ".join(f'<a href="{PAPERS[letter][1]}"><cite>{PAPERS[letter][0]}</cite></a>' for letter in found)
-    return [f"Of {_many(len(own), 'claim')} of {papers}: <b>{counts}</b>.", *told]
+    return [f"Of {many(len(own), 'claim')} of {papers}: <b>{counts}</b>.", *told]
 
 
 def warnings(main: Path | None, roar: Path | None) -> Iterator[str]:
@@ -149,11 +149,11 @@ def _few(main: Path | None, roar: Path | None) -> Iterator[str]:
         images = int(table["images"].max()) if len(table) else 0
         if images < FEW:
             what = "every network classifies correctly" if letter == "F" else "ROAR is tested on"
-            yield f"<b>n is small</b>: {_many(images, 'image')} that {what} count for {letter}1 to {letter}{len(CLAIMS[letter])}."
+            yield f"<b>n is small</b>: {many(images, 'image')} that {what} count for {letter}1 to {letter}{len(CLAIMS[letter])}."
     if roar and (roar / "roar_accuracy.csv").exists():
         trained = read_table(roar / "roar_accuracy.csv").query("mode == 'remove' and level > 0")["seeds"]
         if len(trained) and trained.max() < 5:
-            yield f"All rankings explain one network, with {_many(int(trained.max()), 'training')} a point; the paper has 5."
+            yield f"All rankings explain one network, with {many(int(trained.max()), 'training')} a point; the paper has 5."
 
 
 def forest(found: dict[str, pd.DataFrame], start: Path, roar: Path | None = None) -> str:
@@ -268,10 +268,6 @@ def _headlines(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _percent(row: pd.Series) -> str:
     interval = f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if pd.notna(row["low"]) else ""
     return f"{100 * row['accuracy']:.1f} %{interval}"
-
-
-def _many(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _list(lines: Sequence[str]) -> str:

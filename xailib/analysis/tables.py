@@ -9,6 +9,7 @@ import pandas as pd
 from xailib.analysis import controls, scores
 from xailib.analysis.correlation import Criteria
 from xailib.analysis.draws import Array, interval, mean_draws, nanmean, over_units
+from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames, correct_by_all
 from xailib.analysis.table import Table
 
@@ -52,8 +53,8 @@ def by_method(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
     table = _of_methods(frames, means, labels, heads, list(facts["better"]), caption, apart=list(some.index))
     draws = mean_draws(data.values, bootstrap, seed)  # (draws, networks, methods, metrics)
     ranges = list(facts[["low", "high"]].itertuples(index=False))
-    n = len(frames.images)
-    ends = [[_ends(draws[:, :, i, j], n, *ranges[j]) for j in range(len(metrics))] for i in range(len(methods))]
+    n = [frames.scored(metric) for metric in metrics]
+    ends = [[_ends(draws[:, :, i, j], n[j], *ranges[j]) for j in range(len(metrics))] for i in range(len(methods))]
     return replace(table, beside=pd.DataFrame(ends, table.frame.index, table.frame.columns))
 
 
@@ -171,9 +172,9 @@ def describe(study: str, everything: Frames, chosen: Frames) -> str:
     held = {"network": len(everything.models), "method": (families != "control").sum()}
     held |= {"metric": len(everything.metrics), "control": (families == "control").sum()}
     held |= {"image": len(everything.images)}
-    counted = ", ".join(f"{n} {noun}{'s' if n != 1 else ''}" for noun, n in held.items())
+    counted = ", ".join(many(n, noun) for noun, n in held.items())
     right = f"of which every network classifies {len(correct_by_all(everything))} correctly"
-    if not everything.predictions["correct"].notna().any():
+    if not everything.labelled:
         right = "none of which has a label, so that none is classified rightly or wrongly"
     text = f"Study **{study}**: {counted}, {right}. **{len(chosen.images)} images count below.**"
     if len(everything.skipped):
