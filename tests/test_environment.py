@@ -18,11 +18,12 @@ PACKAGES = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
     "pytorch_grad_cam": "grad-cam",
+    "scikit_posthocs": "scikit-posthocs",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-OPTIONAL = {"transformers", "scikit_posthocs", "zarr"}  # used where a user has them
+OPTIONAL = {"transformers", "zarr"}  # used where a user has them
 CONDA_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake"}
 
 
