@@ -55,6 +55,7 @@ def test_a_name_gives_its_own_papers_alone() -> None:
 
 
 def test_a_study_gives_the_papers_of_all_that_it_uses() -> None:
+    assert "benavoli2016should" in xai.cite("compare_example") and "rong2022consistent" in xai.cite("pictograms")
     found = xai.cite("tiny_imagenet")
     for key in ("petsiuk2018rise", "le2015tiny", "huang2017densely", "xie2020adversarial", "nourelahi2022explainable"):
         assert f"{{{key}," in found
@@ -82,3 +83,10 @@ def test_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
         xai.cite("gradcan")
     assert citations.main(["gradcan"]) == 2 and "did you mean" in capsys.readouterr().err
     assert citations.main(["gradcam"]) == 0 and "selvaraju2017gradcam" in capsys.readouterr().out
+
+
+def test_values_cite_the_study_that_they_name_and_leave_out_what_is_not_here() -> None:
+    values = params.load_study("pictograms")
+    assert "rong2022consistent" in citations.of_study(values)
+    elsewhere = {**values, "models": ["someones_net"], "roar": "someones_study"}
+    assert "petsiuk2018rise" in citations.of_study(elsewhere) and "rong2022" not in citations.of_study(elsewhere)

@@ -19,7 +19,8 @@ PLACES = [("mini_resnet_vanilla", "rise"), ("own_net", "gradcam")]
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     folder = tmp_path / "results" / "mine"
-    values = {"study": "mine", "description": "A question.", "dataset": "pictograms", "seed": 3, "scale": "small"}
+    values = {"study": "mine", "kind": "compare", "description": "A question.", "dataset": "pictograms", "seed": 3}
+    values |= {"scale": "small"}
     values |= {"models": [model for model, _ in PLACES], "methods": ["rise", "gradcam"], "metrics": ["deletion"]}
     rows = []
     for model, method in PLACES:
@@ -87,7 +88,9 @@ def test_crate(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert all(
         action["endTime"] == "2026-01-02T03:04:05+00:00" and "commit abc" in action["description"] for action in actions
     )
-    assert "petsiuk2018rise" in (out / "citations.bib").read_text()
+    cited = (out / "citations.bib").read_text()
+    assert all(key in cited for key in ("petsiuk2018rise", "benavoli2016should", "adebayo2018sanity"))
+    assert "nourelahi2022explainable" not in cited
 
 
 def test_refusals(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -207,10 +207,13 @@ def test_two_networks(place: Path) -> None:
         ("my_net.py:make", "flat", {"class_names": "a long name," * 30}, "for the 2 logits"),
         ("my_net.py:make", "long" * 100, {}, "neither a folder or file of this name"),
         ("my_net.py:make", "flat", {"root": "flat"}, "leave out --root"),
+        ("my_net.py:make", "flat", {"size": 0}, "--size 0: no side of an image in pixels; give 8 to 2048, such as 224"),
+        ("my_net.py:make", "flat", {"size": 100000}, "--size 100000: no side"),
+        ("timm:vit_tiny_patch16_224", "flat", {"size": 100}, "--model timm:vit_tiny_patch16_224: "),
         ("my_net.py:make", "flat", {"architecture": "mini_resnet"}, "no --model is a checkpoint file; leave it out"),
     ],
 )
-def test_refusals(place: Path, model: str, images: str, options: dict[str, str], said: str) -> None:
+def test_refusals(place: Path, model: str, images: str, options: dict[str, Any], said: str) -> None:
     paint(place / "one", "a.png")
     paint(place / "three", *(f"{name}/a.png" for name in "xyz"))
     paint(place / "broken", "0.png")
@@ -284,12 +287,34 @@ def test_a_disk_that_fills_up_leaves_nothing(place: Path, monkeypatch: pytest.Mo
 
 
 def test_the_command_says_what_comes_next(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(command, "cost", lambda place, study: f"cost of {study}")
+    monkeypatch.setattr(command.scale, "prices", lambda place, study: {"small": 130.0, "quick": 7.4})
     assert command.main(["mine", "--model", "my_net.py:make", "--images", "flat"]) == 0
     said = capsys.readouterr().out
-    assert "Next: cd mine && snakemake" in said and "cost of mine" in said and "params/studies/mine.yaml" in said
+    assert "Next: cd mine && snakemake" in said and "params/studies/mine.yaml" in said
+    assert "About 7 minutes on this machine at scale quick (small takes 2 hours)" in said
     assert command.main(["mine", "--model", "my_net.py:make", "--images", "flat"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(("small", "chosen"), [(9.0, "small"), (11.0, "quick"), (6000.0, "quick")])
+def test_the_scale_that_is_done_in_time_is_written(place: Path, small: float, chosen: str) -> None:
+    made, study, _ = init("mine", ["my_net.py:make"], "flat")
+    before = read(made, "studies")
+    command.scale.choose(made, study, {"small": small, "quick": small / 3})
+    assert read(made, "studies") == before | {"scale": chosen}
+
+
+def test_a_price_that_is_not_known_leaves_the_study_as_it_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, study, _ = init("mine", ["my_net.py:make"], "flat")
+    (made / "params" / "models" / "my_net_make.yaml").write_text("model: my_net_make")
+    with pytest.raises(InputError, match="architecture"):
+        command.scale.prices(made, study)
+
+
+def test_a_size_of_ones_own(place: Path) -> None:
+    made, *_ = init("mine", ["my_net.py:make"], "flat", size=64)
+    assert read(made, "models")["input_size"] == 64 and read(made, "studies")["batch_size"] == 64
+    assert "given by --size" in (made / "params/models/my_net_make.yaml").read_text()
 
 
 def test_yaml_reads_back_as_it_was_meant(place: Path) -> None:

@@ -42,7 +42,10 @@ def run(folder: Path, repository: Path, module: str, *words: str) -> tuple[int, 
 
 
 def test_it_says_what_it_will_cost(walk: tuple[Path, str]) -> None:
-    assert re.search(r"About \d+ minutes of one core or GPU like this one's, in 25 slices", walk[1]), walk[1]
+    said = re.search(r"About (\d+) minutes on this machine at scale small \(quick takes (\d+) minutes\)", walk[1])
+    assert said and int(said[2]) <= int(said[1]) <= 10, walk[1]
+    text = (walk[0] / "mine" / "params" / "studies" / "mine.yaml").read_text()
+    assert f"small takes about {said[1]} minutes here, quick {said[2]} minutes; full is the papers'" in text
 
 
 def test_snakemake_plans_it(walk: tuple[Path, str], repository: Path) -> None:

@@ -274,3 +274,14 @@ def test_words_of_a_command_line_are_checked_by_themselves() -> None:
         "model: 7 is not text",
         "limit: 0 is less than the minimum of 1",
     ]
+
+
+@pytest.mark.parametrize("kind", ["methods", "metrics", "estimators"])
+def test_a_file_with_small_counts_has_quick_ones_that_are_no_larger(kind: str) -> None:
+    counts = ("samples", "masks", "steps", "also", "segments", "noise_references")
+    for id in params.ids(kind):
+        scales = params.load_params(kind, id).get(f"{params.KINDS[kind]}_scales", {})
+        if "small" in scales:
+            small, quick = (scales[name].get("estimator_options", scales[name]) for name in ("small", "quick"))
+            assert small.keys() == quick.keys(), id
+            assert all(quick[name] <= small[name] for name in counts if name in small), id

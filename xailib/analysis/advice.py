@@ -56,7 +56,7 @@ def advise(frames: Frames, costs: pd.DataFrame | None = None) -> Advice:
     leaders = tuple(name for name in standing if name == standing[0] or p.loc[standing[0], name] >= LEVEL)
     sentences = [
         _leading(frames, leaders, p.loc[leaders[0], standing], bool(failing)) + _behind(frames, leaders, p),
-        _how_sure(frames, leaders),
+        _how_sure(frames, leaders, list(judges.loc[judges["word"] == COUNTS, "label"])),
         _no_better_than_controls(frames, [name for name in leaders if not ahead[name]]),
         _by_chance(frames, leaders),
         _cost(frames, leaders, costs),
@@ -97,7 +97,8 @@ def summary(frames: Frames, costs: pd.DataFrame | None = None, bootstrap: int = 
     labels = frames.methods["label"]
     quiet = tuple(labels[compare.compared(frames, controls=True)])
     caption = f"The methods on {_network(frames)}, from the best (n = {len(frames.images)} images)"
-    return Table(pd.DataFrame(shown, order).set_axis(labels[order]), caption, quiet=quiet, plain=plain.reset_index())
+    frame = pd.DataFrame(shown, order).set_axis(labels[order]).rename_axis("Method")
+    return Table(frame, caption, quiet=quiet, plain=plain.reset_index())
 
 
 def said(p: float) -> str:
@@ -154,9 +155,9 @@ def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
     return text + (f"; {_labels(frames, leaders[:1])} is ahead of {_labels(frames, own)}." if own else ".")
 
 
-def _how_sure(frames: Frames, leaders: Sequence[str]) -> str:
-    """How many images there are, and how many would decide between the leaders."""
-    text, (first, *rest) = f"n = {len(frames.images)} images", leaders
+def _how_sure(frames: Frames, leaders: Sequence[str], metrics: Sequence[str]) -> str:
+    """What the ranks are by, on how many images, and how many would decide between the leaders."""
+    text, (first, *rest) = f"Ranked by {listed(metrics)}, n = {len(frames.images)} images", leaders
     if not rest:
         return f"{text}."
     table = compare.overall(frames)
@@ -181,8 +182,10 @@ def _by_chance(frames: Frames, leaders: Sequence[str]) -> str:
     """Which leaders change with the seed."""
     table = reliability.by_network(frames).set_index("method")["correlation"]
     names = [name for name in leaders if table.get(name, 1.0) < reliability.RELIABLE]
-    least = f"rank correlation {min(table[names]):.2f} under two seeds" if names else ""
-    return f"Maps of {_labels(frames, names)} change with the seed ({least}): draw more samples." if names else ""
+    if not names:
+        return ""
+    least = f"rank correlation {table[names].min():.2f} under two seeds"
+    return f"Maps of {_labels(frames, names)} change with the seed ({least}): draw more samples, by a larger `scale`."
 
 
 def _cost(frames: Frames, leaders: Sequence[str], costs: pd.DataFrame | None) -> str:
@@ -208,7 +211,9 @@ def _at_odds(frames: Frames) -> str:
 
 
 def _failed(frames: Frames, failing: Iterable[str]) -> str:
-    """Which methods fail the sanity check."""
+    """Which methods fail the sanity check, or that it was not made."""
+    if frames.sanity.empty:
+        return "Whether maps follow the network was not checked."
     names = [name for name in compare.compared(frames) if name in set(failing)]
     least = compare.checked(frames)["last"].reindex(names).min()
     return (

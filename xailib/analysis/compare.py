@@ -234,17 +234,15 @@ def places(frames: Frames) -> pd.DataFrame:
 
 
 def dispute(frames: Frames) -> str:
-    """Return a sentence on the two metrics that agree least, and one on the method that metrics disagree most about."""
-    pairs, table = agreement(frames).dropna(subset=["rho"]), places(frames)
-    if pairs.empty:
-        return "Whether metrics agree cannot be said: that needs two metrics that count, and three methods."
-    least, label = pairs.loc[pairs["rho"].idxmin()], frames.metrics["label"]
+    """Return a sentence on the method that metrics disagree most about; which metrics do, `agreement` tells."""
+    table, label = places(frames), frames.metrics["label"]
+    if agreement(frames)["rho"].isna().all():
+        return "whether metrics agree cannot be said: that needs two metrics that count, and three methods."
     name = (table.max(axis=1) - table.min(axis=1)).idxmax()
     best, worst = table.loc[name].idxmin(), table.loc[name].idxmax()
     return (
-        f"{label[least['first']]} and {label[least['second']]} agree least (Spearman's ρ = {least['rho']:+.2f} over "
-        f"{least['n']} methods). The most disputed method is {frames.methods.loc[name, 'label']}: place "
-        f"{table.loc[name, best]:g} by {label[best]}, place {table.loc[name, worst]:g} of {len(table)} by {label[worst]}."
+        f"the most disputed method is {frames.methods.loc[name, 'label']}: place {table.loc[name, best]:g} of {len(table)} "
+        f"by {label[best]}, place {table.loc[name, worst]:g} by {label[worst]}."
     )
 
 

@@ -78,7 +78,7 @@ def table(frames: Frames) -> Table:
     undefined, pairs = int(maps["undefined"].sum()), int(maps["images"].sum())
     left_out = f"; {undefined} of {pairs} pairs of maps hold a constant one, which has no ranks" if undefined else ""
     return Table(
-        frame.set_axis(facts["label"], axis=0),
+        frame.set_axis(facts["label"], axis=0).rename_axis("Method"),
         f"Two seeds: rank correlation of maps (n = {maps['images'].max()} images x {maps['model'].nunique()} networks, "
         f"and the lowest network{left_out}), and by how much the mean over {len(frames.images)} images moves from seed "
         "to seed (95 %)",

@@ -40,6 +40,12 @@ def cite(*names: str) -> str:
     return "\n\n".join(found.values())
 
 
+def of_study(values: Mapping[str, Any]) -> str:
+    """Return the BibTeX entries of all that a study's values name; what has no entry or no file here is left out."""
+    found = {key: text for word in _of("studies", values) for key, text in _named(word).items()}
+    return "\n\n".join(found.values())
+
+
 def _known() -> set[str]:
     kinds = {id for kind in params.KINDS for id in params.ids(kind)}
     return kinds | {word for words, _ in _entries().values() for word in words if not set(word) & set("*:[")}
@@ -68,7 +74,7 @@ def _of(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
                 yield from _words_of(part, id)
         if roar:
             yield f"architecture:{values['architecture']}"
-        elif values["roar"]:
+        elif values.get("roar") in params.ids("studies"):
             yield from _of("studies", params.load_study(values["roar"]))
     elif kind == "models":
         name = values.get("model_options", {}).get("name", values["architecture"])
@@ -86,7 +92,8 @@ def _of(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
 
 def _words_of(kind: str, id: str) -> Iterator[str]:
     yield id
-    yield from _of(kind, params.load_params(kind, id))
+    if id in params.ids(kind):
+        yield from _of(kind, params.load_params(kind, id))
 
 
 def _named(word: str) -> dict[str, str]:

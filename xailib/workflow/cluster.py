@@ -15,9 +15,9 @@ from typing import Any
 from xailib.params.stages import of_rule
 
 # Minutes of a slice's first attempt in studies of these scales, which are made of short slices; others take those of `STAGES`.
-MINUTES = {"smoke": 10, "small": 60}
+MINUTES = {"smoke": 10, "quick": 30, "small": 60}
 # MiB of host memory: libraries and kernel take 1.5 GiB, 2,000 images at 224 px with maps and copies 6 GiB.
-MEMORY = {"smoke": 3000, "small": 4000}
+MEMORY = {"smoke": 3000, "quick": 4000, "small": 4000}
 MEMORY_IN_FULL = 16000
 
 # How slurmstepd, slurmctld and srun word the end of a job, in the order of precedence.

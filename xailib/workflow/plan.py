@@ -50,13 +50,20 @@ class Plan:
     notes: list[str]
 
 
-def plan(study: "Study", *, device: str | None = None, rounds: int = 3) -> Plan:
+def plan(
+    study: "Study",
+    *,
+    device: str | None = None,
+    rounds: int = 3,
+    known: "dict[str, pd.DataFrame] | None" = None,
+) -> Plan:
     """Time the study's networks, which standard error tells, and count its passes.
 
     Args:
         study: from `workflow.open_study`.
         device: auto, cpu, cuda or cuda:N; None is the study's own.
         rounds: timed passes of each kind.
+        known: the paces of networks that an earlier plan timed on this device; those timed here are added.
 
     Raises:
         InputError: all images are asked for, and they are not there to be counted; an unknown shift or device.
@@ -73,10 +80,12 @@ def plan(study: "Study", *, device: str | None = None, rounds: int = 3) -> Plan:
     study = dataclasses.replace(study, values=values)
     images, work = passes(study)
     kinds = [kind for kind in KINDS if any(one[kind] for one in work.values())]
-    paces, known = {}, {}
+    paces, known = {}, {} if known is None else known
     for id in study.models:
         record = params.load_params("models", id)
-        key = json.dumps([record["architecture"], record.get("model_options"), record["input_size"]], sort_keys=True)
+        key = json.dumps(
+            [record["architecture"], record.get("model_options"), record["input_size"], kinds], sort_keys=True
+        )
         if key not in known:
             print(f"timing {record['architecture']} at {record['input_size']} px on {chosen} ...", file=sys.stderr)
             known[key] = pace(record, chosen, values, kinds, rounds)
@@ -248,17 +257,27 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write every row to a file as well; - prints rows only"
     )
+    parser.add_argument(
+        "--scale", nargs="+", metavar="SCALE", help="plan it at these scales instead of the study's own"
+    )
     arguments = parser.parse_args(words)
+    import pandas as pd
+
     from xailib.workflow.study import open_study
 
     if "estimators" in params.load_study(arguments.study):
         raise InputError(f"{arguments.study} is a ROAR study; only studies of maps can be planned")
     quiet = str(arguments.csv) == "-"
-    made = plan(open_study(arguments.study), device=arguments.device, rounds=arguments.rounds)
+    study, known = open_study(arguments.study), {}
+    scales = arguments.scale or [study.values["scale"]]
+    params.refuse([fault for scale in scales for fault in params.scale_faults(scale)])
+    studies = [dataclasses.replace(study, values=study.values | {"scale": scale}) for scale in scales]
+    plans = [plan(one, device=arguments.device, rounds=arguments.rounds, known=known) for one in studies]
     if arguments.csv:
-        made.rows.to_csv(sys.stdout if quiet else arguments.csv, index=False)
+        rows = pd.concat([made.rows.assign(scale=scale) for scale, made in zip(scales, plans, strict=True)])
+        rows.to_csv(sys.stdout if quiet else arguments.csv, index=False)
     if not quiet:
-        print(text(made, arguments.tflops))
+        print("\n\n".join(text(made, arguments.tflops) for made in plans))
     return 0
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError, command
-from xailib.params import citations
 from xailib.workflow.init import check_free
 from xailib.workspace import place
 
@@ -38,19 +37,6 @@ def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
     if not (folder / "scores.parquet").is_file():
         raise InputError(f"{folder}: holds no scores.parquet; run the study to its end first")
     return folder, values
-
-
-def references(values: dict[str, Any]) -> str:
-    """Return BibTeX of all that a study names and that has an entry."""
-    found: dict[str, str] = {}
-    for key in ("methods", "metrics", "models", "dataset"):
-        given = values.get(key) or []
-        for name in [given] if isinstance(given, str) else given:
-            try:
-                found |= dict.fromkeys(citations.cite(name).split("\n\n"), "")
-            except InputError:
-                continue  # a network or data set of one's own has no paper
-    return "\n\n".join(found)
 
 
 def pairs(folder: Path) -> Iterator[tuple[str, str, Path]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xailib.errors import InputError
-from xailib.workflow.export import references
+from xailib.params import citations
 from xailib.workspace import SHIPPED
 
 FORMATS = {
@@ -64,8 +64,8 @@ def write_crate(folder: Path, values: dict[str, Any], out: Path) -> None:
             }  # fmt: skip
             crate.add_action(workflow, object=[files["study.yaml"], files[name]], result=results, properties=action)
     with tempfile.TemporaryDirectory() as temporary:
-        citations = Path(temporary) / "citations.bib"
-        citations.write_text(references(values) + "\n", encoding="utf-8")
+        bib = Path(temporary) / "citations.bib"
+        bib.write_text(citations.of_study(values) + "\n", encoding="utf-8")
         kind = {"name": "what the study is made of, as BibTeX", "encodingFormat": "application/x-bibtex"}
-        crate.add_file(citations, "citations.bib", properties=kind)
+        crate.add_file(bib, "citations.bib", properties=kind)
         crate.write(out)

@@ -10,9 +10,10 @@ import yaml
 from xailib import classes, params
 from xailib.errors import InputError
 from xailib.maps import Maps
+from xailib.params import citations
 from xailib.results import read_table
 from xailib.results.stored import load_maps, save_maps
-from xailib.workflow.export import TABLES, pairs, references
+from xailib.workflow.export import TABLES, pairs
 
 SIZES = {1e3: "n<1K", 1e4: "1K<n<10K", 1e5: "10K<n<100K", 1e6: "100K<n<1M", 1e7: "1M<n<10M"}
 CARD = """\
@@ -103,7 +104,7 @@ def _card(values: dict[str, Any], tables: dict[str, pd.DataFrame], found: list[t
     text = CARD.format(
         title=head["pretty_name"], description=values.get("description", ""), tables="\n".join(lines), model=model,
         method=method, methods=tables["scores"]["method"].nunique(), models=tables["scores"]["model"].nunique(),
-        images=tables["scores"]["image"].nunique(), citation=references(values),
+        images=tables["scores"]["image"].nunique(), citation=citations.of_study(values),
         **{key: values.get(key) for key in ("dataset", "seed", "scale")},
     )  # fmt: skip
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{text}"

@@ -5,11 +5,8 @@ Asks nothing: what it can it derives, and behind every line that it writes stand
 
 import argparse
 import errno
-import io
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +14,9 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError, command
+from xailib.workflow.init import scale
 from xailib.workflow.init.text import Draft
-from xailib.workspace import SHIPPED, environment
+from xailib.workspace import SHIPPED
 
 IMAGES = 20  # images that get maps, of those that there are
 METHODS = (
@@ -32,7 +30,7 @@ METHODS = (
 )
 METHODS += ("rise", "lime", "random", "centre_gaussian", "sobel")
 METRICS, METRICS_OF_BOXES = ("deletion", "insertion"), ("localisation", "pointing_game")
-SLICE_SECONDS = 5  # of a slice beside the network's passes: its notebook, reading, ranks
+SIDES = (8, 2048)  # pixels of a side that --size may ask for
 
 SNAKEFILE = """\
 from xailib.workflow import snakefile
@@ -75,6 +73,7 @@ def init(
     *,
     architecture: str | None = None,
     class_names: str | None = None,
+    size: int | None = None,
     root: str | None = None,
     target: str | None = None,
 ) -> tuple[Path, str, list[str]]:
@@ -85,6 +84,7 @@ def init(
         models, images: as `--model` and `--images` have them: see `networks.network` and `images.pictures`.
         architecture: of the checkpoints among the models.
         class_names: what the networks' outputs stand for: a file with one name a line, names with commas between, or imagenet.
+        size: pixels a side of the networks' input, where it is not to be the one that they are known to have.
         root: the folder of a data set that is read from one.
         target: predicted, where labels are not to be looked at.
 
@@ -96,6 +96,8 @@ def init(
     from xailib.workflow.init.images import agree, pictures
     from xailib.workflow.init.networks import ASSUMED, WEIGHTS, free_id, name_classes, network
 
+    if size is not None and not SIDES[0] <= size <= SIDES[1]:
+        raise InputError(f"--size {size}: no side of an image in pixels; give {SIDES[0]} to {SIDES[1]}, such as 224")
     if architecture and not any(word.lower().endswith(WEIGHTS) for word in models):
         raise InputError(f"--architecture {architecture}: no --model is a checkpoint file; leave it out")
     study = free_id("studies", place.name)
@@ -103,9 +105,9 @@ def init(
     found = pictures(images, free_id("datasets", f"{place.name} images"), root)
     if target == "predicted":
         found.names = []
-    drafts, answers = [], []
+    drafts, answers, sides = [], [], []
     for word in models:
-        draft, model = network(word, architecture, names)
+        draft, model = network(word, architecture, names, size)
         assumed = model.origins.get("classes") == ASSUMED
         if assumed and len(found.names) == len(model.class_names):
             model.class_names = found.names
@@ -115,12 +117,13 @@ def init(
             )
         drafts.append(draft)
         answers.append((draft.id, model.class_names))
+        sides.append(model.input_size)
     explained = agree(found, answers)
     twice = next((draft.id for draft in drafts if [one.id for one in drafts].count(draft.id) > 1), None)
     if twice is not None:
         raise InputError(f"--model: two networks would be called '{twice}'; give one of them")
     drafts += [found.draft] if found.draft else []
-    drafts.append(_study(study, [id for id, _ in answers], found, explained))
+    drafts.append(_study(study, [id for id, _ in answers], found, explained, max(sides)))
     _write(place, study, drafts)
     return place, study, [sentence for draft in drafts for sentence in draft.warnings]
 
@@ -148,15 +151,16 @@ def _names(given: str | None) -> Any:
     return [name.strip() for name in given.split(",")]
 
 
-def _study(id: str, models: list[str], images: Any, target: str) -> Draft:
-    """The study's file."""
+def _study(id: str, models: list[str], images: Any, target: str, side: int) -> Draft:
+    """The study's file; `side` is that of the largest input, in pixels."""
     limit = min(IMAGES, images.count)
     boxes = METRICS_OF_BOXES if images.boxes else ()
     values = {
         "study": id, "kind": "compare", "description": f"Which explanation can be trusted on {', '.join(models)}?",
         "dataset": images.dataset, "root": images.root, "limit": limit, "seed": 0, "models": models,
-        "methods": list(METHODS), "metrics": [*METRICS, *boxes], "scale": "small", "target": target,
-        "batch_size": 64 if _has_gpu() else 8, "sanity_images": min(4, limit), "accuracy_images": None, "only_correct": False,
+        "methods": list(METHODS), "metrics": [*METRICS, *boxes], "scale": scale.SCALES[0], "target": target,
+        "batch_size": 64 if scale.has_gpu() or side <= 96 else 8, "reliability_images": min(4, limit),
+        "sanity_images": min(4, limit), "sanity_points": 1, "accuracy_images": None, "only_correct": False,
     }  # fmt: skip
     notes = {
         "study": "its name, and its folder in results/",
@@ -171,23 +175,19 @@ def _study(id: str, models: list[str], images: Any, target: str) -> Draft:
         "metrics": "no boxes are needed for these; pointing_game and localisation need some"
         if not boxes
         else "the last two look at the boxes",
-        "scale": "fewer samples than the papers'; full is theirs, and takes some ten times as long",
+        "scale": "how many samples a map is made from; full is the papers'",
         "target": "the class that maps explain: the image's label"
         if target == "label"
         else "the class that maps explain: the network's answer, whatever the label",
         "batch_size": "network inputs a pass; changes memory and time, never a result",
+        "reliability_images": "explained again under another seed: how much of a map is chance?",
         "sanity_images": "explained again on randomised weights: does a map follow the network?",
+        "sanity_points": "1: all weights at once, which the verdict is on; more also show layer by layer",
         "accuracy_images": "accuracy is measured on all images",
         "only_correct": "images that a network gets wrong count too",
     }
     head = "A study of your own. `snakemake` runs it; what is already made is kept, and an edit here makes anew what it touches."
     return Draft("studies", values, notes, head)
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
@@ -217,22 +217,6 @@ def _write(place: Path, study: str, drafts: Sequence[Draft]) -> None:
         raise InputError(f"{place}: cannot be written ({why}); give a folder that is open for writing") from None
 
 
-def cost(place: Path, study: str) -> str:
-    """Return in a sentence what a study will cost here: its passes as `plan` counts and times them, and its notebooks."""
-    import pandas as pd
-
-    command = [sys.executable, "-m", "xailib.workflow", "plan", study, "--rounds", "1", "--csv", "-"]
-    there = {**environment(), "XAILIB_WORKSPACE": str(place)}
-    run = subprocess.run(command, cwd=place, capture_output=True, encoding="utf-8", env=there)
-    if run.returncode:
-        return f"What it costs is not known: {(run.stderr.strip().splitlines() or ['?'])[-1]}"
-    rows = pd.read_csv(io.StringIO(run.stdout))
-    slices = rows["model"].nunique() + 2 * int((rows["stage"] == "attribute").sum())
-    minutes = rows["hours"].sum() * 60 + slices * SLICE_SECONDS / 60
-    took = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
-    return f"About {took} of one core or GPU like this one's, in {slices} slices; it stops and goes on at any time."
-
-
 @command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for a user's error."""
@@ -246,10 +230,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--classes", help="what the outputs stand for: a file with one name a line, a,b,c or imagenet")
     parser.add_argument("--root", help="the folder of a data set such as imagenet")
     parser.add_argument("--target", choices=["predicted"], help="explain the network's answer, whatever the labels say")
+    parser.add_argument("--size", type=int, metavar="N", help="pixels a side of the input, where it is not to be the network's"
+                        f" own ({SIDES[0]} to {SIDES[1]}); fewer are faster")  # fmt: skip
     given = parser.parse_args(words)
     place, study, sentences = init(
         given.folder, given.model, given.images, architecture=given.architecture, class_names=given.classes,
-        root=given.root, target=given.target,
+        size=given.size, root=given.root, target=given.target,
     )  # fmt: skip
     print(f"{place}:")
     for path in sorted(path for path in place.rglob("*") if path.is_file()):
@@ -257,5 +243,8 @@ def main(words: list[str] | None = None) -> int:
     for sentence in sentences:
         print(f"Look at this: {sentence}.")
     print(f"Next: cd {given.folder} && snakemake")
-    print(cost(place, study))
+    try:
+        print(scale.choose(place, study, scale.prices(place, study)))
+    except InputError as error:
+        print(f"What it costs is not known: {error}")
     return 0

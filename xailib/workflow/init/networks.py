@@ -27,13 +27,16 @@ Record = dict[str, Any]
 Facts = dict[str, Any]
 
 
-def network(word: str, chosen: str | None = None, names: Sequence[str] | None = None) -> tuple[Draft, Model]:
+def network(
+    word: str, chosen: str | None = None, names: Sequence[str] | None = None, size: int | None = None
+) -> tuple[Draft, Model]:
     """Return a network's parameter file, and the network itself, with random weights where these are yet to be fetched.
 
     Args:
         word: as `--model` has it; `FORMS` says how.
         chosen: the architecture of a checkpoint: a registered one, one of timm or torchvision, or `my_net.py:make`.
         names: the classes, where the caller knows better than the network.
+        size: of its input in pixels a side, where it is not to be the one that it is known to have.
 
     Raises:
         InputError: an unknown name, weights that there are none of, a checkpoint of another architecture, a function that
@@ -53,22 +56,30 @@ def network(word: str, chosen: str | None = None, names: Sequence[str] | None = 
                 found, title = _function(word), kind.removesuffix(".py").rpartition("/")[2] + f" {rest}"
             else:
                 raise InputError(f"not understood; write {FORMS}")
-        return _draft(word, title, *found, names)
+        return _draft(word, title, *found, names, size)
     except InputError as error:
         said = re.sub(r"^(params/models/draft\.yaml: )?((weights|model_options)\.name: )?", "", str(error))
         raise InputError(f"--model {word}: {said}") from None
 
 
 def _draft(
-    word: str, title: str, record: Record, net: nn.Module, given: Facts, names: Sequence[str] | None
+    word: str,
+    title: str,
+    record: Record,
+    net: nn.Module,
+    given: Facts,
+    names: Sequence[str] | None,
+    size: int | None,
 ) -> tuple[Draft, Model]:
     """The parameter file of a network whose record says where it and its weights come from."""
-    id = free_id("models", title)
+    id, asked = free_id("models", title), {"size": size} if size else {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = wrap(net, classes=names, id=id, **{key: value for key, value in given.items() if key != "origin"})
+        known = {key: value for key, value in given.items() if key != "origin"}
+        model = wrap(net, classes=names, id=id, **known | asked)
     colours = {name: [round(x, 6) for x in getattr(model, name).flatten().tolist()] for name in ("mean", "std")}
     origins = {key: given["origin"] for key in ("mean", "std", "size") if key in given} | model.origins
+    origins |= {"size": "given by --size"} if size else {}
     values = {
         "model": id, "label": title.partition("/")[2] or title, "architecture": record["architecture"],
         **({"model_options": record["model_options"]} if "model_options" in record else {}),
