@@ -3,7 +3,7 @@
 Every number here is carried as draws (`draws`), so that any difference, mean or area of accuracies has its interval too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,8 @@ from xailib.analysis.intervals import Array, Contrast, Estimate, beside, multipl
 from xailib.analysis.roar_frames import RoarFrames, hits
 
 CHECKS = ("no_retraining", "road", "mask_only")
-TRAININGS, MASKS = 1, 2  # name the streams of the copies of trainings, on what is left and on masks
+# Name the streams of the copies: of trainings on what is left, of those on masks, of networks that are not retrained.
+TRAININGS, MASKS, NETWORKS = 1, 2, 3
 PRIOR = 3.0  # degrees of freedom: how far a cell's variance between trainings is drawn to that of others
 LEAST = 0.2  # a smaller share of a cell's variance is not told from the noise of few copies
 _MOST = 64_000_000  # hits unpacked at once: half a gigabyte as float64
@@ -34,8 +35,10 @@ class Curves:
         n: test images.
         unit: what n counts, for tables.
         seeds: trainings a cell, at most.
-        trainings: `(bootstrap, cells)`, the part of the copies that trainings alone move, one column a cell.
-        freedom: degrees of freedom of each cell's variance between trainings; none where no cell was trained twice.
+        trainings: `(bootstrap, columns)`, what moves the copies beside the test images: a column a cell, and one for what
+            several networks do to all rankings of a mode.
+        freedom: degrees of freedom of the variance behind each column; none where no cell was trained twice.
+        networks: base networks that the rankings explain.
     """
 
     modes: dict[str, Array]
@@ -48,6 +51,7 @@ class Curves:
     seeds: int = 0
     trainings: Array | None = None
     freedom: Array | None = None
+    networks: int = 1
 
     def of(self, mode: str, estimators: str | Sequence[str], levels: Sequence[int] | None = None) -> Array:
         """Return draws of one estimator `(1 + bootstrap, levels)` or of several `(1 + bootstrap, estimators, levels)`.
@@ -85,7 +89,8 @@ class Curves:
     def contrast(self, draws: Array) -> Contrast:
         """Return a linear number with the variance of its draws `(1 + bootstrap,)`, over test images and trainings.
 
-        Without copies (the paper's table) or where no ranking was trained twice the variance is not known.
+        With several base networks a training stands for the network that its ranking explains, too. Without copies (the
+        paper's table) or where no ranking was trained twice the variance is not known.
         """
         copies = len(draws) - 1
         if not copies or self.freedom is None:
@@ -95,7 +100,8 @@ class Curves:
         trained = min(float(moved.sum()), variance)
         tested = variance - trained
         squares = float((moved**2 / self.freedom).sum()) + tested**2 / max(self.n - 1, 1)
-        sources = {"test images": (self.n, tested), "trainings a ranking": (self.seeds, trained)}
+        varied = ("base networks", self.networks) if self.networks > 1 else ("trainings a ranking", self.seeds)
+        sources = {"test images": (self.n, tested), varied[0]: (varied[1], trained)}
         return Contrast(float(draws[0]), variance, variance**2 / squares if squares else np.inf, sources)
 
     def contrasts(self, draws: Array) -> list[Contrast]:
@@ -120,28 +126,41 @@ Cell = tuple[str, str, int]  # estimator, mode, level
 
 @lru_cache(maxsize=2)
 def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
-    """Average the trainings of each cell (estimator, mode, level) and let test images and trainings vary.
+    """Average the trainings of each cell (estimator, mode, level) and let test images, trainings and networks vary.
 
     A copy moves the test images once for all trainings, so that comparisons are paired, and the trainings of each cell
     apart (`moderated`). Where no cell was trained twice, trainings add nothing.
+
+    Where the rankings explain several base networks, a cell varies as the means of its trainings on each network's ranking
+    do: so the variance of network and training together is inside. What a network does to one ranking is much the same
+    at all levels, and some of it to all rankings: copies move cells together as much as they moved (`shared`). With one
+    network its choice is taken as given, and is in no interval.
     """
-    names, levels = tuple(frames.estimators.index), tuple(frames.levels)
-    cells, counts, squares = cell_draws(frames.roar, "accuracy", bootstrap, seed)
+    names, levels, networks = tuple(frames.estimators.index), tuple(frames.levels), frames.networks
+    blind = frames.blind if networks > 1 else set()
+    cells, counts, squares, apart = cell_draws(frames.roar, "accuracy", bootstrap, seed, networks)
     between, freedom = moderated(squares)
-    freedoms = np.array([freedom.get(cell, np.inf) for cell in cells]) if freedom else None
+    shares = shared(apart, between, blind) if networks > 1 else {}
     tested = multipliers(bootstrap, groups(frames.images, bootstrap), (seed, IMAGES, frames.images))
-    trainings = beside(tested, len(cells), (seed, TRAININGS))
-    for moved, (cell, draws) in zip(trainings.T, cells.items(), strict=True):
-        draws[1:] += moved * np.sqrt(between.get(cell, 0.0) / counts[cell])
+    sizes = {cell: np.sqrt(between.get(cell, 0.0) / counts[cell]) for cell in cells}
+    trainings = vary(cells, sizes, shares, blind, tested, (seed, TRAININGS))
+    own = [freedom.get(cell, np.inf) for cell in cells] + [networks - 1] * len(shares)
+    freedoms = np.array(own) if freedom else None
     checks = frames.trust[frames.trust["check"].isin(CHECKS)]
     for check, part in checks.groupby("check"):
-        found, *_ = cell_draws(part, "value", bootstrap, seed)
+        found, counts, squares, apart = cell_draws(part, "value", bootstrap, seed, networks)
+        known, common, unmoved, df, stream = {}, shares, blind, freedom, MASKS
         if check == "mask_only" and freedom:  # trained too, once: it varies as the retrained one of its ranking does
-            known = {cell: draws for cell, draws in found.items() if cell in between}
-            more = beside(np.column_stack([tested, trainings]), len(known), (seed, MASKS))
-            for moved, (cell, draws) in zip(more.T, known.items(), strict=True):
-                draws[1:] += moved * np.sqrt(between[cell])
-            trainings, freedoms = np.column_stack([trainings, more]), np.append(freedoms, [freedom[c] for c in known])
+            known = {cell: np.sqrt(between[cell]) for cell in found if cell in between}
+        elif freedom and any(df for *_, df in squares.values()):  # not trained, but answered by several networks
+            varying, df = moderated(squares)
+            common, unmoved, stream = shared(apart, varying), set(), NETWORKS
+            known = {cell: np.sqrt(varying[cell] / counts[cell]) for cell in found if cell in varying}
+        if known:
+            before = np.column_stack([tested, trainings])
+            more = vary({cell: found[cell] for cell in known}, known, common, unmoved, before, (seed, stream))
+            own = [df[cell] for cell in known] + [networks - 1] * (more.shape[1] - len(known))
+            trainings, freedoms = np.column_stack([trainings, more]), np.append(freedoms, own)
         cells |= {(name, f"{check}_{mode}", level): draws for (name, mode, level), draws in found.items()}
     modes: dict[str, Array] = {}
     for (name, mode, level), draws in cells.items():
@@ -149,11 +168,89 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
             empty = np.full((1 + bootstrap, len(names), len(levels)), np.nan)
             modes.setdefault(mode, empty)[:, names.index(name), levels.index(level)] = draws
     clean = next((draws for (name, _, level), draws in cells.items() if level == 0 and name == "none"), None)
-    least = min(counts.values(), default=0)
+    clean = np.full(1 + bootstrap, np.nan) if clean is None else clean
+    unit = unit_of(frames)
+    facts = (names, levels, frames.chance, frames.images, unit, frames.seeds, trainings, freedoms, networks)
+    return Curves(modes, clean, *facts)
+
+
+def unit_of(frames: RoarFrames) -> str:
+    """What numbers of a study count: test images x 2 trainings on the rankings of 2 networks."""
+    cells = frames.roar.groupby(["estimator", "mode", "level"]).size()
+    least = int(cells.min()) if len(cells) else 0
     told = f"{least} to {frames.seeds}" if least < frames.seeds else str(frames.seeds)
     unit = f"test images x {told} training{'s' * (told != '1')}"
-    clean = np.full(1 + bootstrap, np.nan) if clean is None else clean
-    return Curves(modes, clean, names, levels, frames.chance, frames.images, unit, frames.seeds, trainings, freedoms)
+    return f"{unit} on the rankings of {frames.networks} networks" if frames.networks > 1 else unit
+
+
+def vary(
+    cells: dict[Cell, Array],
+    sizes: dict[Cell, float],
+    shares: dict[str, tuple[float, float]],
+    blind: set[str],
+    before: Array,
+    stream: tuple[int, ...],
+) -> Array:
+    """Move the copies of cells where they are, and return the multipliers that did it `(bootstrap, cells + modes)`.
+
+    Args:
+        cells: draws `(1 + bootstrap,)` of each.
+        sizes: standard deviation of each.
+        shares: `shared`, by mode; without it each cell moves by itself.
+        blind: rankings that no network moves.
+        before: multipliers that the new ones are not to be correlated with.
+        stream: of their random numbers.
+    """
+    own, modes = list(cells), [mode for mode in shares if any(cell[1] == mode for cell in cells)]
+    columns = beside(before, len(own) + len(modes), stream)
+    moved = columns[:, : len(own)].copy()
+    for name, mode in {cell[:2] for cell in own if cell[1] in modes and cell[0] != "none"}:
+        places = [i for i, cell in enumerate(own) if cell[:2] == (name, mode)]
+        every, inner = shares[mode]
+        every = 0.0 if name in blind else every
+        mean = moved[:, places].mean(axis=1, keepdims=True)
+        alone, together = 1 - inner, 1 - inner + len(places) * (inner - every)
+        moved[:, places] = np.sqrt(alone) * (moved[:, places] - mean) + np.sqrt(together) * mean
+        moved[:, places] += np.sqrt(every) * columns[:, [len(own) + modes.index(mode)]]
+    for i, (cell, draws) in enumerate(cells.items()):
+        draws[1:] += moved[:, i] * sizes[cell]
+    return columns
+
+
+def shared(
+    apart: dict[Cell, Array], between: dict[Cell, float], blind: Set[str] = frozenset()
+) -> dict[str, tuple[float, float]]:
+    """Return, of each mode, which share of the variance between networks is the same for all rankings, and for all levels.
+
+    The first share is how much of it moves all rankings of the mode together, the second (no less) how much moves all
+    levels of one ranking: sums of products of two cells' deviations, over what they would be if the two moved as one.
+
+    Args:
+        apart: of each cell its accuracy on each network's ranking less the mean `(networks,)`; NaN where there is none.
+        between: its variance between networks.
+        blind: rankings that no network moves.
+    """
+    shares = {}
+    levels = sorted({level for _, _, level in apart if 0 < level < 100})
+    for mode in dict.fromkeys(mode for _, mode, _ in apart):
+        rankings = [name for name in dict.fromkeys(name for name, _, _ in apart) if name not in blind]
+        rows = [[(name, mode, level) for level in levels] for name in rankings]
+        rows = [row for row in rows if all(cell in between and np.isfinite(apart[cell]).all() for cell in row)]
+        if not rows:
+            continue
+        moved = np.array([[apart[cell] for cell in row] for row in rows])  # rankings x levels x networks
+        sizes = np.sqrt([[between[cell] for cell in row] for row in rows]) * np.sqrt(moved.shape[2] - 1)
+        every, inner = (_ratio(moved.sum(axis=1), sizes.sum(axis=1)), _ratio(moved.swapaxes(0, 1), sizes.T))
+        every = min(max(every, 0.0), 1.0)
+        shares[mode] = (every, min(max(inner, every), 1.0))
+    return shares
+
+
+def _ratio(moved: Array, sizes: Array) -> float:
+    """Sum of the products of different rows of `moved` `(rows, ..., networks)`, over that of their `sizes` `(rows, ...)`."""
+    products = float((moved.sum(axis=0) ** 2).sum() - (moved**2).sum())
+    most = float((sizes.sum(axis=0) ** 2).sum() - (sizes**2).sum())
+    return products / most if most > 0 else 0.0
 
 
 def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell, float], dict[Cell, float]]:
@@ -181,24 +278,31 @@ def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell,
 
 
 def cell_draws(
-    rows: pd.DataFrame, column: str, bootstrap: int, seed: int
-) -> tuple[dict[Cell, Array], dict[Cell, int], dict[Cell, tuple[float, float, int]]]:
+    rows: pd.DataFrame, column: str, bootstrap: int, seed: int, networks: int = 1
+) -> tuple[dict[Cell, Array], dict[Cell, int], dict[Cell, tuple[float, float, int]], dict[Cell, Array]]:
     """Return the mean accuracy of each cell's rows over copies of the test images `(1 + bootstrap,)`, and how many rows.
 
-    And the variance of its trainings' accuracies, in three parts (`moderated`). A row without hits counts by its value
-    alone, without an interval.
+    And the variance of its trainings' accuracies, in three parts (`moderated`). With several networks the means of the
+    rows on each one's ranking stand for rows; how far each is from the cell's mean is returned too (`shared`). A row
+    without hits counts by its value alone, without an interval.
     """
-    found, counts, squares = {}, {}, {}
-    draws = row_draws(rows, column, bootstrap, seed)
+    found, counts, squares, apart = {}, {}, {}, {}
+    draws, bases = row_draws(rows, column, bootstrap, seed), rows["base"].to_numpy(int)
     for key, places in rows.reset_index(drop=True).groupby(["estimator", "mode", "level"], sort=False).indices.items():
         cell = (str(key[0]), str(key[1]), int(key[2]))
-        own, count = draws[:, places], len(places)
+        own = draws[:, places]
+        if networks > 1:
+            labels = np.unique(bases[places])
+            own = np.stack([own[:, bases[places] == label].mean(axis=1) for label in labels], axis=1)
+            apart[cell] = np.full(networks, np.nan)
+            apart[cell][labels] = own[0] - own[0].mean()
+        count = own.shape[1]
         found[cell], counts[cell] = own.mean(axis=1), count
         squares[cell] = (0.0, 0.0, 0)
         if count > 1:  # as in `intervals.crossed`
             both = max(own[1:].var(axis=0).mean() - found[cell][1:].var(), 0.0) * count / (count - 1)
             squares[cell] = (float(own[0].var(ddof=1)), float(both), count - 1)
-    return found, counts, squares
+    return found, counts, squares, apart
 
 
 def row_draws(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> Array:
