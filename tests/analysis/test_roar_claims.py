@@ -209,14 +209,13 @@ def test_a_claim_is_put_to_the_masks_of_every_level_that_has_them() -> None:
 
 
 def test_masks_below_the_level_of_a_claim_say_so() -> None:
-    leaking = {"": 0.3, **dict.fromkeys(roar_claims.ENSEMBLES, 0.8), "vargrad_gradient": 0.9}
     slopes = {**LIKE_RANDOM, **dict.fromkeys(roar_claims.ENSEMBLES, 0.6), "vargrad_gradient": 0.9}
-    frames = study(images=2000, slopes=slopes, beyond_mask=leaking, mask_levels=(50,))
+    frames = study(images=2000, slopes=slopes, beyond_mask=0.3, mask_levels=(50,))
     told = roar_claims.leaks(curves(frames, 200, 0))
     assert "At 50 %, not at the 90 % of the claim, the leak decides" in told["R6"]
 
 
-NETWORKS = {"networks": 2, "network_sd": 0.04, "images": 2000}
+NETWORKS = {"networks": 2, "network_sd": 0.06, "images": 300}
 
 
 def test_the_spread_of_the_explained_networks_is_inside_the_intervals() -> None:
@@ -224,14 +223,14 @@ def test_the_spread_of_the_explained_networks_is_inside_the_intervals() -> None:
     planted, inside = (0.30 - 0.15) * np.mean([0.1, 0.5, 0.9]), {1: 0, 2: 0}
     for networks in inside:
         for seed in range(20):
-            found = curves(study(seed, **{**NETWORKS, "networks": networks, "alike": 0.5}), 50, 0)
+            found = curves(study(seed, **{**NETWORKS, "networks": networks, "alike": 0.5}), 700, 0)
             own = {part.name: part.estimate for part in r1_base_below_random(found).parts}["GRAD"]
             inside[networks] += own.low < planted < own.high
     assert inside[2] >= 18 and inside[1] <= 12, inside
 
 
 def test_what_moves_all_rankings_of_a_network_alike_is_in_no_difference_of_theirs() -> None:
-    apart, alike = (curves(study(3, **NETWORKS, alike=share), 300, 0) for share in (0.0, 1.0))
+    apart, alike = (curves(study(3, **NETWORKS, alike=share), 700, 0) for share in (0.0, 1.0))
     widths = {}
     for name, found in (("apart", apart), ("alike", alike)):
         to_random, between = (
@@ -240,14 +239,14 @@ def test_what_moves_all_rankings_of_a_network_alike_is_in_no_difference_of_their
         )
         widths[name] = (to_random.variance, between.variance)
         assert to_random.sources.keys() == {"test images", "base networks"}
-    assert widths["alike"][1] < 0.2 * widths["apart"][1] and widths["alike"][1] < 0.2 * widths["alike"][0]
+    assert widths["alike"][1] < 0.3 * widths["apart"][1] and widths["alike"][1] < 0.5 * widths["alike"][0], widths
 
 
 def test_without_retraining_every_network_answers() -> None:
-    found = curves(study(**NETWORKS, no_retraining=0.3), 300, 0)
-    calm = curves(study(**{**NETWORKS, "network_sd": 0.0}, no_retraining=0.3), 300, 0)
+    found = curves(study(**NETWORKS, no_retraining=0.3), 700, 0)
+    calm = curves(study(**{**NETWORKS, "network_sd": 0.0}, no_retraining=0.3), 700, 0)
     moved, still = (one.contrast(one.at_top("no_retraining_remove", ["random"])[:, 0]) for one in (found, calm))
-    assert moved.variance > 20 * still.variance and "base networks" in moved.sources
+    assert moved.variance > 3 * still.variance and "base networks" in moved.sources
 
 
 @pytest.mark.parametrize(

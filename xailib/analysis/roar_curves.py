@@ -38,6 +38,7 @@ class Curves:
         trainings: `(bootstrap, columns)`, what moves the copies beside the test images: a column a cell, and one for what
             several networks do to all rankings of a mode.
         freedom: degrees of freedom of the variance behind each column; none where no cell was trained twice.
+        sources: `(columns,)`, numbers that are the same for columns whose variances are one estimate.
         networks: base networks that the rankings explain.
     """
 
@@ -51,6 +52,7 @@ class Curves:
     seeds: int = 0
     trainings: Array | None = None
     freedom: Array | None = None
+    sources: Array | None = None
     networks: int = 1
 
     def of(self, mode: str, estimators: str | Sequence[str], levels: Sequence[int] | None = None) -> Array:
@@ -99,7 +101,8 @@ class Curves:
         moved = (self.trainings.T @ (draws[1:] - draws[1:].mean()) / copies) ** 2
         trained = min(float(moved.sum()), variance)
         tested = variance - trained
-        squares = float((moved**2 / self.freedom).sum()) + tested**2 / max(self.n - 1, 1)
+        shared = np.bincount(self.sources, moved)[self.sources]
+        squares = float((shared * moved / self.freedom).sum()) + tested**2 / max(self.n - 1, 1)
         varied = ("base networks", self.networks) if self.networks > 1 else ("trainings a ranking", self.seeds)
         sources = {"test images": (self.n, tested), varied[0]: (varied[1], trained)}
         return Contrast(float(draws[0]), variance, variance**2 / squares if squares else np.inf, sources)
@@ -124,6 +127,23 @@ class Curves:
 Cell = tuple[str, str, int]  # estimator, mode, level
 
 
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """How the cells of a mode move together when other networks are explained, in units of each cell's own spread.
+
+    Attributes:
+        levels: of the rows and columns of the matrices.
+        every: `(levels, levels)`, what moves all rankings together.
+        alone: `(levels, levels)`, what moves the levels of one ranking.
+        freedom: degrees of freedom of `every`, one less than there are networks.
+    """
+
+    levels: tuple[int, ...]
+    every: Array
+    alone: Array
+    freedom: int
+
+
 @lru_cache(maxsize=2)
 def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
     """Average the trainings of each cell (estimator, mode, level) and let test images, trainings and networks vary.
@@ -143,24 +163,21 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
     shares = shared(apart, between, blind) if networks > 1 else {}
     tested = multipliers(bootstrap, groups(frames.images, bootstrap), (seed, IMAGES, frames.images))
     sizes = {cell: np.sqrt(between.get(cell, 0.0) / counts[cell]) for cell in cells}
-    trainings = vary(cells, sizes, shares, blind, tested, (seed, TRAININGS))
-    own = [freedom.get(cell, np.inf) for cell in cells] + [networks - 1] * len(shares)
-    freedoms = np.array(own) if freedom else None
+    trainings, freedoms, sources = vary(cells, sizes, freedom, shares, blind, tested, (seed, TRAININGS))
     checks = frames.trust[frames.trust["check"].isin(CHECKS)]
     for check, part in checks.groupby("check"):
         found, counts, squares, apart = cell_draws(part, "value", bootstrap, seed, networks)
-        known, common, unmoved, df, stream = {}, shares, blind, freedom, MASKS
-        if check == "mask_only" and freedom:  # trained too, once: it varies as the retrained one of its ranking does
-            known = {cell: np.sqrt(between[cell]) for cell in found if cell in between}
-        elif freedom and any(df for *_, df in squares.values()):  # not trained, but answered by several networks
-            varying, df = moderated(squares)
-            common, unmoved, stream = shared(apart, varying), set(), NETWORKS
-            known = {cell: np.sqrt(varying[cell] / counts[cell]) for cell in found if cell in varying}
-        if known:
-            before = np.column_stack([tested, trainings])
-            more = vary({cell: found[cell] for cell in known}, known, common, unmoved, before, (seed, stream))
-            own = [df[cell] for cell in known] + [networks - 1] * (more.shape[1] - len(known))
-            trainings, freedoms = np.column_stack([trainings, more]), np.append(freedoms, own)
+        varying, df = moderated(squares)
+        sizes = {cell: np.sqrt(varying[cell] / counts[cell]) for cell in found if cell in varying}
+        given = (df, shared(apart, varying), set(), NETWORKS)  # not trained, but answered by each network
+        if check == "mask_only":  # trained too, once: it varies as the retrained one of its ranking does
+            sizes = {cell: np.sqrt(between[cell]) for cell in found if cell in between}
+            given = (freedom, shares, blind, MASKS)
+        if sizes:
+            before, (*how, stream) = np.column_stack([tested, trainings]), given
+            more, df, own = vary({cell: found[cell] for cell in sizes}, sizes, *how, before, (seed, stream))
+            trainings, freedoms = np.column_stack([trainings, more]), np.append(freedoms, df)
+            sources = np.append(sources, sources.max(initial=-1) + 1 + own)
         cells |= {(name, f"{check}_{mode}", level): draws for (name, mode, level), draws in found.items()}
     modes: dict[str, Array] = {}
     for (name, mode, level), draws in cells.items():
@@ -169,8 +186,8 @@ def curves(frames: RoarFrames, bootstrap: int = 1000, seed: int = 0) -> Curves:
             modes.setdefault(mode, empty)[:, names.index(name), levels.index(level)] = draws
     clean = next((draws for (name, _, level), draws in cells.items() if level == 0 and name == "none"), None)
     clean = np.full(1 + bootstrap, np.nan) if clean is None else clean
-    unit = unit_of(frames)
-    facts = (names, levels, frames.chance, frames.images, unit, frames.seeds, trainings, freedoms, networks)
+    facts = (names, levels, frames.chance, frames.images, unit_of(frames), frames.seeds, trainings)
+    facts += (freedoms if freedom else None, sources, networks)
     return Curves(modes, clean, *facts)
 
 
@@ -186,44 +203,54 @@ def unit_of(frames: RoarFrames) -> str:
 def vary(
     cells: dict[Cell, Array],
     sizes: dict[Cell, float],
-    shares: dict[str, tuple[float, float]],
+    freedom: dict[Cell, float],
+    shares: dict[str, Shares],
     blind: set[str],
     before: Array,
     stream: tuple[int, ...],
-) -> Array:
-    """Move the copies of cells where they are, and return the multipliers that did it `(bootstrap, cells + modes)`.
+) -> tuple[Array, Array, Array]:
+    """Move the copies of cells where they are, and return what did it: a multiplier a cell, and one a mode's level.
 
     Args:
         cells: draws `(1 + bootstrap,)` of each.
         sizes: standard deviation of each.
-        shares: `shared`, by mode; without it each cell moves by itself.
-        blind: rankings that no network moves.
+        freedom: degrees of freedom of each.
+        shares: how the cells of a mode move together (`shared`); without it each moves by itself.
+        blind: rankings that no network moves: their cells move by themselves.
         before: multipliers that the new ones are not to be correlated with.
         stream: of their random numbers.
+
+    Returns:
+        The multipliers `(bootstrap, columns)`, and of each its degrees of freedom, and a number that is the same for those
+        that rest on one estimate: the levels of a ranking that move together, and those of a mode.
     """
-    own, modes = list(cells), [mode for mode in shares if any(cell[1] == mode for cell in cells)]
-    columns = beside(before, len(own) + len(modes), stream)
-    moved = columns[:, : len(own)].copy()
-    for name, mode in {cell[:2] for cell in own if cell[1] in modes and cell[0] != "none"}:
-        places = [i for i, cell in enumerate(own) if cell[:2] == (name, mode)]
-        every, inner = shares[mode]
-        every = 0.0 if name in blind else every
-        mean = moved[:, places].mean(axis=1, keepdims=True)
-        alone, together = 1 - inner, 1 - inner + len(places) * (inner - every)
-        moved[:, places] = np.sqrt(alone) * (moved[:, places] - mean) + np.sqrt(together) * mean
-        moved[:, places] += np.sqrt(every) * columns[:, [len(own) + modes.index(mode)]]
+    own = list(cells)
+    shares = {mode: how for mode, how in shares.items() if any(cell[1] == mode for cell in own)}
+    common = [(mode, level) for mode, how in shares.items() for level in how.levels]
+    columns = beside(before, len(own) + len(common), stream)
+    moved, sources = columns[:, : len(own)].copy(), [*own, *(mode for mode, _ in common)]
+    for name, mode in {cell[:2] for cell in own if cell[1] in shares and cell[0] not in blind}:
+        how = shares[mode]
+        places = [i for i, cell in enumerate(own) if cell[:2] == (name, mode) and cell[2] in how.levels]
+        levels = [how.levels.index(own[i][2]) for i in places]
+        whole = columns[:, [len(own) + i for i, (one, _) in enumerate(common) if one == mode]]
+        for i in places:
+            sources[i] = own[i][:2]
+        moved[:, places] = moved[:, places] @ _root(how.alone[np.ix_(levels, levels)])
+        moved[:, places] += (whole @ _root(how.every))[:, levels]
     for i, (cell, draws) in enumerate(cells.items()):
         draws[1:] += moved[:, i] * sizes[cell]
-    return columns
+    df = [freedom.get(cell, np.inf) for cell in own] + [shares[mode].freedom for mode, _ in common]
+    places = {source: i for i, source in enumerate(dict.fromkeys(sources))}
+    return columns, np.array(df), np.array([places[source] for source in sources], int)
 
 
-def shared(
-    apart: dict[Cell, Array], between: dict[Cell, float], blind: Set[str] = frozenset()
-) -> dict[str, tuple[float, float]]:
-    """Return, of each mode, which share of the variance between networks is the same for all rankings, and for all levels.
+def shared(apart: dict[Cell, Array], between: dict[Cell, float], blind: Set[str] = frozenset()) -> dict[str, Shares]:
+    """Return, of each mode, how its cells move together when other networks are explained, in units of their own spread.
 
-    The first share is how much of it moves all rankings of the mode together, the second (no less) how much moves all
-    levels of one ranking: sums of products of two cells' deviations, over what they would be if the two moved as one.
+    From the products of cells' deviations, summed over rankings and networks: of two levels of one ranking, and of two
+    rankings. What all rankings have in common is seen but once a network, so that with two it may look small by chance:
+    it is taken to be no smaller than what a ranking has alone, without which three words in a hundred more are wrong.
 
     Args:
         apart: of each cell its accuracy on each network's ranking less the mean `(networks,)`; NaN where there is none.
@@ -239,18 +266,31 @@ def shared(
         if not rows:
             continue
         moved = np.array([[apart[cell] for cell in row] for row in rows])  # rankings x levels x networks
-        sizes = np.sqrt([[between[cell] for cell in row] for row in rows]) * np.sqrt(moved.shape[2] - 1)
-        every, inner = (_ratio(moved.sum(axis=1), sizes.sum(axis=1)), _ratio(moved.swapaxes(0, 1), sizes.T))
-        every = min(max(every, 0.0), 1.0)
-        shares[mode] = (every, min(max(inner, every), 1.0))
+        sizes = np.sqrt([[between[cell] for cell in row] for row in rows])[..., None] * np.sqrt(moved.shape[2] - 1)
+        one, pair = ((of @ of.swapaxes(1, 2)).sum(axis=0) for of in (moved, sizes))
+        total, most = ((of.sum(axis=0) @ of.sum(axis=0).T) for of in (moved, sizes))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inner, every = np.nan_to_num(one / pair), np.nan_to_num((total - one) / (most - pair))
+        np.fill_diagonal(inner, 1.0)
+        every = _positive(every)
+        alone = _positive(inner - every)
+        scale = np.sqrt(np.outer(*2 * [np.maximum(np.diag(every + alone), 1e-9)]))
+        every, alone = every / scale, alone / scale
+        lacking = max(1 - np.trace(every) / max(np.trace(alone), 1e-9), 0.0)
+        shares[mode] = Shares(tuple(levels), every + lacking * alone, alone, moved.shape[2] - 1)
     return shares
 
 
-def _ratio(moved: Array, sizes: Array) -> float:
-    """Sum of the products of different rows of `moved` `(rows, ..., networks)`, over that of their `sizes` `(rows, ...)`."""
-    products = float((moved.sum(axis=0) ** 2).sum() - (moved**2).sum())
-    most = float((sizes.sum(axis=0) ** 2).sum() - (sizes**2).sum())
-    return products / most if most > 0 else 0.0
+def _positive(matrix: Array) -> Array:
+    """The nearest matrix that is one of variances."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+
+def _root(matrix: Array) -> Array:
+    """The symmetric square root of a matrix of variances."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
 def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell, float], dict[Cell, float]]:
