@@ -119,6 +119,7 @@ wildcard_constraints:
     estimator="[a-z0-9_]+",
     mode="remove|keep",
     level="[0-9]+",
+    base="[0-9]+",
 
 
 rule all:

@@ -1,7 +1,11 @@
 """ROAR: remove and retrain. Included by the Snakefile where a study asks for it; paths begin with <roar>.
 
-One ranking an estimator, made by groups that share their passes; one training slice an (estimator, mode, level).
+One ranking an estimator and base network, made by groups that share their passes; one training slice an (estimator,
+mode, level), whose trainings share out the networks' rankings.
 """
+
+BASES = range(ROAR.values["base_networks"])
+BASES_DIR = f"-p bases_dir results/{ROAR.name}"
 
 
 # What all slices of ROAR share.
@@ -42,7 +46,7 @@ use rule roar_slice as roar_retrain with:
     input:
         notebook=ancient(tracked("notebooks/roar_retrain.ipynb")),
         store="<roar>/store/store.json",
-        ranking="<roar>/{estimator}/ranking.json",
+        rankings=expand("<roar>/base_{base}/{{estimator}}/ranking.json", base=BASES),
         again=roar_again("roar_retrain", "{estimator}/{mode}_{level}/retrain.json"),
     output:
         rows="<roar>/{estimator}/{mode}_{level}/rows.parquet",
@@ -53,19 +57,19 @@ use rule roar_slice as roar_retrain with:
     benchmark:
         "<roar_logs>/{estimator}/{mode}_{level}.tsv"
     params:
-        also="-p estimator {estimator} -p mode {mode} -p level {level}",
+        also="-p estimator {estimator} -p mode {mode} -p level {level} " + BASES_DIR,
         origin=ROAR.origin("roar_retrain"),
 
 
-# Networks trained on the unchanged images (t = 0); the first is the one that estimators explain.
+# Networks trained on the unchanged images (t = 0); the first ones are those that estimators explain.
 use rule roar_slice as roar_base with:
     input:
         notebook=ancient(tracked("notebooks/roar_retrain.ipynb")),
         store="<roar>/store/store.json",
         again=roar_again("roar_base", "base/retrain.json", estimator="none", mode="remove", level=0),
     output:
+        expand("<roar>/base_{base}/weights.safetensors", base=BASES),
         rows="<roar>/base/rows.parquet",
-        weights="<roar>/base/weights.safetensors",
         record="<roar>/base/retrain.json",
         notebook="<roar>/base/roar_retrain.ipynb",
     log:
@@ -73,7 +77,7 @@ use rule roar_slice as roar_base with:
     benchmark:
         "<roar_logs>/base/retrain.tsv"
     params:
-        also="-p estimator none -p level 0",
+        also="-p estimator none -p level 0 " + BASES_DIR,
         origin=ROAR.origin("roar_base"),
 
 
@@ -86,17 +90,17 @@ for GROUP, MEMBERS in ROAR.groups.items():
         input:
             notebook=ancient(tracked("notebooks/roar_rank.ipynb")),
             store="<roar>/store/store.json",
-            weights="<roar>/base/weights.safetensors",
+            weights="<roar>/base_{base}/weights.safetensors",
             estimators=[tracked(f"params/estimators/{id}.yaml") for id in MEMBERS],
-            again=roar_again("roar_rank", f"ranks/{GROUP}.json", estimators=MEMBERS),
+            again=roar_again("roar_rank", f"base_{{base}}/ranks/{GROUP}.json", estimators=MEMBERS),
         output:
-            rankings=expand("<roar>/{id}/ranking.json", id=MEMBERS),
-            levels=expand("<roar>/{id}/{part}_levels.npy", id=MEMBERS, part=["train", "test"]),
-            maps=expand("<roar>/{id}/maps.npz", id=MEMBERS),
-            record=f"<roar>/ranks/{GROUP}.json",
-            notebook=f"<roar>/ranks/{GROUP}.ipynb",
+            rankings=expand("<roar>/base_{{base}}/{id}/ranking.json", id=MEMBERS),
+            levels=expand("<roar>/base_{{base}}/{id}/{part}_levels.npy", id=MEMBERS, part=["train", "test"]),
+            maps=expand("<roar>/base_{{base}}/{id}/maps.npz", id=MEMBERS),
+            record=f"<roar>/base_{{base}}/ranks/{GROUP}.json",
+            notebook=f"<roar>/base_{{base}}/ranks/{GROUP}.ipynb",
         log:
-            f"<roar_logs>/ranks/{GROUP}.log",
+            f"<roar_logs>/base_{{base}}/ranks/{GROUP}.log",
         priority: 1
         conda:
             ENVIRONMENT
@@ -112,17 +116,17 @@ for GROUP, MEMBERS in ROAR.groups.items():
             origin=ROAR.origin("roar_rank", estimators=MEMBERS),
         shell:
             "python -m xailib.workflow slice {input.notebook} {log} --warm --final {output.notebook} -f {params.file}"
-            " -p estimators '{params.members}' -p store_dir {params.store} -p weights_path {input.weights}"
-            " -p out_dir {params.folder} -o record_path {output.record} > {log} 2>&1"
+            " -p estimators '{params.members}' -p store_dir {params.store} -p bases_dir {params.folder}"
+            " -p base {wildcards.base} -o record_path {output.record} > {log} 2>&1"
 
 
-# The same ranking without retraining, by ROAD, by its masks alone, and by the four metrics.
+# The same rankings without retraining, by ROAD, by their masks alone, and by the four metrics.
 use rule roar_slice as roar_trust with:
     input:
         notebook=ancient(tracked("notebooks/roar_trust.ipynb")),
         store="<roar>/store/store.json",
-        weights="<roar>/base/weights.safetensors",
-        ranking="<roar>/{estimator}/ranking.json",
+        networks=expand("<roar>/base_{base}/weights.safetensors", base=BASES),
+        rankings=expand("<roar>/base_{base}/{{estimator}}/ranking.json", base=BASES),
         metrics=[tracked(f"params/metrics/{metric}.yaml") for metric in TRUST_METRICS],
         again=roar_again("roar_trust", "{estimator}/trust.json"),
     output:
@@ -135,7 +139,7 @@ use rule roar_slice as roar_trust with:
         "<roar_logs>/{estimator}/trust.tsv"
     params:
         also=lambda wildcards: (
-            f"-p estimator {wildcards.estimator} -p mask_level {ROAR.mask_level(wildcards.estimator)}"
+            f"-p estimator {wildcards.estimator} -p mask_levels '{ROAR.mask_levels(wildcards.estimator)}' {BASES_DIR}"
         ),
         origin=ROAR.origin("roar_trust"),
 

@@ -68,7 +68,7 @@ def test_parameters_are_typed_literals_with_a_comment(path: Path) -> None:
 def test_parameters_are_keys_of_parameter_files_or_paths(path: Path) -> None:
     if path.stem not in SLICES:
         pytest.skip("not a slice")
-    known = {key for record in CLASSES.values() for key in record.model_fields} | {"steps", "mode", "level"}
+    known = {key for record in CLASSES.values() for key in record.model_fields} | {"steps", "mode", "level", "base"}
     names = {node.target.id for cell in tagged(path) for node in ast.parse(source(cell)).body}
     assert {name for name in names if not name.endswith(("_path", "_dir"))} <= known
 

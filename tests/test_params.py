@@ -268,7 +268,14 @@ def test_a_missing_study_file_and_a_binary_one(root: Path) -> None:
 
 
 def test_words_of_a_command_line_are_checked_by_themselves() -> None:
-    fine = {"estimator": "gradient", "model": "mine", "level": 50, "mask_level": 0, "seed": 0, "metrics": ["deletion"]}
+    fine = {
+        "estimator": "gradient",
+        "model": "mine",
+        "level": 50,
+        "mask_levels": [],
+        "seed": 0,
+        "metrics": ["deletion"],
+    }
     assert params.word_faults(fine) == []
     assert params.word_faults({"model": 7, "limit": 0}) == [
         "model: 7 is not text",

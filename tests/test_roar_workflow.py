@@ -34,12 +34,13 @@ def finished(world: World) -> World:
 def test_the_tables_are_whole(finished: World) -> None:
     roar, trust = (pd.read_parquet(finished.results / f"{name}.parquet") for name in ("roar", "trust"))
     cells = roar.groupby(["mode", "level"]).size().to_dict()
-    assert cells == {("remove", 0): 1, ("remove", 50): 5, ("remove", 90): 5, ("keep", 50): 1, ("keep", 90): 1}
+    assert cells == {("remove", 0): 2, ("remove", 50): 10, ("remove", 90): 10, ("keep", 50): 2, ("keep", 90): 2}
     assert (roar["status"] == "ok").all() and (roar["n"] == 32).all() and (roar["epochs"] == 2).all()
     assert set(trust["check"]) == {
         "no_retraining", "road", "mask_only", "pointing_game", "localisation", "deletion", "insertion",
     }  # fmt: skip
-    assert trust[trust["check"] == "mask_only"]["estimator"].tolist() == ["gradient"]
+    masks = trust[trust["check"] == "mask_only"]
+    assert set(masks["estimator"]) == {"gradient"} and masks["level"].tolist() == [50, 90]
     assert (finished.results / "report.html").stat().st_size > 50_000
     assert pd.read_csv(finished.results / "roar_findings.csv")["finding"].unique().tolist() == [
         f"R{i}" for i in range(1, 11)
@@ -47,11 +48,24 @@ def test_the_tables_are_whole(finished: World) -> None:
 
 
 def test_one_noise_pass_serves_the_estimators_that_share_it(finished: World) -> None:
-    record = json.loads((finished.results / "ranks/gradient_noisy.json").read_text())
+    record = json.loads((finished.results / "base_1/ranks/gradient_noisy.json").read_text())
     assert [values["estimator"] for values in record["parameters"]["estimators"]] == [
         "smoothgrad_squared_gradient", "vargrad_gradient",
     ]  # fmt: skip
     assert record["passes"] == {**record["passes"], "forward": 96 * (1 + 3), "backward": 96 * 3}  # 3 noisy copies
+
+
+def test_the_trainings_share_out_the_rankings_of_two_networks(finished: World) -> None:
+    roar, trust = (pd.read_parquet(finished.results / f"{name}.parquet") for name in ("roar", "trust"))
+    pairs = roar[roar["level"] > 0][["seed", "base"]].drop_duplicates()
+    assert sorted(pairs.itertuples(index=False, name=None)) == [(0, 1), (1, 0)]
+    answers = trust[trust["check"] == "no_retraining"].groupby("base")["value"].apply(list)
+    assert len(answers) == 2 and answers[0] != answers[1]
+    first, second = (finished.results / f"base_{base}" for base in (0, 1))
+    for file in ("weights.safetensors", "gradient/train_levels.npy", "random/test_levels.npy"):
+        assert (first / file).read_bytes() != (second / file).read_bytes(), "each has its own draws, too"
+    told = pd.read_csv(finished.results / "roar_findings.csv")
+    assert told["unit"].str.contains("2 trainings on the rankings of 2 networks").any()
 
 
 def test_a_finished_study_has_nothing_to_do(finished: World) -> None:
@@ -64,7 +78,7 @@ def test_results_that_snakemake_has_forgotten_still_know_their_study(finished: W
     undo = finished.edit(SMOKE, lambda t: t.replace("trust_images: 8", "trust_images: 9"))
     try:
         plan = finished.plan("roar.parquet")
-        assert plan["roar_trust"] == 5 and plan["roar_rank_gradient"] == 1 and "roar_base" not in plan
+        assert plan["roar_trust"] == 5 and plan["roar_rank_gradient"] == 2 and "roar_base" not in plan
         undo()
         assert finished.plan("roar.parquet") == {}
     finally:
@@ -77,13 +91,15 @@ def test_results_that_snakemake_has_forgotten_still_know_their_study(finished: W
     ("change", "jobs"),
     [
         # One more level: rankings hold their levels, so all of them are made again.
-        (lambda t: t.replace("levels: [50, 90]", "levels: [50, 70, 90]"), {"roar_rank_gradient": 1, "roar_base": None}),
-        # Another seed: all trainings, from the first on.
-        (lambda t: t.replace("seeds: 1", "seeds: 2"), {"roar_base": 1, "roar_retrain": 12}),
+        (lambda t: t.replace("levels: [50, 90]", "levels: [50, 70, 90]"), {"roar_rank_gradient": 2, "roar_base": None}),
+        # Other seeds: all trainings, from the first on.
+        (lambda t: t.replace("seeds: 2", "seeds: 4"), {"roar_base": 1, "roar_retrain": 12}),
+        # One network fewer: trainings go by other rankings.
+        (lambda t: t.replace("networks: 2", "networks: 1"), {"roar_base": 1, "roar_retrain": 12, "roar_trust": 5}),
         # One more estimator that shares no pass: its slices only.
         (
             lambda t: t.replace("[random,", "[sobel, random,", 1),
-            {"roar_rank_sobel": 1, "roar_retrain": 2, "roar_trust": 1},
+            {"roar_rank_sobel": 2, "roar_retrain": 2, "roar_trust": 1},
         ),
         # How large a batch: no result depends on it.
         (lambda t: t + "batch_size: 16\n", {"roar_base": None, "roar_retrain": None}),
@@ -108,7 +124,7 @@ def test_another_meaning_of_estimators_files_re_ranks_them(finished: World) -> N
         plan = finished.plan("roar.parquet")
     finally:
         undo()
-    assert plan["roar_rank_gradient_noisy"] == 1 and "roar_base" not in plan and "roar_images" not in plan
+    assert plan["roar_rank_gradient_noisy"] == 2 and "roar_base" not in plan and "roar_images" not in plan
 
 
 def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: World) -> None:
@@ -118,7 +134,7 @@ def test_another_default_of_estimators_re_ranks_those_that_use_it(finished: Worl
         plan = finished.plan("roar.parquet")
     finally:
         undo()
-    assert plan["roar_rank_gradient"] == 1 and "roar_base" not in plan and "roar_images" not in plan
+    assert plan["roar_rank_gradient"] == 2 and "roar_base" not in plan and "roar_images" not in plan
     assert "roar_rank_gradient_noisy" not in plan, "their files name the noise"
 
 
@@ -138,9 +154,10 @@ def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> No
         "gradient": ["gradient"],
         "gradient_noisy": ["smoothgrad_squared_gradient", "vargrad_gradient"],
     }
+    assert [one["base"] for one in study.grid["roar_rank"]] == [0, 0, 0, 1, 1, 1]
     trainings = study.grid["roar_retrain"]
     assert len(trainings) == 12 and {"estimator": "random", "mode": "keep", "level": 90} in trainings
-    assert study.mask_level("gradient") == 90 and study.mask_level("random") == 0
+    assert study.mask_levels("gradient") == [50, 90] and study.mask_levels("random") == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +170,9 @@ def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> No
         ({"keep_estimators": ["sobel"]}, "keep_estimators: 'sobel' is not one of the study's estimators"),
         ({"architecture": "roar_cn"}, "architecture: unknown 'roar_cn'; did you mean 'roar_cnn'"),
         ({"recipe": {"epoch": 2}}, "recipe.epoch: unknown key; did you mean 'epochs'"),
-        ({"mask_level": 70}, "mask_level: 70 is none of the levels"),
+        ({"mask_levels": [50, 70]}, "mask_levels: 70 is none of the levels"),
+        ({"mask_level": 90}, "mask_level: unknown key; did you mean 'mask_levels'"),
+        ({"seeds": 3, "base_networks": 2}, "base_networks: 3 trainings cannot be shared out evenly among 2 networks"),
         ({"seeds": "two"}, "seeds: 'two' is not a whole number"),
         ({"kept": 1}, "kept: unknown key"),
     ],

@@ -34,6 +34,10 @@ def study(
     training_sd: dict[int, float] | None = None,
     uneven: float = 0.0,
     beyond_mask: float | dict[str, float] | None = None,
+    mask_levels: tuple[int, ...] = (),
+    networks: int = 1,
+    network_sd: float = 0.0,
+    alike: float = 0.0,
     estimators: tuple[str, ...] = (*roar_claims.RANKINGS, "random_redrawn", "blurred_gradient"),
 ) -> RoarFrames:
     """Return a study whose accuracies are CLEAN - slope t, t the share removed, plus image and training noise.
@@ -48,11 +52,20 @@ def study(
         uneven: standard deviation, between cells, of that one's logarithm.
         beyond_mask: accuracy after retraining minus that from the mask alone, of all or by prefix ("" for all others);
             where None, masks tell less the more a ranking loses.
+        mask_levels: of the masks; the highest where none is given.
+        networks: base networks, whose rankings the trainings share out.
+        network_sd: standard deviation of accuracy between the rankings of different base networks, the same at all levels;
+            nothing for those that look at none. Without retraining all rankings move, by twice as much.
+        alike: share of that variance which all rankings of a network have in common.
         estimators: which of them.
     """
     random = np.random.default_rng(seed)
     difficulty = random.normal(size=images)
     rows, checks = [], []
+    own = np.random.default_rng([seed, 1])  # the study of one seed is the same whether networks differ or not
+    common = np.sqrt(alike) * own.normal(size=networks)
+    bases = {name: network_sd * (common + np.sqrt(1 - alike) * own.normal(size=networks)) for name in estimators}
+    blind = ("random", "sobel", "blurred_random", "none")
 
     def hits(accuracy: float, sd: float = 0.004) -> np.ndarray:
         accuracy = np.clip(accuracy + random.normal(0, sd), 0.001, 0.999)
@@ -61,12 +74,17 @@ def study(
     def add(name: str, mode: str, level: int, accuracy: float) -> None:
         sd = (training_sd or {}).get(level, 0.004) * (np.exp(random.normal(0, uneven)) if uneven else 1)
         for number in range(seeds):
-            right = hits(accuracy, sd)
-            rows.append([name, mode, level, number, right.mean(), images, 4, 1.5, "ok", np.packbits(right).tobytes()])
+            base = number % networks
+            moved = 0.0 if name.startswith(blind) else bases[name][base] * (1 if mode == "remove" else -1)
+            right = hits(accuracy + moved, sd)
+            facts = [name, mode, level, number, base, right.mean(), images, 4, 1.5, "ok"]
+            rows.append([*facts, np.packbits(right).tobytes()])
 
     def check(name: str, kind: str, mode: str, level: int, accuracy: float, sd: float = 0.004) -> None:
-        right = hits(accuracy, sd)
-        checks.append([name, kind, mode, level, 0, right.mean(), images, np.packbits(right).tobytes()])
+        for base in range(networks if kind == "no_retraining" else 1):
+            moved = 2 * bases[name][base] if kind == "no_retraining" else 0.0
+            right = hits(accuracy + moved, sd)
+            checks.append([name, kind, mode, level, 0, base, right.mean(), images, np.packbits(right).tobytes()])
 
     add("none", "remove", 0, CLEAN)
     for name in estimators:
@@ -80,14 +98,16 @@ def study(
             check(name, "no_retraining", "keep", level, max(CHANCE, CLEAN - 0.6 * (1 - level / 100)))
             check(name, "road", "remove", level, CLEAN - 0.9 * lost)
             check(name, "road", "keep", level, CLEAN - lost_keeping)
-        alone, sd = CHANCE + 0.5 * max(0, 0.8 - lost), 0.004
-        if beyond_mask is not None:
-            ahead = beyond_mask if isinstance(beyond_mask, dict) else {"": beyond_mask}
-            alone, sd = CLEAN - lost - loss(name, 0, 1.0, ahead), (training_sd or {}).get(levels[-1], 0.004)
-        check(name, "mask_only", "remove", levels[-1], alone, sd)
+            if level not in (mask_levels or levels[-1:]):
+                continue
+            alone, sd = CHANCE + 0.5 * max(0, 0.8 - lost), 0.004
+            if beyond_mask is not None:
+                ahead = beyond_mask if isinstance(beyond_mask, dict) else {"": beyond_mask}
+                alone, sd = CLEAN - lost - loss(name, 0, 1.0, ahead), (training_sd or {}).get(level, 0.004)
+            check(name, "mask_only", "remove", level, alone, sd)
         for metric, sign in METRICS.items():
             value = 0.4 + sign * 0.3 * lost + random.normal(0, 0.02)
-            checks.append([name, metric, "", 0, 0, value, images, b""])
+            checks.append([name, metric, "", 0, 0, 0, value, images, b""])
     return RoarFrames(
         roar=pd.DataFrame(rows, columns=COLUMNS),
         trust=pd.DataFrame(checks, columns=TRUST_COLUMNS),

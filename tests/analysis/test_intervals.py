@@ -129,3 +129,11 @@ def test_false_discovery_is_scipys() -> None:
     holed = intervals.false_discovery([np.nan, *p])
     assert math.isnan(holed[0]) and holed[1:] == pytest.approx(stats.false_discovery_control(p))
     assert not len(intervals.false_discovery([]))
+
+
+def test_an_interval_is_narrowed_by_more_of_what_it_rests_on() -> None:
+    """To 80 % of its width the variance must fall from 4 to 2.56: by images alone (3 of it), or by both together."""
+    contrast = Contrast(1.0, 4.0, sources={"images": (100, 3.0), "trainings": (2, 1.0)})
+    assert contrast.narrowed(0.8) == "about 193 images, if the number stays"
+    assert contrast.narrowed(0.4) == "about 6.2 times as many images and trainings, if the number stays"
+    assert contrast.needs() == "about 15.4 times as many images and trainings, if the number stays"

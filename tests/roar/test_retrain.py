@@ -12,11 +12,12 @@ from tests.roar.planted import CPU, RECIPE, part, ranking, store, trainer, views
 from xailib.errors import InputError
 from xailib.params.recipe import Recipe, recipe_of
 from xailib.roar import retrain as module
+from xailib.roar import slices
 from xailib.roar.retrain import retrain
 from xailib.roar.steps import optimiser, resized_crop
 from xailib.roar.view import View
 
-FACTS = {"estimator": "truth", "mode": "remove", "level": 90}
+FACTS = {"estimator": "truth", "mode": "remove", "level": 90, "base": 0}
 
 
 def quiet(line: str) -> None:
@@ -27,7 +28,7 @@ def test_a_row_says_what_was_trained_and_what_came_out() -> None:
     images = store(128, 60)
     row, network = retrain(trainer(), *views(images, "inverted", 10), 3, FACTS, report=quiet)
     assert list(row) == [
-        "estimator", "mode", "level", "seed", "n", "epochs", "seconds", "accuracy", "status", "correct",
+        "estimator", "mode", "level", "seed", "base", "n", "epochs", "seconds", "accuracy", "status", "correct",
     ]  # fmt: skip
     hits = np.unpackbits(np.frombuffer(row["correct"], np.uint8), count=60)
     assert row["accuracy"] == hits.mean() and row["status"] == "ok" and (row["seed"], row["n"]) == (3, 60)
@@ -151,3 +152,11 @@ def test_faulty_recipes_are_refused(values: dict, says: str) -> None:
 def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size: 256 is more than the 64"):
         optimiser(torch.nn.Linear(2, 2), Recipe(), images=64)
+
+
+@pytest.mark.parametrize(("networks", "seeds"), [(1, 3), (2, 2), (2, 4), (3, 6)])
+def test_networks_serve_as_many_trainings_each_and_never_their_twin(networks: int, seeds: int) -> None:
+    """Training i starts from the weights that network i started from."""
+    bases = [slices.base_of(training, networks) for training in range(seeds)]
+    assert {bases.count(base) for base in range(networks)} == {seeds // networks}
+    assert networks == 1 or all(training != base for training, base in enumerate(bases))

@@ -5,7 +5,7 @@ give variances here, and those are exact for means (`multipliers`), so that no v
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -20,7 +20,7 @@ TAIL = 0.025  # each side of a 95 % interval
 # studies do: their variance is 1 - (6 / pi asin(1 / sqrt 8))^2 = 0.52 of that of normal values (the bootstrap of ranks:
 # Hall and Miller 2009, Annals of Statistics 37:3929).
 RANKS = 2.0
-_MOST = 1e7  # a count beyond this decides nothing
+_MOST, _TIMES = 1e7, 1e3  # a count beyond this, or so many times as much, decides nothing
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,36 @@ class Contrast:
         """How many of each source, the others as they are, would take zero out of the interval at this value."""
         if not self.value or math.isnan(self.variance):
             return ""
-        counts = {unit: self._count(unit, tests) for unit in self.sources}
+        return self._enough(lambda df: (self.value / quantile(df, tests)) ** 2)
+
+    def narrowed(self, share: float) -> str:
+        """How many of each source, the others as they are, would narrow its interval to this share of its width."""
+        if math.isnan(self.variance):
+            return ""
+        return self._enough(lambda df: (share * quantile(self.df) / quantile(df)) ** 2 * self.variance)
+
+    def _enough(self, allowed: Callable[[float], float]) -> str:
+        """How many of each source bring the variance down to what is `allowed` at so many degrees of freedom.
+
+        Where no number of one is enough, how many times as many of all; the degrees of freedom grow with them.
+        """
+        counts = {unit: self._count(unit, allowed) for unit in self.sources}
         told = " or ".join(f"{count:,} {unit}" for unit, count in counts.items() if count)
         if told:
             return f"about {told}, if the number stays"
-        return f"more {' and '.join(self.sources)} together" if self.sources else ""
+        every, times = " and ".join(self.sources), 1.0
+        for _ in range(10):
+            times = self.variance / max(allowed(self.df * max(times, 1.0)), self.variance / _MOST)
+        if self.sources and times < _TIMES:
+            return f"about {times:,.1f} times as many {every}, if the number stays"
+        return f"more {every} together" if self.sources else ""
 
-    def _count(self, unit: str, tests: int) -> int:
+    def _count(self, unit: str, allowed: Callable[[float], float]) -> int:
         """How many of one source; 0 when no number of it is enough. The degrees of freedom grow with it."""
         count, share = self.sources[unit]
         needed, df = 0.0, math.inf
         for _ in range(10):
-            left = (self.value / quantile(df, tests)) ** 2 - (self.variance - share)
+            left = allowed(df) - (self.variance - share)
             if left <= share * count / _MOST:
                 return 0
             needed = count * share / left

@@ -130,8 +130,7 @@ def r4_smoothgrad(found: Curves) -> Finding:
     parts = [extreme(found, "least of these", f"least of the differences {at}", top, rules.above)]
     decisive = []
     for name, gap in gaps.items():
-        own = smallest([found.contrast(gap[:, -1])], found.n, len(gaps))
-        decisive.append(part(name, f"difference of accuracies {at}", own, found.unit, rule))
+        decisive.append(extreme(found, name, f"difference of accuracies {at}", gap[:, -1:], rule, len(gaps)))
     means = [number(found, f"{name}, all levels", "mean over levels", gap.mean(axis=1)) for name, gap in gaps.items()]
     told = ", ".join(f"{one.name} {points(one.estimate.value)}" for one in decisive)
     return Finding(together(decisive), f"Points {at}: {told}.", [*parts, *decisive, *means])
@@ -219,9 +218,10 @@ def r7_keep(found: Curves) -> Finding:
     statistic = f"spread over rankings: {top} % removed minus {100 - top} % kept"
     drawn = {mode: found.of(mode, names, [level])[:, :, 0] for mode, level in (("remove", top), ("keep", 100 - top))}
     wide, narrow = (apart([found.contrast(a - b) for a, b in combinations(own.T, 2)]) for own in drawn.values())
-    lacking = found.contrast(np.ptp(drawn["remove"], axis=1)).lacking
-    own = Estimate(wide[0] - narrow[0], wide[1] - narrow[2], wide[2] - narrow[1], found.n, needs=lacking)
-    parts = [part("removing beyond keeping", statistic, own, found.unit, rules.above)]
+    ends = {mode: own[:, own[0].argmax()] - own[:, own[0].argmin()] for mode, own in drawn.items()}
+    widest = found.contrast(ends["remove"] - ends["keep"])
+    own = Estimate(wide[0] - narrow[0], wide[1] - narrow[2], wide[2] - narrow[1], found.n, needs=widest.lacking)
+    parts = [part("removing beyond keeping", statistic, own, found.unit, rules.above, widest)]
     for level, mode in product(sorted(kept & removed), ("keep", "remove")):
         spread = np.ptp(found.of(mode, names, [level])[:, :, 0], axis=1)
         parts.append(number(found, f"{mode} {level} %", "largest minus smallest accuracy", spread))
@@ -252,12 +252,13 @@ def r8_retraining(found: Curves) -> Finding:
     if len(names) > 1:
         statistic = f"Random's accuracy with retraining minus a ranking's without, at {top} %, where it is least"
         parts.append(extreme(found, "every ranking", statistic, retrained[:, None] - fallen, rule))
-    return Finding(
-        together(parts) if len(names) > 1 else rules.UNDECIDED,
+    told = (
         f"At {top} % Random reaches {retrained[0]:.1%} with retraining and {retrained[0] - own[0]:.1%} without, where "
-        f"{len(names)} ranking{'s' * (len(names) > 1)} reach {fallen[0].min():.1%} to {fallen[0].max():.1%}.",
-        parts,
+        f"{len(names)} ranking{'s' * (len(names) > 1)} reach {fallen[0].min():.1%} to {fallen[0].max():.1%}."
     )
+    if len(names) == 1:
+        return Finding(rules.UNDECIDED, f"{told} Undecided: needs another ranking without retraining.", parts)
+    return Finding(together(parts), told, parts)
 
 
 @claim(CLAIMS)
@@ -295,57 +296,65 @@ def r10_mask(found: Curves) -> Finding:
     ranking. Contradicted: below that for one, by a bound that holds for all: the mask alone tells as much. Intervals over
     test images and trainings.
     """
-    names, level = masked(found)
+    names, levels = masked(found)
     names = [name for name in names if name in (*RANKINGS, NOISE)]
     if not names:
         return needs("classifiers that see the masks alone (`mask_estimators`)")
-    alone, retrained = (found.of(mode, names, [level])[:, :, 0] for mode in (MASK, "remove"))
+    alone, retrained = (found.of(mode, names, levels) for mode in (MASK, "remove"))
     rule = partial(rules.not_below, margin=-ON_PAR)  # below two points the mask tells as much
-    statistic = f"accuracy after retraining minus that from the mask alone, at {level} %"
-    parts = [extreme(found, "least of them", f"least of: {statistic}", retrained - alone, rule)]
-    for i in np.argsort((retrained - alone)[0], kind="stable"):
-        parts.append(number(found, label(names[i]), statistic, retrained[:, i] - alone[:, i]))
-    above = int((alone[0] > found.chance + FAR).sum())
-    return Finding(
-        parts[0].verdict,
-        f"At {level} % the masks alone tell the class in {alone[0].min():.1%} to {alone[0].max():.1%} of the images "
-        f"(chance {found.chance:.1%}); for {above} of {len(names)} rankings in {100 * FAR:.0f} points more than chance.",
-        parts,
-    )
+    statistic = "accuracy after retraining minus that from the mask alone, at"
+    ahead = retrained - alone
+    parts = [extreme(found, "least of them", f"least of: {statistic} {listed(levels)} %", ahead, rule)]
+    for j, level in enumerate(levels):
+        for i in np.argsort(ahead[0, :, j], kind="stable"):
+            name = label(names[i]) + (f" at {level} %" if len(levels) > 1 else "")
+            parts.append(number(found, name, f"{statistic} {level} %", ahead[:, i, j]))
+    told = [
+        f"At {level} % the masks alone tell the class in {own.min():.1%} to {own.max():.1%} of the images "
+        f"(chance {found.chance:.1%}); for {int((own > found.chance + FAR).sum())} of {len(names)} rankings in "
+        f"{100 * FAR:.0f} points more than chance."
+        for level, own in zip(levels, alone[0].T, strict=True)
+    ]
+    return Finding(parts[0].verdict, " ".join(told), parts)
 
 
-LEAKING = ("R1", "R3", "R4", "R5", "R6")  # rest on accuracies after retraining alone, and can be tested at one level
+LEAKING = ("R1", "R3", "R4", "R5", "R6")  # rest on accuracies after retraining alone, and can be tested at some levels
+AT_TOP = ("R4", "R5", "R6")  # speak of the highest level
 MASK = "mask_only_remove"
 
 
-def masked(found: Curves) -> tuple[list[str], int]:
-    """Return the rankings with a classifier on the masks alone beside the retrained one, and the level of these masks."""
+def masked(found: Curves) -> tuple[list[str], list[int]]:
+    """Return the rankings with classifiers on the masks alone beside the retrained networks, and the levels of the masks."""
     levels = [level for level in found.levels if found.known(MASK, level=level)]
     if not levels:
-        return [], 0
-    return found.known("remove", found.known(MASK, level=levels[-1]), levels[-1]), levels[-1]
+        return [], []
+    both = np.isfinite(found.of(MASK, found.estimators, levels)[0] + found.of("remove", found.estimators, levels)[0])
+    return [name for name, there in zip(found.estimators, both.all(axis=1), strict=True) if there], levels
 
 
 def leaks(found: Curves) -> dict[str, str]:
     """Return, of each claim whose verdict the masks decide, a sentence that says so.
 
-    At the level of the masks a claim is tested twice: on the accuracies as they are, and on these less what a classifier
+    At the levels of the masks a claim is tested twice: on the accuracies as they are, and on these less what a classifier
     of the masks alone reads above chance. The latter takes off too much where masks and inputs tell the same, so the
     truth lies between. A word as measured that does not stand without the masks is put down to the leak, also where the
-    claim is then undecided; one that stands only without them is not told.
+    claim is then undecided; one that stands only without them is not told. Masks that were not looked at where a claim
+    speaks say less of it, which the sentence tells.
     """
-    names, level = masked(found)
+    names, levels = masked(found)
     if not names:
         return {}
-    raw, told = (found.of(mode, found.estimators, [level]) for mode in ("remove", MASK))
+    raw, told = (found.of(mode, found.estimators, levels) for mode in ("remove", MASK))
     raw = np.where(np.isfinite(told[:1]), raw, np.nan)  # the same rankings in both
-    plain = replace(found, modes={"remove": raw}, levels=(level,))
+    plain = replace(found, modes={"remove": raw}, levels=tuple(levels))
     beyond = replace(plain, modes={"remove": raw - (told - found.chance)})
     sentences = {}
     for id in LEAKING:
         before, after = (CLAIMS[id].test(own).verdict for own in (plain, beyond))
         if before in rules.DECIDED and after != before:
-            sentences[id] = f"At {level} % the leak decides: {before} as measured, {after} without what the masks tell."
+            where = f"At {listed(levels)} %"
+            where += f", not at the {found.top} % of the claim," if id in AT_TOP and levels[-1] != found.top else ""
+            sentences[id] = f"{where} the leak decides: {before} as measured, {after} without what the masks tell."
     return sentences
 
 
@@ -358,7 +367,9 @@ def extreme(
     found: Curves, name: str, statistic: str, draws: Array, rule: rules.Rule | None = None, tests: int | None = None
 ) -> Part:
     """Make a part of the smallest of differences `(1 + bootstrap, ...)`, all claimed to be above zero (`smallest`)."""
-    return part(name, statistic, smallest(found.contrasts(draws), found.n, tests), found.unit, rule)
+    leads = found.contrasts(draws)
+    weakest = min(leads, key=lambda lead: lead.value - lead.half())
+    return part(name, statistic, smallest(leads, found.n, tests), found.unit, rule, weakest)
 
 
 def beside(found: Curves, name: str, statistic: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Part:
@@ -403,6 +414,11 @@ def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Array, list[in
     """
     levels = found.shared_levels("remove", [*names, over])
     return found.of("remove", names, levels) - found.of("remove", over, levels)[:, None], levels
+
+
+def listed(levels: Sequence[int]) -> str:
+    """Levels in words: 50 and 90."""
+    return " and ".join(filter(None, [", ".join(map(str, levels[:-1])), str(levels[-1])]))
 
 
 def points(value: float) -> str:

@@ -42,7 +42,7 @@ def examples(
 
     Args:
         frames: the study.
-        results_dir: its folder, with a folder an estimator.
+        results_dir: its folder, with the first base network's rankings.
         estimators: whose rankings; by default up to seven telling ones of those that are there.
         image: position of the test image.
         mode: remove or keep.
@@ -70,7 +70,7 @@ def examples(
     rows, table, levels = [], [], frames.levels
     for name in chosen:
         with contextlib.suppress(InputError):  # a ranking that was cleared away; the others are still worth a look
-            rows.append((labels[name], at_levels(folder / name, part, store.mean, image, levels, mode)))
+            rows.append((labels[name], at_levels(folder / "base_0" / name, part, store.mean, image, levels, mode)))
             table += [[name, mode, level, part.ids[image]] for level in levels]
     word = {"remove": "removed", "keep": "kept"}[mode]
     caption = f"Test image {part.ids[image]} with the most important pixels {word}"

@@ -19,9 +19,9 @@ from xailib.params.facts import registry_facts
 from xailib.results import read_table
 
 ORDER = ("base", "smoothgrad", "squared", "ensemble", "control", "check")
-COLUMNS = ["estimator", "mode", "level", "seed", "accuracy", "n", "epochs", "seconds", "status", "correct"]
+COLUMNS = ["estimator", "mode", "level", "seed", "base", "accuracy", "n", "epochs", "seconds", "status", "correct"]
 FAILED = ["estimator", "mode", "level", "seed", "status"]
-TRUST_COLUMNS = ["estimator", "check", "mode", "level", "seed", "value", "n", "correct"]
+TRUST_COLUMNS = ["estimator", "check", "mode", "level", "seed", "base", "value", "n", "correct"]
 
 
 @dataclass(frozen=True, eq=False)  # one study, one identity: what is computed from it can be kept
@@ -30,8 +30,9 @@ class RoarFrames:
 
     Attributes:
         roar: trainings that ended well: estimator ("none": unchanged images, level 0), mode (remove, keep), level
-            (percent), seed, accuracy [0, 1], n (test images), epochs, seconds, correct (packed bits, see `hits`).
-        trust: checks: estimator, check, mode, level, seed, value, n, correct (empty where there are no hits).
+            (percent), seed, base (the network whose ranking it was), accuracy [0, 1], n (test images), epochs, seconds,
+            correct (packed bits, see `hits`).
+        trust: checks: estimator, check, mode, level, seed, base, value, n, correct (empty where there are no hits).
         failed: trainings and checks that failed or are missing: estimator, mode, level, seed, status (why).
         estimators: indexed by estimator: label, method, form, family (base, smoothgrad, squared, ensemble, control, or
             check for the blurred and redrawn rankings that test ROAR itself).
@@ -61,6 +62,18 @@ class RoarFrames:
         """How many trainings a cell has at most."""
         cells = self.roar.groupby(["estimator", "mode", "level"]).size()
         return int(cells.max()) if len(cells) else 0
+
+    @property
+    def networks(self) -> int:
+        """How many base networks the rankings explain."""
+        return int(self.roar["base"].max()) + 1 if len(self.roar) else 1
+
+    @property
+    def blind(self) -> set[str]:
+        """The rankings that look at no network."""
+        methods = registry_facts()["methods"]
+        known = self.estimators["method"].map(lambda name: methods.get(name, {}).get("family") == "control")
+        return set(self.estimators.index[known])
 
     @property
     def images(self) -> int:

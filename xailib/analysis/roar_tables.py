@@ -29,6 +29,10 @@ def describe(frames: RoarFrames) -> str:
         f"({frames.seeds} a cell; {kept} rankings also with the most important inputs kept), each tested on "
         f"**{frames.images} images** of {frames.classes} classes (chance {frames.chance:.1%})."
     )
+    if frames.networks > 1:
+        text += f" The rankings explain {frames.networks} networks, whose spread is inside the intervals."
+    else:
+        text += " *All rankings explain one network: what another training of it would change is in no interval.*"
     if frames.seeds < 2:
         text += " *With one training a cell the intervals cover the test images only, not another training.*"
     nothing = frames.roar[(frames.roar["level"] == 100) & (frames.roar["mode"] == "remove")]
@@ -43,7 +47,7 @@ def accuracy_table(frames: RoarFrames, found: Curves) -> pd.DataFrame:
     """Return every mean accuracy with its 95 % interval and its gap to Random in the same mode, one row a cell.
 
     Columns: estimator ("none" at level 0), label, method, form, family, mode, level, accuracy, low, high, gap, gap_low,
-    gap_high (all in [0, 1]; NaN where not measured), seeds (trainings), n (test images).
+    gap_high (all in [0, 1]; NaN where not measured), seeds (trainings), n (test images), networks (explained ones).
     """
     counts, rows = _counts(frames), []
     clean = found.estimate(found.clean)
@@ -63,7 +67,7 @@ def accuracy_table(frames: RoarFrames, found: Curves) -> pd.DataFrame:
                 rows.append(row | counts[name, mode, level])
     names = ["estimator", "label", "method", "form", "family", "mode", "level"]
     names += ["accuracy", "low", "high", "gap", "gap_low", "gap_high", "seeds", "n"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=names).assign(networks=found.networks)
 
 
 def racu_table(frames: RoarFrames, found: Curves) -> pd.DataFrame:
@@ -115,7 +119,7 @@ def beyond_chance(frames: RoarFrames, found: Curves) -> Table:
     cancels. `Mask alone`: accuracy above chance of a classifier that sees the masks only; `beyond the mask`: what the
     retrained network has above that, which takes off too much where masks and inputs tell the same.
     """
-    names, level = masked(found)
+    names, levels = masked(found)
     kept, removed = (set(found.shared_levels(mode, found.known("keep"))) for mode in ("keep", "remove"))
     share = min((one for one in kept if 100 - one in removed), default=None)
     rows = []
@@ -124,16 +128,18 @@ def beyond_chance(frames: RoarFrames, found: Curves) -> Table:
         draws = {}
         if share is not None and name in found.known("keep"):
             draws["DiffROAR"] = found.of("keep", name, [share])[:, 0] - found.of("remove", name, [100 - share])[:, 0]
-        if name in names:
+        for level in levels if name in names else ():
             alone, retrained = (found.of(mode, name, [level])[:, 0] for mode in (MASK, "remove"))
-            draws |= {"mask alone": alone - found.chance, "beyond the mask": retrained - alone}
+            draws |= {f"mask alone {level}": alone - found.chance, f"beyond the mask {level}": retrained - alone}
         for key, own in draws.items():
             made = found.estimate(own)
             row |= {key: made.value, f"{key}_low": made.low, f"{key}_high": made.high}
         rows.append(row | {"n": found.n})
     plain = pd.DataFrame(rows, columns=None if rows else ["estimator", "label", "n"])
-    heads = {"DiffROAR": f"DiffROAR, {share} % kept", "mask alone": f"Mask alone, {level} % gone, above chance",
-             "beyond the mask": f"Retrained beyond the mask, {level} % gone"}  # fmt: skip
+    heads = {"DiffROAR": f"DiffROAR, {share} % kept"}
+    for level in levels:
+        heads[f"mask alone {level}"] = f"Mask alone, {level} % gone, above chance"
+        heads[f"beyond the mask {level}"] = f"Retrained beyond the mask, {level} % gone"
     shown = [key for key in heads if key in plain]
     cells = {
         heads[key]: [_points(*row) for row in plain[[key, f"{key}_low", f"{key}_high"]].to_numpy()] for key in shown

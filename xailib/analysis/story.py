@@ -132,11 +132,12 @@ def _blurred(accuracy: pd.DataFrame) -> Iterator[str]:
 def _leak(accuracy: pd.DataFrame, chance: float) -> Iterator[str]:
     """The shape of what is removed tells the class."""
     masks = accuracy[(accuracy["mode"] == "mask_only_remove") & ~accuracy["family"].isin(["check", "control"])]
+    masks = masks[masks["level"] == masks["level"].max()]
     leaking = masks[masks["low"] > chance]
     if len(leaking):
         low, high = (f"{100 * value:.0f}" for value in (leaking["accuracy"].min(), leaking["accuracy"].max()))
         yield (
-            f"<b>The masks give the class away</b>: shown only which pixels are gone, a classifier is right in "
+            f"<b>The masks give the class away</b>: shown only which {masks['level'].max()} % are gone, a classifier is right in "
             f"{low} to {high} % (chance {chance:.0%}) for {len(leaking)} of {len(masks)} rankings, so ROAR also "
             'measures the mask (<a href="#roar_leak"></a>).'
         )
@@ -151,9 +152,12 @@ def _few(main: Path | None, roar: Path | None) -> Iterator[str]:
             what = "every network classifies correctly" if letter == "F" else "ROAR is tested on"
             yield f"<b>n is small</b>: {many(images, 'image')} that {what} count for {letter}1 to {letter}{len(CLAIMS[letter])}."
     if roar and (roar / "roar_accuracy.csv").exists():
-        trained = read_table(roar / "roar_accuracy.csv").query("mode == 'remove' and level > 0")["seeds"]
-        if len(trained) and trained.max() < 5:
-            yield f"All rankings explain one network, with {many(int(trained.max()), 'training')} a point; the paper has 5."
+        removed = read_table(roar / "roar_accuracy.csv").query("mode == 'remove' and level > 0")
+        if len(removed) and removed["seeds"].max() < 5:
+            networks = int(removed["networks"].max()) if "networks" in removed else 1  # of earlier versions
+            explained = "one network" if networks == 1 else f"{networks} networks"
+            trained = many(int(removed["seeds"].max()), "training")
+            yield f"The rankings explain {explained}, with {trained} a point; the paper has 5."
 
 
 def forest(found: dict[str, pd.DataFrame], start: Path, roar: Path | None = None) -> str:

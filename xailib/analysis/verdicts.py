@@ -3,12 +3,12 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from xailib.analysis.draws import Estimate
+from xailib.analysis.intervals import Contrast, Estimate
 from xailib.analysis.rules import CONTRADICTED, EQUIVALENT, SUPPORTED, UNDECIDED, Rule
 
 COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit", "needs", "claimed")
@@ -35,12 +35,46 @@ class Part:
     claimed: int = 0
 
 
-def part(name: str, statistic: str, estimate: Estimate, unit: str, rule: Rule | None = None) -> Part:
-    """Make a part whose verdict a rule gives; without one it only informs."""
+def part(
+    name: str,
+    statistic: str,
+    estimate: Estimate,
+    unit: str,
+    rule: Rule | None = None,
+    weakest: Contrast | None = None,
+) -> Part:
+    """Make a part whose verdict a rule gives; without one it only informs.
+
+    An undecided one that does not say what would decide it is told by `open_by`, from `weakest`, the difference that its
+    interval rests on.
+    """
     if rule is None:
         return Part(name, statistic, estimate, unit)
-    claimed = 1 if rule(Estimate(math.inf, math.inf, math.inf)) == SUPPORTED else -1
-    return Part(name, statistic, estimate, unit, rule(estimate), claimed)
+    claimed, verdict = 1 if rule(Estimate(math.inf, math.inf, math.inf)) == SUPPORTED else -1, rule(estimate)
+    if verdict == UNDECIDED and not estimate.needs:
+        estimate = replace(estimate, needs=open_by(rule, estimate, unit, weakest))
+    return Part(name, statistic, estimate, unit, verdict, claimed)
+
+
+def open_by(rule: Rule, estimate: Estimate, unit: str, weakest: Contrast | None = None) -> str:
+    """Say what would decide a number that its rule leaves open: by how much its interval must narrow around it."""
+    if not math.isfinite(estimate.high - estimate.low):
+        return ""
+
+    def word(share: float) -> str:
+        """The rule's word where the interval has this share of its width."""
+        ends = (estimate.value + share * (end - estimate.value) for end in (estimate.low, estimate.high))
+        return rule(Estimate(estimate.value, *ends))
+
+    if word(0.0) == UNDECIDED:
+        return f"another number: more {unit} leave one of this size between what counts and its opposite"
+    enough, much = 0.0, 1.0
+    while much - enough > 1e-3:
+        middle = (enough + much) / 2
+        enough, much = (enough, middle) if word(middle) == UNDECIDED else (middle, much)
+    enough = max(enough, 1e-3)
+    told = weakest.narrowed(enough) if weakest else ""
+    return told or f"about {1 / enough**2:,.1f} times as many {unit}, if the number stays"
 
 
 def together(parts: Iterable[Part], equivalent: str = EQUIVALENT) -> str:

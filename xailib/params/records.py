@@ -48,6 +48,7 @@ Width = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Colour = Annotated[list[Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]], Len(3, 3)]
 Levels = Annotated[list[Annotated[int, Ge(1), Le(100)]], Len(1, 15), Predicate(ascending)]
+MaskLevels = Annotated[list[Annotated[int, Ge(1), Le(99)]], Len(0, 15), Predicate(ascending)]
 Options = dict[str, Any]
 
 
@@ -290,10 +291,14 @@ class RoarStudy(AnyStudy):
         "Those whose masks alone train a classifier: does the mask tell the class?", "all"
     )
     levels: Levels = field("Ascending percentages of the pixels", [10, 30, 50, 70, 90])
-    mask_level: Annotated[int, Ge(0), Le(99)] | None = field(
-        "Level of those classifiers, one of the levels; null is the middle", None
+    mask_levels: MaskLevels | None = field(
+        "Levels of those classifiers, some of the levels; null is the middle one", None
     )
     seeds: Count = field("Independent trainings of every modified data set", 5)
+    base_networks: Count = field(
+        "Explained networks, trained with different seeds, whose rankings the trainings share out; seeds is a multiple of it",
+        1,
+    )
     unit: Literal["pixel", "channel"] = field(
         "What is ranked: whole pixels, or each channel (the released code)", "pixel"
     )
@@ -304,9 +309,16 @@ class RoarStudy(AnyStudy):
 
     @classmethod
     def together(cls, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        level, levels = values.get("mask_level"), values.get("levels", cls.defaults()["levels"])
-        if level is not None and levels is not None and level not in levels:
-            yield "mask_level", f"{level} is none of the levels {levels}"
+        given = {**cls.defaults(), **values}
+        levels, seeds, networks = (given[key] for key in ("levels", "seeds", "base_networks"))
+        stray = next((level for level in given["mask_levels"] or () if levels and level not in levels), None)
+        if stray is not None:
+            yield "mask_levels", f"{stray} is none of the levels {levels}"
+        if seeds and networks and seeds % networks:
+            yield (
+                "base_networks",
+                f"{seeds} trainings cannot be shared out evenly among {networks} networks; make seeds a multiple of it",
+            )
 
 
 CLASSES: dict[str, type[Record]] = {

@@ -101,14 +101,14 @@ STAGES = {
     "roar_rank": Stage(
         "notebooks/roar_rank.ipynb",
         study=("levels", "unit", "target", "scale", "seed", "trust_images"),
-        files=("estimators", "options"),
+        files=("base", "estimators", "options"),
         uses=("architecture", "estimators"),
         minutes=1440,
         gpu=True,
     ),
     "roar_retrain": Stage(
         "notebooks/roar_retrain.ipynb",
-        study=("architecture", "recipe", "seeds", "precision"),
+        study=("architecture", "recipe", "seeds", "base_networks", "precision"),
         files=("estimator", "mode", "level"),
         uses=("architecture",),
         minutes=4320,
@@ -116,8 +116,8 @@ STAGES = {
     ),
     "roar_trust": Stage(
         "notebooks/roar_trust.ipynb",
-        study=("architecture", "recipe", "precision", "trust_images", "scale", "seed"),
-        files=("estimator", "mask_level", "options"),
+        study=("architecture", "recipe", "base_networks", "precision", "trust_images", "scale", "seed"),
+        files=("estimator", "mask_levels", "options"),
         uses=("dataset", "architecture", "metrics"),
         minutes=720,
         gpu=True,

@@ -139,8 +139,8 @@ def retrain(
         trainer: how it is trained.
         train, test: what it sees, the same replacement for both.
         seed: of weights and order.
-        facts: columns that name the training (estimator, mode, level), and what else its result depends on; a kept
-            row is used again only where all of it is the same.
+        facts: columns that name the training (estimator, mode, level, base), and what else its result depends on; a
+            kept row is used again only where all of it is the same.
         kept: a file (without suffix) that keeps the row, and the state of a training under way, until the slice is done.
         fresh: train even where a row was kept, because the network is wanted.
         report: is called with a line an epoch.
@@ -161,7 +161,7 @@ def retrain(
             if record["key"] == key:
                 return {**record["row"], "correct": bytes.fromhex(record["row"]["correct"])}, None
     began, network = time.perf_counter(), None
-    row = {name: facts[name] for name in ("estimator", "mode", "level")} | {"seed": seed}
+    row = {name: facts[name] for name in ("estimator", "mode", "level")} | {"seed": seed, "base": facts["base"]}
     try:
         network = trainer.train(train, seed, checkpoint=state, report=report)
         hits = trainer.hits(network, test)

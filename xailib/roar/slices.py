@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -33,57 +32,67 @@ def store_of(folder: Path) -> Store:
     return open_store(folder)
 
 
-def views(
-    store: Store, ranking_dir: str | None, estimator: str, level: int, mode: str, device: torch.device
-) -> tuple[View, View]:
-    """What a network sees of the training and of the test images; without a ranking, the images themselves."""
-    if ranking_dir is None:
+def base_dir(bases_dir: str, base: int) -> Path:
+    """The folder of a base network, one that estimators explain: its `weights.safetensors`, and a folder an estimator."""
+    return place(bases_dir) / f"base_{base}"
+
+
+def base_of(training: int, networks: int) -> int:
+    """Return the base network whose rankings a training uses: all serve equally many trainings.
+
+    So the spread of the explained network is inside that of the trainings, at no further training. Training i and network
+    i start from the same weights and see the images in the same order; with several networks no training uses its twin's.
+    """
+    return (training + 1) % networks
+
+
+def views(store: Store, folder: Path, estimator: str, level: int, mode: str, device: torch.device) -> tuple[View, View]:
+    """What a network sees of the training and of the test images; of estimator `none`, the images themselves.
+
+    `folder` is that of the base network whose ranking it is.
+    """
+    if estimator == "none":
         return View(store.train, store.mean, device), View(store.test, store.mean, device)
-    found = rankings(store, ranking_dir, estimator)
+    found = rankings(store, folder, estimator)
     redraw = params.load_params("estimators", estimator)["estimator_redraw"]
     train = View(store.train, store.mean, device, found["train"], level, mode, redraw=redraw)
     return train, View(store.test, store.mean, device, found["test"], level, mode)
 
 
-def by_hand(estimator: str) -> str | None:
-    """Where a notebook run by hand finds an estimator's ranking; None for unchanged images."""
-    return None if estimator == "none" else f"results/by_hand/roar/{estimator}"
-
-
-def rankings(store: Store, ranking_dir: str, estimator: str) -> dict[str, Ranking]:
-    """The rankings of both parts: {"train": ..., "test": ...}; those of another estimator are refused."""
-    folder = place(ranking_dir)
+def rankings(store: Store, folder: Path, estimator: str) -> dict[str, Ranking]:
+    """An estimator's rankings of both parts, {"train": ..., "test": ...}; `folder` is their base network's."""
+    folder = folder / estimator
     found = {name: open_ranking(folder, name, getattr(store, name)) for name in ("train", "test")}
     record = json.loads((folder / "ranking.json").read_text(encoding="utf-8"))
     require(folder / "ranking.json", record, {"estimator": estimator}, ("estimator",))
     return found
 
 
-def origin(store: Store, ranking_dir: str | None) -> dict[str, Any]:
+def origin(store: Store, folder: Path, estimator: str) -> dict[str, Any]:
     """What the images of a training come from: facts of the store and the digest of the ranking."""
     facts = {"images": {**store.facts, "train": len(store.train), "test": len(store.test), "side": store.side}}
-    if ranking_dir is None:
+    if estimator == "none":
         return facts
-    return {**facts, "ranking": json.loads(place(Path(ranking_dir, "ranking.json")).read_text(encoding="utf-8"))}
+    return {**facts, "ranking": json.loads((folder / estimator / "ranking.json").read_text(encoding="utf-8"))}
 
 
-def explained(store: Store, architecture: str, weights_path: str | None, device: torch.device) -> Model:
-    """The network that estimators explain; without weights, one that is trained for some seconds."""
-    classes = len(store.class_names)
-    if weights_path is None:
+def explained(store: Store, architecture: str, folder: Path, device: torch.device) -> Model:
+    """The base network of a folder; in `results/by_hand`, where there are no weights, one is trained for some seconds."""
+    classes, weights = len(store.class_names), folder / "weights.safetensors"
+    if "by_hand" in folder.parts and not weights.exists():
         recipe = Recipe(epochs=4, batch_size=32, learning_rate=0.8, schedule="one_cycle", crop="none", mirror=False)
         view = View(store.train, store.mean, device)
         network = Trainer(architecture, classes, store.mean, recipe, device).train(view, 0)
     else:
         network = new_network(architecture, classes, seed=0)
-        lay_in(network, read_state(place(weights_path)), weights_path)
+        lay_in(network, read_state(weights), str(weights))
     return as_model(network, architecture, store, device)
 
 
-def trained(network: nn.Module | None, rows: pd.DataFrame) -> nn.Module:
-    """Return the network that estimators are to explain; if its training failed there is nothing to explain."""
+def trained(network: nn.Module | None, row: dict[str, Any]) -> nn.Module:
+    """Return a network that estimators are to explain; if its training failed there is nothing to explain."""
     if network is None:
-        raise InputError(f"the network to explain could not be trained: {rows['status'].iloc[0]}")
+        raise InputError(f"network {row['seed']}, which is to be explained, could not be trained: {row['status']}")
     return network
 
 

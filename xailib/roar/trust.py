@@ -1,6 +1,6 @@
 """How far ROAR's own verdict can be trusted: the same rankings without retraining, by ROAD, by the mask alone, by metrics.
 
-Each check gives rows of `trust.parquet`: estimator, check, mode, level, seed, value, n, correct.
+Each check gives rows of `trust.parquet`: estimator, check, mode, level, seed, base, value, n, correct.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,19 @@ MODES: tuple[Mode, ...] = ("remove", "keep")
 Rows = list[dict[str, Any]]
 
 
-def without_retraining(estimator: str, trainer: Trainer, network: nn.Module, store: Store, ranking: Ranking) -> Rows:
-    """Accuracy of the explained network on the test images with values replaced by the mean, at every level and mode."""
+def without_retraining(
+    estimator: str, trainer: Trainer, network: nn.Module, store: Store, ranking: Ranking, base: int = 0
+) -> Rows:
+    """Accuracy of an explained network on the test images with values replaced by the mean, at every level and mode.
+
+    `base` is which of the networks it is: another one's accuracies lie up to a dozen points from the first one's.
+    """
     rows = []
     for mode in MODES:
         for level in ranking.levels:
             view = View(store.test, store.mean, trainer.device, ranking, level, mode)
             hits = trainer.hits(network, view)
-            rows.append(_row(estimator, "no_retraining", mode, level, hits))
+            rows.append(_row(estimator, "no_retraining", mode, level, hits, base=base))
     return rows
 
 
@@ -78,7 +83,7 @@ def mask_alone(
 
     Args:
         level: percentage of the values in the masks.
-        facts: what the rankings come from; see `retrain`.
+        facts: what the rankings come from, `base` among it; see `retrain`.
         seed: of the training.
         kept: keeps the row until the slice is done; see `retrain`.
     """
@@ -92,7 +97,7 @@ def mask_alone(
     if row["status"] != "ok":
         report(f"mask alone: {row['status']}")
     hits = np.unpackbits(np.frombuffer(row["correct"], np.uint8), count=len(store.test)) if row["correct"] else []
-    return [_row(estimator, "mask_only", "remove", level, np.asarray(hits, bool), seed)]
+    return [_row(estimator, "mask_only", "remove", level, np.asarray(hits, bool), seed, facts["base"])]
 
 
 def metric_scores(
@@ -122,7 +127,9 @@ def metric_scores(
     return rows
 
 
-def _row(estimator: str, check: str, mode: str, level: int, hits: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    facts = {"estimator": estimator, "check": check, "mode": mode, "level": level, "seed": seed}
+def _row(
+    estimator: str, check: str, mode: str, level: int, hits: np.ndarray, seed: int = 0, base: int = 0
+) -> dict[str, Any]:
+    facts = {"estimator": estimator, "check": check, "mode": mode, "level": level, "seed": seed, "base": base}
     value = float(hits.mean()) if len(hits) else float("nan")
     return {**facts, "value": value, "n": len(hits), "correct": np.packbits(hits).tobytes()}

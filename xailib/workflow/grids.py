@@ -67,7 +67,11 @@ def _trainings(path: Path, values: Values) -> Grid:
     chosen = [("remove", id) for id in values["estimators"]] + [("keep", id) for id in values["keep_estimators"]]
     return {
         "roar_base": [{"estimator": "none", "mode": "remove", "level": 0}],
-        "roar_rank": [{"group": group, "estimators": members} for group, members in groups.items()],
+        "roar_rank": [
+            {"base": base, "group": group, "estimators": members}
+            for base in range(values["base_networks"])
+            for group, members in groups.items()
+        ],
         "roar_retrain": [
             {"estimator": id, "mode": mode, "level": level} for mode, id in chosen for level in values["levels"]
         ],

@@ -115,10 +115,9 @@ class Study:
     def slice_values(self, stage: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the study's values with those of one slice of a stage."""
         values = {**self.values, **facts}
-        if "level" in facts:
-            values["level"] = int(facts["level"])
+        values |= {key: int(facts[key]) for key in ("level", "base") if key in facts}
         if stage == "roar_trust":
-            values |= {"mask_level": self.mask_level(facts["estimator"]), "metrics": made_from.TRUST_METRICS}
+            values |= {"mask_levels": self.mask_levels(facts["estimator"]), "metrics": made_from.TRUST_METRICS}
         return values
 
     def stale(self, stage: str, record: str | Path, **facts: Any) -> bool:
@@ -134,11 +133,11 @@ class Study:
         expected = params.load_params("models", model).get("accuracy")
         return [f"results/{self.name}/{model}/probe/probe.json"] if expected and expected["dataset"] in known else []
 
-    def mask_level(self, estimator: str) -> int:
-        """Return the level of the classifier that sees an estimator's masks alone; 0 where none is trained."""
-        levels = self.values["levels"]
-        chosen = self.values["mask_level"] or levels[len(levels) // 2]
-        return chosen if estimator in self.values["mask_estimators"] else 0
+    def mask_levels(self, estimator: str) -> list[int]:
+        """Return the levels of the classifiers that see an estimator's masks alone; none where none is trained."""
+        levels, chosen = self.values["levels"], self.values["mask_levels"]
+        chosen = [levels[len(levels) // 2]] if chosen is None else chosen
+        return chosen if estimator in self.values["mask_estimators"] else []
 
 
 def open_study(name: str | Path) -> Study:
@@ -242,7 +241,7 @@ def keep(*studies: Study | None) -> None:
     for study in filter(None, studies):
         # An empty choice is "none" in a file.
         values = {
-            key: value if value != [] or key in ("exclude", "compare") else "none"
+            key: value if value != [] or key in ("exclude", "compare", "mask_levels") else "none"
             for key, value in study.values.items()
         }
         text = f"# Study '{study.name}' as it runs: made from {study.path}; edit that one.\n"
