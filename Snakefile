@@ -194,6 +194,7 @@ use rule slice as predict with:
 
 
 if STUDY.chooses:
+
     # A checkpoint, so that what is made from the images is looked at anew: where the same are chosen again, no map is made.
     checkpoint choose:
         input:
