@@ -169,7 +169,7 @@ use rule slice as probe with:
     log:
         "<logs>/{model}/probe.log",
     params:
-        also="-p limit 1 -p accuracy_images 500 -p shifts none -p attack_images 0",
+        also="-p limit 1 -p only_correct false -p accuracy_images 500 -p shifts none -p attack_images 0",
         origin=STUDY.origin("probe"),
 
 
@@ -194,6 +194,34 @@ use rule slice as predict with:
         origin=STUDY.origin("predict"),
 
 
+if STUDY.chooses:
+
+    # A checkpoint, so that what is made from the images is looked at anew: where the same are chosen again, no map is made.
+    checkpoint choose:
+        input:
+            predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
+            again=again("choose", "choose.json"),
+        output:
+            chosen="<results>/chosen.json",
+            record="<results>/choose.json",
+        log:
+            "<logs>/choose.log",
+        localrule: True
+        conda:
+            ENVIRONMENT
+        params:
+            file=STUDY.kept,
+            folder=subpath(output.chosen, parent=True),
+            origin=STUDY.origin("choose"),
+        shell:
+            "python -m xailib.workflow choose {params.file} {params.folder} > {log} 2>&1"
+
+
+def chosen(wildcards):
+    """Which images get maps, as a file; none where it is the first that the data set gives."""
+    return checkpoints.choose.get().output.chosen if STUDY.chooses else []
+
+
 # The maps of one method on one network. A network that `probe` refuses gets none; one that it let pass keeps its maps,
 # whatever re-runs the probe (`ancient`).
 use rule slice as attribute with:
@@ -202,6 +230,7 @@ use rule slice as attribute with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
+        chosen=chosen,
         fetched=lambda wildcards: fetched(wildcards.model),
         probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("attribute", "{model}/{method}/attribute.json"),
@@ -224,6 +253,7 @@ use rule slice as evaluate with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
+        chosen=chosen,
         fetched=lambda wildcards: fetched(wildcards.model),
         metrics=METRICS,
         maps="<results>/{model}/{method}/maps.npz",
@@ -249,6 +279,7 @@ use rule slice as sanity with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
+        chosen=chosen,
         fetched=lambda wildcards: fetched(wildcards.model),
         probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("sanity", "{model}/{method}/sanity.json"),

@@ -67,7 +67,7 @@ def test_a_final_notebook_leaves_the_study_its_own_figures(name: str, root: Path
     ids = load_images("pictograms", split="test", limit=4, seed=0).ids
     folder = synthetic.write(synthetic.study(ids=ids, architectures=("mini_resnet",)), tmp_path / "results" / "made")
     before = sorted(folder.rglob("*"))
-    run_cells(name, {"study": "made", "results_dir": str(folder), "limit": 4, "bootstrap": 100, "several": 2})
+    run_cells(name, {"study": "made", "results_dir": str(folder), "bootstrap": 100, "several": 2})
     assert sorted(folder.rglob("*")) == before
     assert list((root / "made").glob("*.png"))
     assert (root / "made" / "findings.csv").exists() == (name == "explainability")

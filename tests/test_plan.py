@@ -165,7 +165,7 @@ def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert int(cells["mini_resnet_robust", "lime"]["forward"]) == (5 + 4) * lime, "four images under a second seed too"
     deletion = [int(cells[model, "deletion"]["forward"]) for model in ("mini_resnet_robust", "mini_alexnet_vanilla")]
     assert deletion[0] / 3 == deletion[1] / 2 > 5 + 4, "one slice a method"
-    assert int(cells["mini_alexnet_vanilla", "accuracy"]["forward"]) == 5 + 2 * 7
+    assert int(cells["mini_alexnet_vanilla", "accuracy"]["forward"]) == 2 * 7, "the five are among the seven"
     assert all(float(row["hours"]) > 0 and float(row["gigabytes"]) > 0 for row in rows if int(row["forward"]))
     total = sum(int(row["forward"]) for row in rows)
     assert f"In all: {plan.short(total)} passes forward" in said.out

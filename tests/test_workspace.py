@@ -125,7 +125,7 @@ def jobs(said: str) -> dict[str, int]:
 @pytest.fixture
 def expected() -> dict[str, int]:
     """The slices of study `own`."""
-    return {"predict": 1, "probe": 1, "attribute": 2, "evaluate": 2, "collect": 1}
+    return {"predict": 1, "probe": 1, "choose": 1, "attribute": 2, "evaluate": 2, "collect": 1}
 
 
 def test_snakemake_runs_in_another_folder(root: Path, tmp_path_factory: pytest.TempPathFactory, expected: dict) -> None:

@@ -32,6 +32,24 @@ def study_values(folder: Path) -> dict[str, Any]:
     return {"study": folder.name, "description": "", **given}
 
 
+def fewer(folder: Path) -> str:
+    """Return a sentence where every network is right on fewer images than the study asks for; else an empty string."""
+    values, path = study_values(folder), folder / "choose.json"
+    if not values.get("only_correct", True) or not path.exists():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    wanted = values["limit"] or 1  # null: as many as there are
+    if found["right_by_all"] >= wanted:
+        return ""
+    looked = f"of the first {found['candidates']} images"
+    if not found["right_by_all"]:
+        return f"Every network is right on none {looked}: the first {found['chosen']} were explained, and none of them counts."
+    return (
+        f"Every network is right on {found['right_by_all']} {looked}, fewer than the {wanted} that the study asks for; "
+        "a larger accuracy_images looks through more."
+    )
+
+
 def question(values: dict[str, Any]) -> str:
     """Return what a study of maps asks, from its values."""
     if values.get("kind") != "compare":

@@ -25,7 +25,7 @@ class Frames:
     Attributes:
         scores: model, method, metric, image, target, value, and columns that some metrics add (NaN elsewhere).
         predictions: model, image, label, predicted, confidence [0, 1], label_probability, correct, subset
-            (`maps`: the images with maps; `accuracy`: the larger sample).
+            (`maps`: the images with maps, or those that they were chosen from; `accuracy`: the larger sample).
         accuracy: model, shift, n, accuracy [0, 1], mean_confidence [0, 1], ece, right (text: a 1 or 0 an image).
         skipped: pairs that are not in the grid, with the reason.
         reliability: model, method, metric, image, value, second (the score of the same image's map under another seed),

@@ -52,12 +52,11 @@ def study_images(
     dataset: str,
     *,
     split: str | None,
-    limit: int | None,
     seed: int,
     root: str | None = None,
     most: int = 64,
 ) -> ImageBatch:
-    """Load the first `most` images of a study, in the order of its slices.
+    """Load the first `most` images of a study that have scores, in the order of its slices.
 
     Raises:
         InputError: the study's maps belong to other images than these.
@@ -67,13 +66,13 @@ def study_images(
 
     record = load_params("datasets", dataset)
     source = {"split": split, "seed": seed, "root": root and place(root), **record["dataset_options"]}
-    images = load_images(record.get("dataset_function", dataset), limit=min(limit or most, most), **source)
-    known = set(frames.images)
-    other = next((name for name in images.ids if name not in known), None)
+    # The networks have answered on all images up to the last that has scores, in the data set's order.
+    asked = frames.predictions.loc[frames.predictions["subset"] == "maps", "image"].unique().tolist()
+    names = [name for name in frames.images if name in asked][:most]
+    images = load_images(record.get("dataset_function", dataset), at=[asked.index(name) for name in names], **source)
+    other = next((name for name in images.ids if name not in names), None)
     if other:
-        raise InputError(
-            f"{dataset}: image '{other}' has no scores; give the split, limit and seed that the study ran with"
-        )
+        raise InputError(f"{dataset}: image '{other}' has no scores; give the split and seed that the study ran with")
     return images
 
 

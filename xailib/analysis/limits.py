@@ -16,7 +16,7 @@ def limits(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:
             return ["**Nothing is said of any claim**: no image has a label. Count all images (`only_correct: false`)."]
         return [
             "**Nothing is said of any claim**: no image is classified correctly by every network. Leave out the weakest "
-            "networks, take more images (`limit`), or count all images (`only_correct: false`)."
+            "networks, look through more images (`accuracy_images`), or count all images (`only_correct: false`)."
         ]
     return [*_networks(frames), *_images(frames), *_metrics(frames, bootstrap, seed)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xailib.analysis.facts import question, study_values
+from xailib.analysis.facts import fewer, question, study_values
 from xailib.analysis.frames import find_folder
 from xailib.analysis.page import compose, visible
 from xailib.errors import InputError
@@ -47,8 +47,8 @@ def finals(main: Path) -> tuple[str, ...]:
 
 
 def recommended(main: Path) -> str:
-    """Return what a comparison of methods recommends, a paragraph of Markdown a network."""
-    return "\n\n".join(read_table(main / "figures" / "advice.csv")["text"])
+    """Return what a comparison of methods recommends, a paragraph of Markdown a network, and if its images were too few."""
+    return "\n\n".join(filter(None, [*read_table(main / "figures" / "advice.csv")["text"], fewer(main)]))
 
 
 def title(main: Path | None, roar: Path | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import claims, findings, roar_claims
-from xailib.analysis.facts import many, study_values
+from xailib.analysis.facts import fewer, many, study_values
 from xailib.analysis.roar_frames import count_classes
 from xailib.analysis.table import chip
 from xailib.results import read_table
@@ -96,6 +96,7 @@ def warnings(main: Path | None, roar: Path | None) -> Iterator[str]:
     """Yield what changes how the verdicts read, as HTML: found in the study's own numbers, or not said."""
     if main:
         yield from _void(main)
+        yield from filter(None, [html.escape(fewer(main))])
     if roar and (roar / "roar_accuracy.csv").exists():
         accuracy = read_table(roar / "roar_accuracy.csv")
         yield from _blurred(accuracy)

@@ -114,6 +114,9 @@ def _of_methods(
 def compare_filters(frames: Frames) -> Table:
     """Return metrics x (images all networks get right, all images): means, and how many values are undefined."""
     choices = {"correct by all": frames.only_correct(), "all images": frames}
+    caption = "Mean over networks and methods, without controls, by choice of images"
+    if len(choices["correct by all"].images) == len(frames.images):
+        caption += "; every network is right on every image with maps, so there is one choice"
     rows = {}
     for metric, facts in frames.metrics.iterrows():
         row = rows[arrowed(facts["label"], facts["better"])] = {}
@@ -121,7 +124,7 @@ def compare_filters(frames: Frames) -> Table:
             values = scored(part, metric, controls=False)["value"]
             row[f"{name} (n = {len(part.images)})"] = values.mean()
             row[f"undefined, {name}"] = f"{values.isna().sum()} of {len(values)}"
-    return Table(pd.DataFrame(rows).T, "Mean over networks and methods, without controls, by choice of images")
+    return Table(pd.DataFrame(rows).T, caption)
 
 
 def networks(criteria: Criteria) -> Table:

@@ -30,6 +30,7 @@ def load_images(
     *,
     split: str | None = None,
     limit: int | None = None,
+    at: Sequence[int] | None = None,
     seed: int = 0,
     root: str | Path | None = None,
     side: int | None = None,
@@ -51,6 +52,7 @@ def load_images(
             id goes before a folder of the same name.
         split: one of the data set's splits; by default its own first choice: test, or val where that is its name.
         limit: how many images at most; None for all.
+        at: which images instead of the first `limit`: their places in that order, from 0. No other is read.
         seed: chooses and orders the images, and seeds the shift's noise.
         root: folder of the data, for the data sets that are read from one.
         side: side of the square images in pixels: give the model's `input_size`. A data set that has one size only
@@ -67,16 +69,20 @@ def load_images(
 
     Raises:
         InputError: what is neither a data set nor a path nor an image; an unknown split, shift or option, a limit below 1,
-            or data that cannot be read.
+            a place that no image has, or data that cannot be read.
     """
     name, root = _resolve(source, root)
     drawn = _is_drawn(shift, name or "folder")
     given = {"split": split, "root": root, **options}
     if name is None:
-        images = _own(source, limit, seed, side, crop, given)
+        images = _own(source, limit, seed, side, crop, given | {"at": at})
     else:
         shown = {"shift": shift} if drawn else {}
-        found = open_images(name, limit=limit, seed=seed, side=side, crop=crop, **given, **shown).select(slice(None))
+        limit = limit if at is None else _reach(at)
+        found = open_images(name, limit=limit, seed=seed, side=side, crop=crop, **given, **shown)
+        if at is not None and len(found) < limit:
+            raise InputError(f"at: data set '{name}' has no image at place {limit - 1}; it holds {len(found)} images")
+        found = found.select(slice(None) if at is None else list(at))
         images = replace(found, class_names=_class_names(name, given) or None)
     if shift is not None and not drawn:
         images = corrupt(images, shift, seed)
@@ -115,6 +121,18 @@ def _is_drawn(shift: str | None, name: str) -> bool:
         known = list_five() if "/" in shift else [*drawn, *list_three()]
         raise InputError(f"unknown shift '{shift}' for data set '{name}'{nearest(shift, known)}")
     return shift in drawn
+
+
+def _reach(at: Sequence[int]) -> int:
+    """How many images must be there to have one at each of these places."""
+    wrong = next(
+        (place for place in at if isinstance(place, bool) or not isinstance(place, Integral) or place < 0), None
+    )
+    if wrong is not None or not len(at):
+        raise InputError(
+            f"at: {wrong if len(at) else at!r} is no place of an image; give whole numbers from 0, one at least"
+        )
+    return int(max(at)) + 1
 
 
 def _own(

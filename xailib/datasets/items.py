@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -74,13 +74,13 @@ class Images:
     def __len__(self) -> int:
         return len(self.items)
 
-    def select(self, indices: slice) -> ImageBatch:
-        """Read or draw the images of a slice.
+    def select(self, indices: slice | Sequence[int]) -> ImageBatch:
+        """Read or draw the images of a slice, or at these places, and no other.
 
         Raises:
             InputError: a file that cannot be read, or more images than memory holds.
         """
-        items = self.items[indices]
+        items = self.items[indices] if isinstance(indices, slice) else [self.items[i] for i in indices]
         truth = {
             "labels": torch.tensor([item.label for item in items], dtype=torch.int64),
             "ids": [item.id for item in items],

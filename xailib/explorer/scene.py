@@ -18,7 +18,7 @@ from xailib.models.model import Model
 from xailib.models.private import private
 from xailib.results import read_maps, read_table
 from xailib.targets import as_images
-from xailib.workflow.notebooks import background, image_source
+from xailib.workflow.notebooks import background, image_source, study_images
 from xailib.workflow.study import open_study
 
 THRESHOLD = 0.5  # localisation of a single image cannot be tuned on others: half of the maximum
@@ -212,7 +212,9 @@ class StudyScene(Scene):
 
     def _load(self, about: About) -> ImageBatch:
         function, source = self._source(about)
-        return xai.load_images(function, limit=self.values["limit"], **source)
+        chosen = self.folder / "chosen.json"
+        known = self.values["only_correct"] and chosen.exists()  # a study that has not run has chosen no images yet
+        return study_images(function, source, self.values["limit"], chosen if known else None)
 
     def background(self, method: str, about: About) -> dict[str, Any]:
         """Return the images that SHAP compares with, as the study's slices take them."""

@@ -77,7 +77,7 @@ def study_facts(results_dir: str | Path) -> dict[str, Any]:
     images = gallery.study_images(
         frames,
         values["dataset"],
-        **{key: values[key] for key in ("split", "limit", "seed", "root")},
+        **{key: values[key] for key in ("split", "seed", "root")},
         most=MOST,
     )
     total, side = len(frames.images), images.pixels.shape[-1]

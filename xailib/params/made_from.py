@@ -20,9 +20,11 @@ from xailib.workspace import place, workspace
 Values = dict[str, Any]
 
 # What an evaluation asks of the maps that it is given, whatever else made them.
-IMAGES_AND_NETWORK = ("dataset", "root", "split", "limit", "seed")
+IMAGES_AND_NETWORK = ("dataset", "root", "split", "limit", "seed", "chosen")
 IMAGES_AND_NETWORK += ("dataset_function", "dataset_options", "dataset_classes", "model", "network", "method")
 TRUST_METRICS = ("pointing_game", "localisation", "deletion", "insertion")
+# Stands for the images of a study that `choose` has not chosen yet: any choice may come out.
+NOT_YET = "not chosen yet"
 _NETWORK = (
     "architecture",
     "model_options",
@@ -71,6 +73,8 @@ def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -
             for id, record in chosen.items()
         }
         found |= {"metrics": list(chosen)} if stage == "evaluate" else {}
+    if "chosen" in files:
+        found["chosen"] = choice(values.get("chosen_path"))
     if "network" in found:
         found["network"] = network(values["model"])
     return json.loads(json.dumps({key: value for key, value in found.items() if value not in (None, {}, [], "")}))
@@ -99,6 +103,14 @@ def network(model: str) -> str:
     if record["architecture"] == "function":
         parts["code"] = hashlib.sha256(code_file(record["model_options"]["name"]).read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def choice(path: str | Path | None) -> str | None:
+    """Return a digest of which images `choose` chose: `NOT_YET` where it has not run, None where a study does not choose."""
+    if not path:
+        return None
+    file = place(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.exists() else NOT_YET
 
 
 def code_file(name: str) -> Path:
@@ -137,7 +149,7 @@ def difference(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], keys:
 
     Args:
         found: what the result says; None where it says nothing.
-        wanted: what it should say.
+        wanted: what it should say; `NOT_YET` is content with anything.
         keys: those that are compared; by default all that either has.
     """
     if found is None:
@@ -147,7 +159,7 @@ def difference(found: Mapping[str, Any] | None, wanted: Mapping[str, Any], keys:
         if isinstance(theirs, dict) and isinstance(ours, dict):
             wrong = difference(theirs, ours).replace("was made with ", f"was made with {key}.", 1)
         else:
-            wrong = "" if theirs == ours else f"was made with {key} {_say(theirs)}, not {_say(ours)}"
+            wrong = "" if theirs == ours or ours == NOT_YET else f"was made with {key} {_say(theirs)}, not {_say(ours)}"
         if wrong:
             return wrong
     return ""

@@ -234,7 +234,7 @@ class Study(AnyStudy):
         "papers",
     )
     split: str | None = field("Split of the data set; null is the data set's own default", None)
-    limit: Count | None = field("Images that get maps; null is all of them", 32)
+    limit: Count | None = field("Images that get maps (see only_correct); null is all of them", 32)
     models: str | Names = field('Ids: "all", a pattern such as "mini_*", or a list of both')
     methods: str | Names = field('Ids: "all", a pattern, or a list')
     metrics: str | Names = field('Ids: "all", a pattern, or a list')
@@ -254,7 +254,11 @@ class Study(AnyStudy):
     attack_images: Natural = field("Images that are attacked; 0 leaves the attack out", 256)
     attack_epsilon: Annotated[float, Gt(0)] = field("Radius of the L2 attack, over pixels in [0, 1]", 1.0)
     attack_steps: Count = field("Steps of the L2 attack", 20)
-    only_correct: bool = field("Final notebooks use the images that all models are right on", True)
+    only_correct: bool = field(
+        "Maps explain the first `limit` images that all models are right on, looked for among the first "
+        "`accuracy_images`; false: the first `limit` images",
+        True,
+    )
     compare: list[str] = field("Studies to set beside this one: run here, or in docs/findings", [])
     roar: str | None = field("A ROAR study that is run and reported with this one", None)
     sanity_images: Natural = field(

@@ -48,16 +48,17 @@ STAGES = {
     ),
     "predict": Stage(
         "notebooks/predict.ipynb",
-        study=(*_IMAGES, *_SHIFTS),
+        study=(*_IMAGES, "only_correct", *_SHIFTS),
         files=_ACCURACY,
         uses=("dataset", "model", "shift_roots"),
         minutes=240,
         gpu=True,
     ),
+    "choose": Stage("xailib.workflow.choose", study=("study", *_IMAGES, "only_correct", "accuracy_images", "models")),
     "attribute": Stage(
         "notebooks/attribute.ipynb",
         study=(*_IMAGES, "scale", "target", "reliability_images"),
-        files=(*_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
+        files=("chosen", *_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
         uses=("dataset", "model", "method"),
         minutes=720,
         gpu=True,
@@ -65,7 +66,7 @@ STAGES = {
     "evaluate": Stage(
         "notebooks/evaluate.ipynb",
         study=(*_IMAGES, "scale", "metrics"),
-        files=(*_DATASET, "model", "network", "method", "options"),
+        files=("chosen", *_DATASET, "model", "network", "method", "options"),
         uses=("dataset", "model", "metrics"),
         minutes=480,
         gpu=True,
@@ -73,7 +74,7 @@ STAGES = {
     "sanity": Stage(
         "notebooks/sanity.ipynb",
         study=(*_IMAGES, "scale", "target", "sanity_images", "sanity_points"),
-        files=(*_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
+        files=("chosen", *_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
         uses=("dataset", "model", "method"),
         minutes=720,
         gpu=True,

@@ -33,6 +33,7 @@ commands:
   slice     execute one slice: a notebook, its parameter files, its outputs
   plan      say what a study will cost on this machine: passes, hours, memory
   images    build the images of a ROAR study
+  choose    choose the images of a study that get maps
   collect   join the tables of a study's slices
   report    make one page of a study's executed report.ipynb
   explorer  make one page of all maps of a study, to click through
@@ -47,7 +48,7 @@ commands:
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for a user's error, and what the command says otherwise."""
     parser = argparse.ArgumentParser(prog="xailib", epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=[*MODULES, "images", "collect", "where"], metavar="COMMAND")
+    parser.add_argument("command", choices=[*MODULES, "images", "choose", "collect", "where"], metavar="COMMAND")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="what the command takes; see its --help")
     arguments = parser.parse_args(words)
     if arguments.command in MODULES:
@@ -66,6 +67,10 @@ def _of_study(command: str, words: list[str]) -> int:
     study = open_study(arguments.study)
     if command == "where":
         print(f"Report: {study.kept.with_name('report.html')}")
+    elif command == "choose":
+        from xailib.workflow.choose import choose
+
+        choose(study, arguments.folder)
     elif command == "collect":
         from xailib.workflow.collect import collect
 

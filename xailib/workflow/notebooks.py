@@ -1,5 +1,6 @@
 """What the slice notebooks share: where their images come from, and a look at maps."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +9,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from xailib.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from xailib.images import ImageBatch
     from xailib.models.model import Model
 
 
@@ -45,6 +50,40 @@ def image_source(
     if "side" in datasets.takes(dataset):
         source.setdefault("side", model.input_size)
     return source
+
+
+def study_images(
+    dataset: str,
+    source: "Mapping[str, Any]",
+    limit: int | None,
+    chosen: "str | Path | None" = None,
+    most: int | None = None,
+) -> "ImageBatch":
+    """Load the images of a study that get maps.
+
+    Args:
+        dataset, source: as it is registered, and what `image_source` returns.
+        limit: the first so many, None for all, unless a choice is given.
+        chosen: `chosen.json` of `xailib.workflow.choose`, from the repository; None for no choice.
+        most: only the first so many of them.
+
+    Raises:
+        InputError: no such file, or one that names other images than the data set has.
+    """
+    from xailib import datasets, params
+
+    if chosen is None:
+        counts = [count for count in (limit, most) if count is not None]
+        return datasets.load_images(dataset, limit=min(counts, default=None), **source)
+    path = params.place(chosen)
+    try:
+        places = json.loads(path.read_text(encoding="utf-8"))["images"]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such choice of images; run the study's step choose first") from None
+    images = datasets.load_images(dataset, at=list(places.values())[:most], **source)
+    if images.ids != list(places)[:most]:
+        raise InputError(f"{path}: its images are not those of '{dataset}' any more; run the study's step choose again")
+    return images
 
 
 def background(

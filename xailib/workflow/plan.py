@@ -105,15 +105,19 @@ def plan(
 
 
 def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
-    """Return how many images get maps, and the passes of each (stage, name) on one network."""
+    """Return how many images get maps, at most, and the passes of each (stage, name) on one network."""
     from xailib.workflow import plan_costs
+    from xailib.workflow.choose import candidates
 
     values = study.values
     data = params.load_params("datasets", values["dataset"])
     function = data.get("dataset_function", data["dataset"])
-    images = values["limit"] or _count(values, data, function, {})
-    sample = values["accuracy_images"] or _count(values, data, function, data.get("dataset_accuracy_options", {}))
-    parts = plan_costs.predict_passes(values, images, sample, plan_costs.shift_count(values, function))
+    wanted = candidates(values["limit"], values["accuracy_images"]) if values["only_correct"] else values["limit"]
+    asked, other = wanted or _count(values, data, function, {}), data.get("dataset_accuracy_options", {})
+    images = values["limit"] or asked
+    sample = values["accuracy_images"] or _count(values, data, function, other)
+    again = 0 if wanted == values["accuracy_images"] and not other else asked  # else they are those of accuracy
+    parts = plan_costs.predict_passes(values, again, sample, plan_costs.shift_count(values, function))
     work = {("predict", name): one for name, one in parts.items()}
     target = plan_costs.target_passes(values, images)
     explained = images + min(values["reliability_images"], images)  # equal maps are not scored again: an upper bound

@@ -75,7 +75,7 @@ def predict_passes(values: dict[str, Any], images: int, sample: int, shifts: int
 
     Args:
         values: the study's.
-        images, sample: how many get maps, and how many accuracy is measured on.
+        images, sample: how many may get maps, 0 where these are among the others; and how many accuracy is measured on.
         shifts: how many there are; a shift that has fewer images than `sample` needs less.
     """
     from xailib.metrics.accuracy import accuracy_table

@@ -72,7 +72,7 @@ def made_again(snakemake: Any, study: Study) -> Callable[..., Callable[[Any], li
 # How a slice is handed its inputs, by their names in the rule. What is not here is an input for Snakemake alone.
 _HANDED = {
     **{name: "-f {path}" for name in ("dataset", "model", "method")},
-    **{name: f"-p {name}_path {{path}}" for name in ("maps", "initial")},
+    **{name: f"-p {name}_path {{path}}" for name in ("maps", "initial", "chosen")},
     "store": "-p store_dir {folder}",
 }
 

@@ -64,6 +64,11 @@ class Study:
         return FINALS[self.values["kind"]] if self.models else ()
 
     @property
+    def chooses(self) -> bool:
+        """Whether its maps wait until `choose` knows the images that every network is right on."""
+        return bool(self.models) and self.values["only_correct"]
+
+    @property
     def pairs(self) -> list[tuple[str, str]]:
         """(model, method) of its maps."""
         return [(one["model"], one["method"]) for one in self.grid.get("attribute", ())]
@@ -116,6 +121,8 @@ class Study:
         """Return the study's values with those of one slice of a stage."""
         values = {**self.values, **facts}
         values |= {key: int(facts[key]) for key in ("level", "base") if key in facts}
+        if self.chooses:
+            values["chosen_path"] = str(self.kept.with_name("chosen.json"))
         if stage == "roar_trust":
             values |= {"mask_levels": self.mask_levels(facts["estimator"]), "metrics": made_from.TRUST_METRICS}
         return values
