@@ -46,6 +46,7 @@ from xailib.workflow.rules import (
     gpu,
     handed,
     initial_weights,
+    judged,
     made_again,
     settings,
     tables,
@@ -81,7 +82,10 @@ fetched, probed = functools.cache(fetched), functools.cache(STUDY.probed)
 again = made_again(workflow, STUDY)
 RESULTS = f"results/{STUDY.name}"
 DATASET = tracked(f"params/datasets/{STUDY.values['dataset']}.yaml")
-METRICS = [tracked(f"params/metrics/{metric}.yaml") for metric in STUDY.metrics]
+METRICS = {
+    stage: [tracked(f"params/metrics/{metric}.yaml") for metric in STUDY.judges(stage)]
+    for stage in ("evaluate", "indomain")
+}
 ENVIRONMENT = str(SHIPPED / "environment.yml")
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in STUDY.finals]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
@@ -115,6 +119,7 @@ resource_scopes:
 wildcard_constraints:
     model="[a-z0-9_]+",
     method="[a-z0-9_]+",
+    metric="[a-z0-9_]+",
     notebook="explainability|correlation|gallery|compare",
     estimator="[a-z0-9_]+",
     mode="remove|keep",
@@ -255,7 +260,7 @@ use rule slice as evaluate with:
         method=file_of("methods"),
         chosen=chosen,
         fetched=lambda wildcards: fetched(wildcards.model),
-        metrics=METRICS,
+        metrics=METRICS["evaluate"],
         maps="<results>/{model}/{method}/maps.npz",
         again=again("evaluate", "{model}/{method}/evaluate.json"),
     output:
@@ -269,7 +274,52 @@ use rule slice as evaluate with:
     benchmark:
         "<logs>/{model}/{method}/evaluate.tsv"
     params:
+        also=verbatim(judged(STUDY, "evaluate")),
         origin=STUDY.origin("evaluate"),
+
+
+# A copy of one network that knows images with parts deleted, as one metric deletes them.
+use rule slice as finetune with:
+    input:
+        notebook=ancient(tracked("notebooks/finetune.ipynb")),
+        dataset=DATASET,
+        model=file_of("models"),
+        metric=file_of("metrics"),
+        fetched=lambda wildcards: fetched(wildcards.model),
+        probed=ancient(lambda wildcards: probed(wildcards.model)),
+        again=again("finetune", "{model}/finetuned/{metric}/finetune.json"),
+    output:
+        weights="<results>/{model}/finetuned/{metric}/weights.safetensors",
+        record="<results>/{model}/finetuned/{metric}/finetune.json",
+        notebook="<results>/{model}/finetuned/{metric}/finetune.ipynb",
+    log:
+        "<logs>/{model}/finetuned/{metric}.log",
+    params:
+        origin=STUDY.origin("finetune"),
+
+
+# The scores of one method on the fine-tuned copies of one network, by the metrics that ask for them.
+use rule slice as indomain with:
+    input:
+        notebook=ancient(tracked("notebooks/indomain.ipynb")),
+        dataset=DATASET,
+        model=file_of("models"),
+        method=file_of("methods"),
+        chosen=chosen,
+        fetched=lambda wildcards: fetched(wildcards.model),
+        metrics=METRICS["indomain"],
+        maps="<results>/{model}/{method}/maps.npz",
+        copies=expand("<results>/{{model}}/finetuned/{metric}/weights.safetensors", metric=STUDY.judges("indomain")),
+        again=again("indomain", "{model}/{method}/indomain.json"),
+    output:
+        scores="<results>/{model}/{method}/indomain.parquet",
+        record="<results>/{model}/{method}/indomain.json",
+        notebook="<results>/{model}/{method}/indomain.ipynb",
+    log:
+        "<logs>/{model}/{method}/indomain.log",
+    params:
+        also=lambda wildcards: (f"-p copies_dir {RESULTS}/{wildcards.model}/finetuned {judged(STUDY, 'indomain')}"),
+        origin=STUDY.origin("indomain"),
 
 
 # Whether the maps of a comparison follow the network: explained again while its weights are randomised.

@@ -19,11 +19,13 @@ split: test
 limit: 4
 models: [{SMOKE_MODELS[0]}]
 methods: [{", ".join(METHODS)}]
-metrics: [deletion, pointing_game]
+metrics: [deletion, pointing_game, idsds]
 scale: smoke
 reliability_images: 1
 sanity_images: 2
 sanity_points: 2
+finetune_images: 64
+finetune_steps: 3
 accuracy_images: 24
 bootstrap: 200
 only_correct: false
@@ -53,6 +55,22 @@ def test_the_sanity_check_is_a_column_a_method(finished: World) -> None:
     assert record["passes"]["backward"] == 2 * (1 + 2) and record["made_from"]["sanity_points"] == 2
 
 
+def test_a_metric_that_asks_for_copies_gets_them(finished: World) -> None:
+    """A copy a network and metric, scored with the classes of the network's own maps; other metrics never see it."""
+    folder = finished.results / SMOKE_MODELS[0]
+    record = json.loads((folder / "finetuned" / "idsds" / "finetune.json").read_text())
+    assert record["made_from"]["finetune_steps"] == 3 and set(record["accuracy"]) == {"network", "copy"}
+    scores = pd.read_parquet(finished.results / "scores.parquet")
+    counts = scores.groupby(["metric", "method"], observed=True).size().unstack()
+    assert set(counts.index) == {"deletion", "pointing_game", "idsds"} and (counts == 4).all().all()
+    targets = scores.groupby(["image"], observed=True)["target"].nunique()
+    assert (targets == 1).all() and scores.loc[scores["metric"] == "idsds", "value"].between(-1, 1).all()
+    for name, judges in (("evaluate", ["deletion", "pointing_game"]), ("indomain", ["idsds"])):
+        assert json.loads((folder / "rise" / f"{name}.json").read_text())["made_from"]["metrics"] == judges
+    page = (finished.results / "report.html").read_text()
+    assert "IDSDS" in page and ">finetune<" in page
+
+
 def test_only_clean_accuracy_is_measured(finished: World) -> None:
     assert pd.read_parquet(finished.results / "accuracy.parquet")["shift"].tolist() == ["clean"]
 
@@ -73,6 +91,16 @@ def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_its_part(finished
     undo = finished.edit("params/studies/own.yaml", lambda text: text.replace("sanity_points: 2", "sanity_points: 3"))
     try:
         assert finished.plan() == {"sanity": len(METHODS), "collect": 1}
+    finally:
+        undo()
+    undo = finished.edit("params/studies/own.yaml", lambda text: text.replace("finetune_steps: 3", "finetune_steps: 4"))
+    try:
+        assert finished.plan() == {"finetune": 1, "indomain": len(METHODS), "collect": 1}
+    finally:
+        undo()
+    undo = finished.edit("xailib/metrics/idsds.py", lambda text: text + "# a remark\n")
+    try:
+        assert finished.plan() == {"finetune": 1, "indomain": len(METHODS), "collect": 1}
     finally:
         undo()
     undo = finished.edit("xailib/metrics/sanity.py", lambda text: text + "# a remark\n")

@@ -11,7 +11,18 @@ import pytest
 from xailib.params.records import CLASSES
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-SLICES = ("predict", "attribute", "evaluate", "sanity", "train", "roar_rank", "roar_retrain", "roar_trust")
+SLICES = (
+    "predict",
+    "attribute",
+    "evaluate",
+    "sanity",
+    "finetune",
+    "indomain",
+    "train",
+    "roar_rank",
+    "roar_retrain",
+    "roar_trust",
+)
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 

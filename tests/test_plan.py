@@ -32,6 +32,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rise": {"masks": 13},
     "deletion": {"steps": 6},
     "insertion": {"steps": 7},
+    "road_morf": {"steps": 4},
+    "road_lerf": {"steps": 3},
     "smoothgrad": {"samples": 3},
     "deeplift_shap": {"noise_references": 2},
     "infidelity": {"samples": 5},
@@ -117,6 +119,17 @@ def test_the_sanity_check_of_a_comparison_is_counted() -> None:
     assert planned(work["sanity", "gradient"])[:2] == (8, 8)
     assert planned(work["sanity", "rise"])[0] == 320 * 8
     assert not any(stage == "sanity" for stage, _ in plan.passes(workflow.open_study("smoke"))[1])
+
+
+def test_fine_tuned_copies_are_counted(tmp_path: Path) -> None:
+    """The training once a network, and each method explained again on the copy."""
+    given = {"limit": 3, "finetune_steps": 5, "scale": "full", "precision": "fp32", "models": "mini_resnet_vanilla"}
+    values = {"dataset": "pictograms", "methods": ["gradient"], "metrics": ["deletion", "idsds"], "study": "mine"}
+    (tmp_path / "mine.yaml").write_text(json.dumps(values | given))
+    _, work = plan.passes(workflow.open_study(tmp_path / "mine.yaml"))
+    assert work["finetune", "idsds"]["both"] == 64 * 5
+    assert dict(work["indomain", "gradient"]) == {"forward": 17 * 3, "forward_bf16": 0, "both": 3, "both_bf16": 0}
+    assert ("evaluate", "deletion") in work and ("evaluate", "idsds") not in work
 
 
 def test_bytes_and_operations_of_a_pass_are_those_of_its_shapes() -> None:

@@ -111,6 +111,23 @@ def test_a_comparison_on_photographs_without_boxes(
     assert faults(tmp_path, **given) == ["limit: one image is no sample; compare methods on 2 or more, better 20"]
 
 
+def test_copies_need_labelled_training_images(tmp_path: Path) -> None:
+    """A metric that is scored on fine-tuned copies is refused where there is nothing to fine-tune them on."""
+    given = {"metrics": ["deletion", "idsds"]}
+    study, _ = opened(tmp_path, **given)
+    assert study.grid["finetune"] == [{"model": model, "metric": "idsds"} for model in study.models]
+    assert study.grid["indomain"] == study.grid["evaluate"] and "finetune" not in opened(tmp_path)[0].grid
+    assert (study.judges("evaluate"), study.judges("indomain")) == (["deletion"], ["idsds"])
+    assert faults(tmp_path, **given) == []
+    (fault,) = faults(tmp_path, **given, finetune_split="vla")
+    assert fault.startswith("metrics: idsds: ") and fault.endswith(
+        "copies are fine-tuned on split 'vla': name another by finetune_split, or leave the metric out"
+    )
+    assert faults(tmp_path, metrics=["idsds"]) == [
+        "metrics: idsds alone look at fine-tuned copies; name one more that looks at the networks, such as deletion"
+    ]
+
+
 def test_a_comparison_measures_no_shifts(tmp_path: Path) -> None:
     study, _ = opened(tmp_path, **COMPARED)
     assert study.values["shifts"] == "none" and study.values["attack_images"] == 0

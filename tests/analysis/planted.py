@@ -98,7 +98,9 @@ def study(world: World, seed: int = 0) -> Frames:
     scores = _scores(world, methods, models, confidence, ids, random, seed)
     predictions, accuracy = _accuracies(world, models, confidence, ids, random)
     facts = {"label": list(methods), "family": list(methods.values()), "function": list(methods)}
-    lower = pd.DataFrame({"label": list(METRICS), "better": list(METRICS.values()), "low": 0.0, "high": 1.0})
+    lower = pd.DataFrame(
+        {"label": list(METRICS), "better": list(METRICS.values()), "low": 0.0, "high": 1.0, "extra": False}
+    )
     return Frames(
         scores=scores,
         predictions=predictions,

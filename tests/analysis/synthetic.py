@@ -135,6 +135,7 @@ def study(
                 "better": METRICS.values(),
                 "low": 0.0,
                 "high": 1.0,
+                "extra": False,
                 "function": METRICS.keys(),
             },
             pd.Index(METRICS, name="metric"),

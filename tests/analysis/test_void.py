@@ -10,6 +10,7 @@ import synthetic
 from planted import World
 
 from xailib.analysis import claims, controls, correlation, findings, limits, rankings, tables
+from xailib.analysis.frames import metric_facts
 
 GAINS = {("", family): 0.2 for family in ("gradient", "cam", "perturbation")}
 
@@ -40,6 +41,16 @@ def test_a_metric_by_which_methods_are_ahead_is_not_void() -> None:
 def test_without_the_centre_no_metric_is_void(study) -> None:
     assert not controls.void(planted.study(World()), 100)
     assert controls.telling(planted.study(World()), 100) == list(planted.METRICS)
+
+
+def test_extra_metrics_stand_beside_and_carry_no_verdict() -> None:
+    """What a study judges by as well does not change what the papers' claims rest on."""
+    study = planted.study(World())
+    beside = study.metrics.assign(extra=study.metrics.index == "deletion")
+    others = [name for name in planted.METRICS if name != "deletion"]
+    assert controls.telling(dataclasses.replace(study, metrics=beside), 100) == others
+    known = metric_facts(["deletion", "road_morf"])
+    assert known["extra"].to_dict() == {"deletion": False, "road_morf": True}
 
 
 def test_what_is_void_carries_no_verdict(study) -> None:

@@ -20,10 +20,13 @@ CONTROLS = {"chance": "random", "centre": CENTRE, "sobel": "sobel"}
 
 
 def telling(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:
-    """Return the metrics that have values and are not void: those that verdicts rest on."""
+    """Return the metrics that have values and are not void: those that verdicts rest on.
+
+    Extra ones (`metric_extra`) stand beside: the papers' claims do not change with what a study judges by as well.
+    """
     void = {name for name, lead in leads(frames, bootstrap, seed).items() if is_void(lead)}
     measured = set(frames.scores.loc[frames.scores["value"].notna(), "metric"])
-    return [name for name in frames.metrics.index if name in measured - void]
+    return [name for name in frames.metrics.index[~frames.metrics["extra"]] if name in measured - void]
 
 
 def void(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:

@@ -15,7 +15,7 @@ from xailib.results import read_table
 from xailib.workspace import find
 
 # What a slice's record is called, in the order of the work.
-STAGES = ("predict", "attribute", "sanity", "evaluate", "rank", "retrain", "trust", "toy")
+STAGES = ("predict", "attribute", "sanity", "evaluate", "finetune", "indomain", "rank", "retrain", "trust", "toy")
 
 
 def study_values(folder: Path) -> dict[str, Any]:

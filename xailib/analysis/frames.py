@@ -33,7 +33,7 @@ class Frames:
         sanity: model, method, image, value, last (see `metrics.sanity`); empty where it was not checked.
         models: indexed by model: label, architecture, training_algorithm.
         methods: indexed by method: label, family, function (what it is registered as; an id may be another setting).
-        metrics: indexed by metric: label, better (higher or lower), low, high, function.
+        metrics: indexed by metric: label, better (higher or lower), low, high, function, extra (no claim rests on it).
     """
 
     scores: pd.DataFrame
@@ -186,11 +186,11 @@ def method_facts(methods: Sequence[str]) -> pd.DataFrame:
 
 
 def metric_facts(metrics: Sequence[str]) -> pd.DataFrame:
-    """Return label, direction, range and function of metrics, in registry order."""
+    """Return label, direction, range and function of metrics, and which are `extra`, in registry order."""
     table = _facts("metric", metrics)
     for i, side in enumerate(("low", "high")):
         table[side] = [ends[i] for ends in table["range"]]
-    return table[["label", "better", "low", "high", "function"]]
+    return table[["label", "better", "low", "high", "function", "extra"]]
 
 
 def _facts(kind: str, names: Sequence[str]) -> pd.DataFrame:
@@ -203,8 +203,9 @@ def _facts(kind: str, names: Sequence[str]) -> pd.DataFrame:
         if function not in known:
             raise InputError(f"unknown {kind} '{function}'{nearest(function, known)}")
         label = values.get(f"{kind}_label", known[function]["label"])
-        rows.append({**known[function], "label": label, "function": function})
-    columns = ["label", "family", "better", "range", "function"]
+        extra = values.get(f"{kind}_extra", False)
+        rows.append({**known[function], "label": label, "function": function, "extra": extra})
+    columns = ["label", "family", "better", "range", "function", "extra"]
     table = pd.DataFrame(rows, index=pd.Index(list(names), name=kind, dtype=object), columns=columns)
     return by_kind(table, "function", list(known))
 

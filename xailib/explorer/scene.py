@@ -184,7 +184,7 @@ class StudyScene(Scene):
                 f"study '{found.name}' trains its own networks, so it has none to explore{nearest('', known)}"
             )
         labels = frames.distinct(frames.model_facts(found.models))["label"].to_dict()
-        metrics = [id for id in found.metrics if not _explains(id)]
+        metrics = [id for id in found.judges("evaluate") if not _explains(id)]
         super().__init__(labels, found.methods, metrics, found.values["scale"])
         self.values, self.usual, self._skipped = found.values, found.values["target"], found.skipped
         self.folder = params.resolved_copy(found.name).parent

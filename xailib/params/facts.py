@@ -105,6 +105,7 @@ def describe(entry: Any) -> dict[str, Any]:
         "range": entry.facts.get("range"),
         "channels": hasattr(entry.function, "channels"),
         "noisy": bool(entry.facts.get("noisy")),
+        "finetuned": hasattr(entry.function, "deletes"),
         "explains": bool(entry.facts.get("explains")),
         "shift_of": entry.facts.get("shift_of"),
         "relabels": entry.facts.get("relabel") is not None,

@@ -58,21 +58,22 @@ def made_from(stage: str, values: Mapping[str, Any], *, checked: bool = False) -
         found["root"] = plain_path(found["root"])
     if found.get("shift_roots"):
         found["shift_roots"] = {name: plain_path(root) for name, root in found["shift_roots"].items()}
-    if stage in ("attribute", "sanity"):
-        given = {key: values.get(key) or {} for key in ("method_options", "method_scales")}
-        found["options"] = params.options(given, "methods", values["scale"])
+    explained = {"attribute": "method", "sanity": "method", "indomain": "method", "finetune": "metric"}
+    if word := explained.get(stage):
+        given = {key: values.get(key) or {} for key in (f"{word}_options", f"{word}_scales")}
+        found["options"] = params.options(given, f"{word}s", values["scale"])
     if stage == "roar_rank":
         found["options"] = {
             id: settle(params.load_params("estimators", id), values["scale"]) for id in values["estimators"]
         }
-    if stage in ("evaluate", "roar_trust"):
-        wanted = values["metrics"] if stage == "evaluate" else TRUST_METRICS
+    if stage in ("evaluate", "indomain", "roar_trust"):
+        wanted = TRUST_METRICS if stage == "roar_trust" else values["metrics"]
         chosen = {id: params.load_params("metrics", id) for id in params.resolve("metrics", wanted)}
-        found["options"] = {
+        found["judges" if stage == "indomain" else "options"] = {
             id: {"function": record.get("metric_function", id), **params.options(record, "metrics", values["scale"])}
             for id, record in chosen.items()
         }
-        found |= {"metrics": list(chosen)} if stage == "evaluate" else {}
+        found |= {} if stage == "roar_trust" else {"metrics": list(chosen)}
     if "chosen" in files:
         found["chosen"] = choice(values.get("chosen_path"))
     if "network" in found:

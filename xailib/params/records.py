@@ -88,7 +88,9 @@ class Metric(Record):
     metric_label: str = field("Name in figures, where it is not the registered one", None)
     metric_options: Options = field("Options of the registered function", {})
     metric_scales: dict[str, Options] = field("Options that a study's scale overrides", {})
-    metric_extra: bool = field('Left out of "all": a study must name it, or a pattern that it fits', False)
+    metric_extra: bool = field(
+        'Left out of "all", and no claim of a paper rests on it: a study must name it, or a pattern that it fits', False
+    )
 
 
 class Weights(Record):
@@ -265,6 +267,12 @@ class Study(AnyStudy):
         "First images of the sanity check of a comparison, which explains anew while weights are randomised; 0 for none",
         4,
     )
+    finetune_split: str | None = field(
+        "Split that copies of the networks are fine-tuned on, where a metric is scored on such copies (idsds)", "train"
+    )
+    finetune_images: Count | None = field("Images that they are fine-tuned on; null is all of the split", 2000)
+    finetune_steps: Count = field("Steps of that, 64 images each", 400)
+    finetune_rate: Annotated[float, Gt(0)] = field("Peak of its learning rate", 0.001)
     sanity_points: Count = field("Points of the cascade of randomised layers at which maps are compared", 3)
 
     @classmethod

@@ -35,6 +35,7 @@ _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
 _DATASET = ("dataset_function", "dataset_options", "dataset_classes")
 _ACCURACY = (*_DATASET, "dataset_accuracy_options", "model", "network")
 _SHIFTS = ("shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps")
+_FINETUNE = ("finetune_split", "finetune_images", "finetune_steps", "finetune_rate")
 _PARTS = ("train_split", "test_split", "train_images", "test_images")
 
 STAGES = {
@@ -76,6 +77,33 @@ STAGES = {
         study=(*_IMAGES, "scale", "target", "sanity_images", "sanity_points"),
         files=("chosen", *_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
         uses=("dataset", "model", "method"),
+        minutes=720,
+        gpu=True,
+    ),
+    # Only where a metric asks for copies of the networks that know deletions (`xailib.metrics.finetuned`).
+    "finetune": Stage(
+        "notebooks/finetune.ipynb",
+        study=("dataset", "root", "split", "seed", "scale", *_FINETUNE),
+        files=(*_DATASET, "model", "network", "metric", "metric_function", "options"),
+        uses=("dataset", "model", "metric"),
+        minutes=720,
+        gpu=True,
+    ),
+    "indomain": Stage(
+        "notebooks/indomain.ipynb",
+        study=(*_IMAGES, "scale", "target", "metrics", *_FINETUNE),
+        files=(
+            "chosen",
+            *_DATASET,
+            "dataset_references",
+            "model",
+            "network",
+            "method",
+            "method_function",
+            "options",
+            "judges",
+        ),
+        uses=("dataset", "model", "method", "metrics"),
         minutes=720,
         gpu=True,
     ),

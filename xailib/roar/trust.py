@@ -13,8 +13,8 @@ from torch import nn
 
 from xailib.errors import InputError
 from xailib.images import ImageBatch
+from xailib.metrics.imputation import impute
 from xailib.models.model import Model
-from xailib.roar.imputation import impute
 from xailib.roar.removal import Mode, replaced, unpack
 from xailib.roar.retrain import Trainer, retrain
 from xailib.roar.store import Part, Store

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 # Table -> the stages whose slices write a part of it, and where that lies in the folder of results.
 TABLES = {
     "collect": {
-        "scores": {"evaluate": "{model}/{method}/scores.parquet"},
+        "scores": {
+            "evaluate": "{model}/{method}/scores.parquet",
+            "indomain": "{model}/{method}/indomain.parquet",
+        },
         "reliability": {"evaluate": "{model}/{method}/reliability.parquet"},
         "sanity": {"sanity": "{model}/{method}/sanity.parquet"},
         "predictions": {"predict": "{model}/predictions.parquet"},

@@ -54,7 +54,17 @@ def _pairs(values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
     found = {"predict": networks, "attribute": pairs, "evaluate": pairs}
     if values["kind"] == "compare" and values["sanity_images"]:
         found["sanity"] = pairs
+    if copies := finetuned(values):
+        found["finetune"] = [{"model": model, "metric": metric} for model in models for metric in copies]
+        found["indomain"] = pairs
     return found, skipped
+
+
+def finetuned(values: Values) -> list[str]:
+    """Return those of a study's metrics that are scored on fine-tuned copies of its networks."""
+    known = registry_facts()["metrics"]
+    functions = {id: params.load_params("metrics", id).get("metric_function", id) for id in values["metrics"]}
+    return [id for id, function in functions.items() if known[function]["finetuned"]]
 
 
 def _trainings(path: Path, values: Values) -> Grid:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from xailib.workflow.study import Study
 
-STAGES = ["predict", "attribute", "sanity", "evaluate"]
+STAGES = ["predict", "attribute", "sanity", "evaluate", "finetune", "indomain"]
+PAIRED = ("attribute", "sanity", "indomain")  # a slice a method
 KINDS = {
     "forward_bf16": "forward bf16",
     "forward": "forward fp32",
@@ -35,8 +36,8 @@ class Plan:
 
     Attributes:
         rows: a line for each slice, and for each metric within all slices of a network: `model`, `stage` (predict,
-            attribute, sanity or evaluate), `name` (accuracy, shifts or attack, a method, or a metric) and what
-            `plan_costs.cost` returns.
+            attribute, sanity, evaluate, finetune or indomain), `name` (accuracy, shifts or attack, a method, or a metric)
+            and what `plan_costs.cost` returns.
         paces: those of `plan_costs.pace`, by model.
         skipped: (model, method, reason).
         notes: sentences.
@@ -127,9 +128,15 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
         if "sanity" in study.grid:
             checked = min(images, values["sanity_images"]) * (1 + values["sanity_points"])
             work["sanity", method] = plan_costs.method_passes(*found, checked, values["precision"])
-    for metric in study.metrics:
+        for metric in study.judges("indomain"):
+            judged = plan_costs.options("metrics", metric, values["scale"])
+            passes = plan_costs.indomain_passes(found, judged, images, values["precision"])
+            work["indomain", method] = passes + work.get(("indomain", method), 0)
+    for metric in study.judges("evaluate"):
         found = plan_costs.options("metrics", metric, values["scale"])
         work["evaluate", metric] = plan_costs.metric_passes(*found, explained, values["precision"])
+    for metric in study.judges("indomain"):
+        work["finetune", metric] = plan_costs.made(both=64 * values["finetune_steps"])
     return images, work
 
 
@@ -157,7 +164,7 @@ def _rows(
         side = params.load_params("models", model)["input_size"]
         held = 2 * images * 3 * side * side * 4  # the images on the device, and what a method makes of them
         for (stage, name), one in work.items():
-            if stage not in ("attribute", "sanity") or name in methods:
+            if stage not in PAIRED or name in methods:
                 one = one * len(methods) if stage == "evaluate" else one
                 rows.append({"model": model, "stage": stage, "name": name} | cost(one, paces[model], held))
     return pd.DataFrame(rows)
@@ -169,7 +176,7 @@ def text(plan: Plan, tflops: Sequence[float] | None = None) -> str:
     Args:
         tflops: what another device sustains in fp32 and in bf16, in 10^12 operations a second.
     """
-    column = plan.rows["name"].where(plan.rows["stage"].isin(["attribute", "sanity"]), plan.rows["stage"])
+    column = plan.rows["name"].where(plan.rows["stage"].isin(PAIRED), plan.rows["stage"])
     cells = plan.rows.assign(column=column.replace("evaluate", "metrics")).groupby(["model", "column"], sort=False)
     shape = {"index": plan.paces, "columns": [*plan.methods, "predict", "metrics"]}
     hours = cells["hours"].sum().unstack().reindex(**shape)

@@ -60,6 +60,15 @@ def metric_passes(function: str, options: dict[str, Any], images: int, precision
     return counted(run, images, precision)
 
 
+def indomain_passes(
+    method: tuple[str, dict[str, Any]], metric: tuple[str, dict[str, Any]], images: int, precision: str
+) -> pd.Series:
+    """Passes of a metric that is scored on a fine-tuned copy, whose maps it may be that are scored."""
+    own = metric_passes(*metric, images, precision)
+    explained = registry.metric.get(metric[0]).function.explained  # type: ignore[attr-defined]
+    return own + method_passes(*method, images, precision) if explained else own
+
+
 def scores_nothing(function: str, options: dict[str, Any]) -> bool:
     """Whether a registered metric gives no score to an image without boxes and masks."""
     from xailib.metrics import evaluate

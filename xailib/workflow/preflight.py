@@ -16,6 +16,7 @@ from typing import Any
 
 from xailib import classes, params
 from xailib.errors import InputError
+from xailib.workflow import grids
 from xailib.workspace import environment, place
 
 Values = dict[str, Any]
@@ -43,14 +44,22 @@ def faults(values: Values) -> list[str]:
 def _question(values: Values) -> Values:
     """What the answer depends on: values of the study and of the files it names, and the state of its folders."""
     asked = ("dataset", "root", "split", "target", "scale", "shifts", "shift_roots", "architecture", "recipe", "side")
-    found = {key: values.get(key) for key in (*asked, "image_options", "train_split", "test_split", "kind", "limit")}
+    found = {
+        key: values.get(key)
+        for key in (*asked, "image_options", "train_split", "test_split", "kind", "limit", "finetune_split")
+    }
     found["datasets"] = params.load_params("datasets", values["dataset"])
     for kind in ("models", "methods", "metrics", "estimators"):
         found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
     files = [record["class_names"] for record in found["models"] if isinstance(record.get("class_names"), str)]
     files += [option for option in found["datasets"]["dataset_options"].values() if isinstance(option, str)]
     roots = [root for root in (values["root"], *(values.get("shift_roots") or {}).values()) if root]
-    splits = [Path(root) / str(part) for root in roots for part in (found["split"], found["train_split"]) if part]
+    splits = [
+        Path(root) / str(part)
+        for root in roots
+        for part in (found[key] for key in ("split", "train_split", "finetune_split"))
+        if part
+    ]
     found["times"] = [_changed(place(path)) for path in (*files, *roots, *splits)]
     return found
 
@@ -64,7 +73,9 @@ def _changed(path: Path) -> int:
 
 def check(values: Values) -> list[str]:
     """Return what is wrong with a study; loads torch, data sets and the names of classes, but no image and no weights."""
-    parts = [_images, _classes, _shifts, _options] if "models" in values else [_roar_images, _estimator_options]
+    parts = (
+        [_images, _classes, _shifts, _options, _copies] if "models" in values else [_roar_images, _estimator_options]
+    )
     parts += [_comparison] if values.get("kind") == "compare" else []
     return [fault for part in parts for fault in part(values)]
 
@@ -143,6 +154,24 @@ def _options(values: Values) -> Iterator[str]:
             function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
             given = params.options(record, kind, values["scale"])
             yield from _told(f"params/{kind}/{id}.yaml", signatures.check, word, id, function, given)
+
+
+def _copies(values: Values) -> Iterator[str]:
+    """Whether there is something to fine-tune copies of the networks on, where a metric asks for them."""
+    from xailib import datasets
+
+    names = grids.finetuned(values)
+    if not names:
+        return
+    who, split = f"metrics: {' and '.join(names)}", values["finetune_split"]
+    if len(names) == len(values["metrics"]):
+        yield f"{who} alone look at fine-tuned copies; name one more that looks at the networks, such as deletion"
+    if params.load_params("datasets", values["dataset"])["dataset_classes"] == "unknown":
+        yield f"{who}: copies are fine-tuned on labelled images, and dataset_classes is unknown; leave it out"
+        return
+    function, source = _dataset(values)
+    for fault in _told(who, datasets.open_images, function, limit=1, split=split, **source):
+        yield f"{fault}; copies are fine-tuned on split '{split}': name another by finetune_split, or leave the metric out"
 
 
 def _comparison(values: Values) -> Iterator[str]:

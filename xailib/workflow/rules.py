@@ -1,5 +1,6 @@
 """What the rules of the Snakefile ask beside the study itself: flags of `--config`, files, GPUs, weights, results of others."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def made_again(snakemake: Any, study: Study) -> Callable[..., Callable[[Any], li
 
 # How a slice is handed its inputs, by their names in the rule. What is not here is an input for Snakemake alone.
 _HANDED = {
-    **{name: "-f {path}" for name in ("dataset", "model", "method")},
+    **{name: "-f {path}" for name in ("dataset", "model", "method", "metric")},
     **{name: f"-p {name}_path {{path}}" for name in ("maps", "initial", "chosen")},
     "store": "-p store_dir {folder}",
 }
@@ -95,6 +96,12 @@ def handed(wildcards: Any, input: Any, output: Any) -> str:
 def tables(study: Study, stage: str) -> list[str]:
     """Return the files that rule `collect` or `roar_collect` joins."""
     return [f"results/{study.name}/{path}" for files in parts(study, stage).values() for path in files]
+
+
+def judged(study: Study, stage: str) -> str:
+    """Return the words that tell a slice of `evaluate` or `indomain` which of the study's metrics are its own."""
+    found = study.judges(stage)
+    return "" if found == study.metrics else f"-p metrics {quote(json.dumps(found))}"
 
 
 def verbatim(text: str) -> Callable[[Any], str]:

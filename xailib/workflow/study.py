@@ -53,6 +53,11 @@ class Study:
         """Ids of its metrics."""
         return self.values.get("metrics", [])
 
+    def judges(self, stage: str) -> list[str]:
+        """Return ids of the metrics of `evaluate`, or of `indomain`: those that are scored on fine-tuned copies."""
+        copies = {one["metric"] for one in self.grid.get("finetune", ())}
+        return [id for id in self.metrics if (id in copies) == (stage == "indomain")]
+
     @property
     def estimators(self) -> list[str]:
         """Ids of a ROAR study's estimators."""
@@ -114,12 +119,14 @@ class Study:
         """
         values = self.slice_values(stage, facts) | params.load_params("datasets", self.values["dataset"])
         values |= params.load_params("methods", facts["method"]) if "method" in facts else {}
+        values |= params.load_params("metrics", facts["metric"]) if "metric" in facts else {}
         found = made_from.made_from(stage, values, checked=True)
-        return found | ({"maps": self.made_from("attribute", **facts)} if stage == "evaluate" else {})
+        return found | ({"maps": self.made_from("attribute", **facts)} if stage in ("evaluate", "indomain") else {})
 
     def slice_values(self, stage: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the study's values with those of one slice of a stage."""
-        values = {**self.values, **facts}
+        own = {"metrics": self.judges(stage)} if stage in ("evaluate", "indomain") else {}
+        values = {**self.values, **own, **facts}
         values |= {key: int(facts[key]) for key in ("level", "base") if key in facts}
         if self.chooses:
             values["chosen_path"] = str(self.kept.with_name("chosen.json"))

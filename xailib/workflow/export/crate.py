@@ -22,6 +22,8 @@ SLICES = {
     "attribute": ("attribute.ipynb", ("maps.npz",)),
     "evaluate": ("evaluate.ipynb", ("scores.parquet", "reliability.parquet", "curves.npz")),
     "sanity": ("sanity.ipynb", ("sanity.parquet",)),
+    "finetune": ("finetune.ipynb", ("weights.safetensors",)),
+    "indomain": ("indomain.ipynb", ("indomain.parquet",)),
 }
 
 

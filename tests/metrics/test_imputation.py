@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xailib.errors import InputError
-from xailib.roar.imputation import impute
+from xailib.metrics.imputation import impute
 
 NEIGHBOURS = {(i, j): 1 / 12 if i and j else 1 / 6 for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j}
 

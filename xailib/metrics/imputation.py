@@ -24,7 +24,7 @@ def impute(
     *,
     noise: float = 0.01,
     seed: int = 0,
-    ids: Sequence[str],
+    ids: Sequence[str | bytes],
     fill: float | Tensor = 0.5,
 ) -> Tensor:
     """Return `pixels` with the removed values imputed; float32 `(n, 3, h, w)` on the same device.
@@ -37,7 +37,7 @@ def impute(
         removed: bool `(n, h, w)`, or `(n, 3, h, w)` where channels lose different values.
         noise: standard deviation of the Gaussian noise on imputed values, in units of the pixels.
         seed: of the noise, a stream that belongs to (seed, image); an image's values keep their noise at every level.
-        ids: `n` names of the images.
+        ids: `n` names of the images, or what else tells their streams apart.
         fill: value, or one for each channel `(3,)`, of a channel that has nothing left; the training set's mean fits.
 
     Raises:
@@ -114,7 +114,7 @@ def _neighbours(values: np.ndarray) -> np.ndarray:
     return (total - 4 * values) / 12
 
 
-def _check(pixels: Tensor, removed: Tensor, noise: float, ids: Sequence[str]) -> None:
+def _check(pixels: Tensor, removed: Tensor, noise: float, ids: Sequence[str | bytes]) -> None:
     if pixels.ndim != 4 or not pixels.is_floating_point():
         found = f"{pixels.dtype} {tuple(pixels.shape)}"
         raise InputError(f"pixels: a float tensor (n, 3, h, w) in [0, 1] is needed, not {found}")
