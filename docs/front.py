@@ -25,8 +25,6 @@ ANSWERS = {  # question of the front page -> the claim that answers it
     "Which method ranks first?": "F3",
     "Can ROAR, which retrains without the most important pixels, be trusted?": "R10",
 }
-COLOURS = {"supported": "#0072B2", "contradicted": "#D55E00", "equivalent": "#009E73"}
-COLOURS |= {"depends on the convention": "#8A6D00", "undecided": "#7F7F7F"}
 
 
 def shipped(world: str) -> pd.DataFrame:
@@ -55,7 +53,7 @@ def answer() -> str:
     counted = []
     for name, letter in {"findings of Nourelahi et al.": "F", "claims about ROAR": "R"}.items():
         counts = rows.loc[rows.index.str.startswith(letter), "verdict"].value_counts()
-        told = ", ".join(f"{counts[word]} {word}" for word in COLOURS if word in counts)
+        told = ", ".join(f"{counts[word]} {word}" for word in style.VERDICTS if word in counts)
         counted.append(f"Of {counts.sum()} {name} {told}.")
     return "\n".join([*lines, "", " ".join(counted), ""])
 
@@ -81,7 +79,7 @@ def forest(rows: list[dict[str, Any]]) -> Figure:
     axes = figure.add_axes((0.46, 0.01, 0.22, 0.98))
     text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
     for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
-        colour, reach = COLOURS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
+        colour, reach = style.VERDICTS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
         axes.plot([row["low"] / reach, row["high"] / reach], [y, y], color=colour, linewidth=3)
         axes.plot(row["value"] / reach, y, "o", color=colour, markersize=8)
         axes.text(-5.5, y, row["finding"], **text, weight="bold", color=colour)

@@ -220,6 +220,21 @@ def test_bf16_passes_are_counted_apart(model, images):
     assert (run.cost.backward, run.cost.backward_bf16) == (2 * N, N)
 
 
+def test_passes_are_heard_of_once_when_they_are_made_also_in_inner_blocks(model, images):
+    heard = []
+    with engine.using(cost=engine.Cost(hear=heard.append), batch_size=2) as run:
+        xai.attribute("gradient", model, images, "predicted")
+        with engine.using(batch_size=2):
+            engine.logits(model, images.pixels)
+    assert len(heard) > 2 and sum(heard) == run.cost.forward + run.cost.backward
+
+    def stop(passes: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), engine.using(cost=engine.Cost(hear=stop)):
+        engine.logits(model, images.pixels)
+
+
 def test_a_shape_is_prepared_when_it_is_met_again():
     calls = []
 

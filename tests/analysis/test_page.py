@@ -59,6 +59,10 @@ def test_figures_and_tables_are_numbered_captioned_and_linked(written) -> None:
         "figures/table_scores.csv",
         "final.ipynb",
     ]
+    assert [number.get_text(strip=True) for number in soup.select(".caption .number")] == [
+        "Table\u00a01.",
+        "Table\u00a02.",
+    ]
 
 
 def test_tables_have_heads_with_a_scope_and_a_box_that_scrolls(written) -> None:

@@ -181,8 +181,8 @@ def test_tables_show_the_best_and_the_paper(made_up) -> None:
     assert table.frame.index[table.best["90 %"]].tolist() == [cells.drop(list(table.quiet)).idxmin()]
     assert set(table.quiet) == {"Random", "Sobel", "Random, redrawn", "GRAD, blurred"}
     beside = roar_tables.beside_paper(made_up, found)
-    assert beside.frame.loc["GRAD", "90 %, ImageNet"] == pytest.approx(66.75 - 63.53)
-    assert beside.frame.loc["GRAD", "90 %, here"] == pytest.approx(100 * (cells["GRAD"] - cells["Random"]))
+    assert beside.frame.loc["GRAD", ("90 %", "ImageNet")] == pytest.approx(66.75 - 63.53)
+    assert beside.frame.loc["GRAD", ("90 %", "here")] == pytest.approx(100 * (cells["GRAD"] - cells["Random"]))
     assert "SQ-GRAD" not in beside.frame.index  # not in the paper's table
     for part in (table, beside, roar_tables.by_level(made_up, accuracy, "keep")):
         assert "n = 300" in part.caption or "paper" in part.caption

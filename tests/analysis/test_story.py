@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from xailib import params
 from xailib.analysis import claims, roar_claims, story
 from xailib.results import write_table
 
@@ -68,26 +70,24 @@ def test_the_figure_has_a_row_a_claim_with_number_interval_paper_and_share() -> 
     )
 
 
-def accuracy(**of_level_90: tuple[str, float]) -> pd.DataFrame:
-    """Make a table of accuracies: estimator=(family, accuracy at 90 %)."""
-    rows = [("remove", 90, name, family, value) for name, (family, value) in of_level_90.items()]
-    table = pd.DataFrame(rows, columns=["mode", "level", "estimator", "family", "accuracy"])
-    return table.assign(label=table["estimator"], low=table["accuracy"] - 0.05, high=table["accuracy"] + 0.05, seeds=2)
-
-
-def test_a_ranking_that_knows_nothing_and_wins_is_told() -> None:
-    won = accuracy(blurred=("check", 0.37), vargrad=("ensemble", 0.45), random=("control", 0.6))
-    (told,) = story._blurred(won)
-    assert "blurred leaves 37.0 % (32.0 to 42.0) at 90 % removed" in told and "vargrad" in told
-    assert not list(story._blurred(accuracy(blurred=("check", 0.5), vargrad=("ensemble", 0.45))))
-    assert not list(story._blurred(accuracy(random=("control", 0.4))))
-
-
-def test_masks_that_tell_the_class_are_told() -> None:
-    masks = accuracy(ig=("base", 0.9), gb=("base", 0.18), random=("control", 0.9)).assign(mode="mask_only_remove")
-    (told,) = story._leak(masks, 1 / 6)
-    assert "90 to 90 % (chance 17%) for 1 of 2 rankings" in told
-    assert not list(story._leak(masks[masks["estimator"] == "gb"], 1 / 6))
+@pytest.mark.parametrize(
+    ("claim", "verdict", "title"),
+    [
+        ("R9", "contradicted", "Noise that knows nothing beats every estimator of ROAR"),
+        ("R9", "undecided", "No estimator of ROAR is shown to beat noise that knows nothing"),
+        ("R9", "supported", None),
+        ("R10", "contradicted", "The masks of ROAR give the class away"),
+        ("R10", "undecided", "The masks of ROAR may give the class away"),
+        ("R8", "contradicted", None),
+    ],
+)
+def test_what_speaks_against_roar_itself_is_told_in_the_claims_own_words(
+    claim: str, verdict: str, title: str | None
+) -> None:
+    rows = [(claim, "headline", verdict, -0.05, -0.1, 0.0, ""), (claim, "part", "undecided", 0.0, 0.0, 0.0, "")]
+    told = list(story._roar(findings(rows)))
+    assert told == [] if title is None else f"<b>{title}</b>: What was found. <i>{claim}: {verdict}</i>" in told[0]
+    assert not list(story._roar(findings([row[:3] + (np.nan,) * 3 + row[6:] for row in rows]))), "not tested"
 
 
 def test_void_metrics_and_few_images_are_told(tmp_path) -> None:
@@ -95,11 +95,29 @@ def test_void_metrics_and_few_images_are_told(tmp_path) -> None:
     write_table(tmp_path / "figures" / "void.csv", pd.DataFrame({**void, "void": [True, False]}))
     write_table(tmp_path / "findings.csv", UNDECIDED)
     told = list(story.warnings(tmp_path, None))
-    assert len(told) == 2 and "Pointing game is void here" in told[0] and "24 images that every network" in told[1]
+    assert (
+        len(told) == 2 and "Pointing game is void here" in told[0] and "rest on 24 images that every network" in told[1]
+    )
     write_table(tmp_path / "findings.csv", UNDECIDED.assign(images=500))
     (tmp_path / "figures" / "void.csv").unlink()
     assert list(story.warnings(tmp_path, None)) == []
     assert "Read with care" not in story.first_screen(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("only_correct", "images", "told"),
+    [
+        (True, 1, "F1 to F6 rest on 1 image that every network classifies correctly."),
+        (False, 24, "F1 to F6 rest on 24 images."),  # also of images without labels
+        (True, 0, "F1 to F6 rest on no image that every network classifies correctly."),
+    ],
+)
+def test_few_images_are_told_as_they_were_chosen(only_correct: bool, images: int, told: str, tmp_path: Path) -> None:
+    values = {**params.read(params.study_path("smoke"), "studies")[0], "only_correct": only_correct}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
+    write_table(tmp_path / "findings.csv", UNDECIDED.assign(images=images))
+    (said,) = story.warnings(tmp_path, None)
+    assert said.endswith(told)
 
 
 @pytest.mark.parametrize("name", ["F1", "R1"])

@@ -59,7 +59,7 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
         title = f"gradient beyond {FAMILIES[name]}"
         beyond.append(part(title, f"{statistic}, difference of gains", found, units, rules.above))
     vetoes = [one for one in own[1:] if one.verdict == rules.CONTRADICTED]
-    told = ", ".join(f"{one.estimate.value:+.2f} by {one.name}" for one in own)
+    told = ", ".join(f"{one.estimate.value:+z.2f} by {one.name}" for one in own)
     return Finding(
         together([own[0], *beyond, *vetoes]),
         f"Robust networks gain {told}, as hit rates over {many(own[0].estimate.n, 'architecture')}.",
@@ -95,7 +95,7 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
             found = rules.turned(no_better(-own, n, len(known), LOSS))
             rule = partial(rules.not_below, margin=LOSS)
         parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
-    told = ", ".join(f"{one.name.lower()} {one.estimate.value:+.3f}" for one in parts[: len(known)])
+    told = ", ".join(f"{one.name.lower()} {one.estimate.value:+z.3f}" for one in parts[: len(known)])
     verdict = together(parts, rules.SUPPORTED)
     return Finding(verdict, f"AdvProp minus vanilla, mean of {many(pairs, 'network')}: {told}.", parts)
 
@@ -169,7 +169,7 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
     criteria = model_criteria(frames, bootstrap, seed)
     if len(parts) < 2 or not set(names) <= set(criteria.facts.index):
         return needs("scores of Insertion and Deletion that are numbers")
-    gains = [f"{one.estimate.value:+.2f} on {label[name]}" for name, one in zip(names, parts, strict=False)]
+    gains = [f"{one.estimate.value:+z.2f} on {label[name]}" for name, one in zip(names, parts, strict=False)]
     for name in (*names, *(f"{name}_normalised" for name in names)):
         if name in criteria.facts.index:
             found = spearman(criteria.get("confidence")[0], criteria.get(name)[0], tests=4)

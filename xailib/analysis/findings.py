@@ -169,8 +169,8 @@ def _value(value: float, row: dict[str, Any]) -> str:
     if pd.isna(value):
         return "-"
     if row["finding"] in roar_claims.CLAIMS:
-        return f"{100 * value:+.1f}".replace("-0.0", "+0.0")
-    return f"{value:.2f}" if "(1 is best)" in row["statistic"] else f"{value:+.3f}"
+        return f"{100 * value:+z.1f}"
+    return f"{value:.2f}" if "(1 is best)" in row["statistic"] else f"{value:+z.3f}"
 
 
 def _agreement(row: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 
-from xailib.errors import InputError
+from xailib.errors import InputError, command
 from xailib.results import atomic
 
 HIDDEN = "not-in-report"  # tag of cells that matter only to whoever runs the notebook
@@ -148,7 +148,7 @@ def visible(path: Path) -> list[Any]:
 def _number(soup: BeautifulSoup, start: Path, to: Path) -> None:
     """Number figures and tables, link their files, draw figures from their files, and fill in links to them."""
     numbers = {}
-    for kind, select in (("Fig.", "figure[data-name]"), ("Table", "table[data-name]")):
+    for kind, select in (("Fig.", "figure[data-name]"), ("Table", "table.numbers")):
         for i, element in enumerate(soup.select(select), 1):
             numbers[element.get("id")] = f"{kind}\u00a0{i}"
             caption = element.find(["figcaption", "caption"])
@@ -222,6 +222,7 @@ def _accessible(soup: BeautifulSoup) -> None:
         figure["tabindex"] = "0"
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for a user's error."""
     about = (__doc__ or "").partition("\n")[0]
@@ -229,11 +230,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("notebook", help="the executed report.ipynb")
     parser.add_argument("page", nargs="?", help="the HTML file to write (default: report.html beside it)")
     arguments = parser.parse_args(words)
-    try:
-        path = write_page(arguments.notebook, arguments.page)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    path = write_page(arguments.notebook, arguments.page)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 

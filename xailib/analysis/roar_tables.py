@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from xailib.analysis.facts import many
 from xailib.analysis.frames import find_folder
 from xailib.analysis.roar_claims import MASK, masked
 from xailib.analysis.roar_curves import Curves, racu
@@ -106,7 +107,8 @@ def by_level(
         frame[RACU], better[RACU] = area.set_index("estimator")["racu"].reindex(names), "higher"
     labels = frames.estimators.loc[names, "label"].to_numpy()
     word = {"remove": "removed (ROAR; lower is better)", "keep": "kept (KAR; higher is better)"}[mode]
-    caption = f"Accuracy in % with the most important inputs {word}: n = {frames.images} test images, {frames.seeds} trainings"
+    n = f"n = {many(frames.images, 'test image')}, {many(frames.seeds, 'training')}"
+    caption = f"Accuracy in % with the most important inputs {word}: {n}"
     best = best_of(frame, list(better), ~control)
     return Table(frame.set_axis(labels), caption, best, tuple(labels[control]), 2, part)
 
@@ -171,9 +173,10 @@ def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Tab
             row = {"estimator": name, "mode": mode, "level": level, "source": source, "minus_random": own.value}
             rows.append(row | {"low": own.low, "high": own.high})
     plain = pd.DataFrame(rows, columns=["estimator", "mode", "level", "source", "minus_random", "low", "high"])
-    head = plain["level"].astype(str) + " %, " + plain["source"]
+    head = plain["level"].astype(str) + " %"
     labels = plain["estimator"].map(frames.estimators["label"])
-    frame = (100 * plain["minus_random"]).groupby([labels, head], sort=False).first().unstack(sort=False)
+    cells = (100 * plain["minus_random"]).groupby([labels, head, plain["source"]], sort=False).first()
+    frame = cells.unstack([1, 2], sort=False)
     word = {"remove": "removed", "keep": "kept"}[mode]
     caption = (
         f"Accuracy minus Random's in points, the most important inputs {word}: this study beside the paper's Table 2"

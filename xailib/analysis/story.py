@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import claims, findings, roar_claims
+from xailib.analysis import claims, findings, roar_claims, rules
 from xailib.analysis.facts import fewer, many, study_values
-from xailib.analysis.roar_frames import count_classes
 from xailib.analysis.table import chip
+from xailib.plots.style import VERDICTS
 from xailib.results import read_table
 
 FILES = {"F": "findings.csv", "R": "roar_findings.csv"}  # of each paper's claims, in its study's folder
@@ -43,7 +43,14 @@ SHORT = {
     "R9": "The best estimator finds more than blurred noise",
     "R10": "Retrained networks read pixels, not mask shapes",
 }
-OWN = ("R9", "R10")  # claims on ROAR itself, which no paper makes
+AGAINST = {  # claims on ROAR itself, which no paper makes -> what it means where one is contradicted or open, and the figure
+    "R9": (
+        "Noise that knows nothing beats every estimator of ROAR",
+        "No estimator of ROAR is shown to beat noise that knows nothing",
+        "roar_blurred",
+    ),
+    "R10": ("The masks of ROAR give the class away", "The masks of ROAR may give the class away", "roar_leak"),
+}
 ANSWERS = {  # the claim that answers it -> question
     "F1": "Are robust networks explained better?",
     "F3": "Which method ranks first?",
@@ -85,7 +92,7 @@ def answers(found: dict[str, pd.DataFrame]) -> list[str]:
         if name in heads and isinstance(heads[name]["sentence"], str):
             sentence = html.escape(heads[name]["sentence"])
             told.append(f"<b>{question}</b> {sentence} <i>{name}: {heads[name]['verdict']}.</i>")
-    own = {name: row for name, row in heads.items() if name not in OWN}
+    own = {name: row for name, row in heads.items() if name not in AGAINST}
     words = pd.Series([row["verdict"] for row in own.values()]).value_counts()
     counts = ", ".join(f"{n} {word}" for word, n in words.items())
     papers = " and ".join(f'<a href="{PAPERS[letter][1]}"><cite>{PAPERS[letter][0]}</cite></a>' for letter in found)
@@ -97,10 +104,7 @@ def warnings(main: Path | None, roar: Path | None) -> Iterator[str]:
     if main:
         yield from _void(main)
         yield from filter(None, [html.escape(fewer(main))])
-    if roar and (roar / "roar_accuracy.csv").exists():
-        accuracy = read_table(roar / "roar_accuracy.csv")
-        yield from _blurred(accuracy)
-        yield from _leak(accuracy, 1 / count_classes(roar, study_values(roar)))
+    yield from _roar(read(main, roar).get("R", pd.DataFrame(columns=["part"])))
     yield from _few(main, roar)
 
 
@@ -115,33 +119,14 @@ def _void(main: Path) -> Iterator[str]:
         )
 
 
-def _blurred(accuracy: pd.DataFrame) -> Iterator[str]:
-    """A ranking that knows nothing comes before every estimator at the highest level."""
-    removed = accuracy[accuracy["mode"].eq("remove") & accuracy["level"].gt(0) & accuracy["family"].notna()]
-    rows = removed[removed["level"] == removed["level"].max()].sort_values("accuracy", kind="stable")
-    tested = rows[~rows["family"].isin(["check", "control"])]
-    if tested.empty or rows["family"].iloc[0] not in ("check", "control"):
-        return
-    first, rival = rows.iloc[0], tested.iloc[0]
-    yield (
-        f"<b>A ranking that knows nothing wins ROAR</b>: {html.escape(first['label'])} leaves {_percent(first)} at "
-        f"{first['level']} % removed, the least of {len(rows)} rankings; {html.escape(rival['label'])}, the best "
-        f'estimator, {_percent(rival)} (<a href="#roar_blurred"></a>).'
-    )
-
-
-def _leak(accuracy: pd.DataFrame, chance: float) -> Iterator[str]:
-    """The shape of what is removed tells the class."""
-    masks = accuracy[(accuracy["mode"] == "mask_only_remove") & ~accuracy["family"].isin(["check", "control"])]
-    masks = masks[masks["level"] == masks["level"].max()]
-    leaking = masks[masks["low"] > chance]
-    if len(leaking):
-        low, high = (f"{100 * value:.0f}" for value in (leaking["accuracy"].min(), leaking["accuracy"].max()))
-        yield (
-            f"<b>The masks give the class away</b>: shown only which {masks['level'].max()} % are gone, a classifier is right in "
-            f"{low} to {high} % (chance {chance:.0%}) for {len(leaking)} of {len(masks)} rankings, so ROAR also "
-            'measures the mask (<a href="#roar_leak"></a>).'
-        )
+def _roar(found: pd.DataFrame) -> Iterator[str]:
+    """What the claims on ROAR itself say against it; nothing where they were not tested."""
+    for row in _headlines(found):
+        if row["finding"] in AGAINST and row["verdict"] != rules.SUPPORTED and pd.notna(row["value"]):
+            sure, unsure, figure = AGAINST[row["finding"]]
+            title = sure if row["verdict"] == rules.CONTRADICTED else unsure
+            sentence = html.escape(row["sentence"])
+            yield f'<b>{title}</b>: {sentence} <i>{row["finding"]}: {row["verdict"]}</i> (<a href="#{figure}"></a>).'
 
 
 def _few(main: Path | None, roar: Path | None) -> Iterator[str]:
@@ -150,8 +135,11 @@ def _few(main: Path | None, roar: Path | None) -> Iterator[str]:
     for letter, table in found.items():
         images = int(table["images"].max()) if len(table) else 0
         if images < FEW:
-            what = "every network classifies correctly" if letter == "F" else "ROAR is tested on"
-            yield f"<b>n is small</b>: {many(images, 'image')} that {what} count for {letter}1 to {letter}{len(CLAIMS[letter])}."
+            kind = "test image" if letter == "R" else "image"
+            chosen = letter == "F" and main and study_values(main).get("only_correct", True)
+            right = " that every network classifies correctly" if chosen else ""
+            n = many(images, kind) if images else f"no {kind}"
+            yield f"<b>n is small</b>: {letter}1 to {letter}{len(CLAIMS[letter])} rest on {n}{right}."
     if roar and (roar / "roar_accuracy.csv").exists():
         removed = read_table(roar / "roar_accuracy.csv").query("mode == 'remove' and level > 0")
         if len(removed) and removed["seeds"].max() < 5:
@@ -185,9 +173,12 @@ def forest(found: dict[str, pd.DataFrame], start: Path, roar: Path | None = None
         )
     heads = ["Claim", "Effect, 95 % interval", "Here", "In the paper", "Verdict"]
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    names = [name for table in found.values() for name in table["finding"].unique()]
+    own = [name for name in names if name in AGAINST]
     caption = (
-        f"The verdicts on {sum(len(shown(table)) for table in found.values())} claims: the number that each hangs on, "
-        "with its 95 % interval. Shaded: the side that the claim predicts"
+        f"The verdicts on {many(len(names) - len(own), 'claim')} of the papers"
+        + (f", and on {' and '.join(own)}, which are ours on ROAR itself" if own else "")
+        + ": the number that each hangs on, with its 95 % interval. Shaded: the side that the claim predicts"
         + ("; diamonds: the paper's own numbers (Birdsnap, Food-101, ImageNet)" if "R" in found else "")
         + ("; under a verdict: how many conventions of measuring give it" if shares else "")
         + ". The first paper's numbers are not public." * ("F" in found)
@@ -233,7 +224,7 @@ def _row(row: dict[str, Any], reach: float) -> str:
 def _papers(row: dict[str, Any]) -> str:
     """The paper's own numbers, in points and the order of its data sets."""
     values = [100 * row[name] for name in row if str(name).startswith(findings.PAPER) and pd.notna(row[name])]
-    return ", ".join(f"{value:+.1f}" for value in values) or "-"
+    return "no paper's claim" if row["finding"] in AGAINST else ", ".join(f"{value:+.1f}" for value in values) or "-"
 
 
 def _reach(rows: Sequence[dict[str, Any]]) -> float:
@@ -262,17 +253,12 @@ def _drawn(row: dict[str, Any], reach: float) -> str:
     if pd.notna(row["value"]):
         marks += f'<circle class="dot" cx="{x(row["value"])}" cy="{middle}" r="4.5"/>'
     label = html.escape(f"{row['finding']}: {findings.number(row)}")
-    kind = html.escape(str(row["verdict"]).split(" ")[0])
+    kind = html.escape(str(row["verdict"]).partition(" ")[0])
     return f'<svg class="{kind}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{marks}</svg>'
 
 
 def _headlines(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table[table["part"] == "headline"].to_dict("records")
-
-
-def _percent(row: pd.Series) -> str:
-    interval = f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if pd.notna(row["low"]) else ""
-    return f"{100 * row['accuracy']:.1f} %{interval}"
 
 
 def _list(lines: Sequence[str]) -> str:
@@ -291,10 +277,8 @@ STYLE = """
 .forest .here { white-space: nowrap; }
 .forest svg { width: 210px; height: 22px; display: block; overflow: visible; }
 .forest .side { fill: currentColor; opacity: 0.07; } .forest .zero { stroke: currentColor; opacity: 0.5; }
-.forest .bar { stroke: var(--mark, #7b8591); stroke-width: 3; } .forest .dot { fill: var(--mark, #7b8591); }
+.forest .bar { stroke: var(--mark); stroke-width: 3; } .forest .dot { fill: var(--mark); }
 .forest .theirs { fill: none; stroke: currentColor; opacity: 0.75; }
-.forest .supported { --mark: #0a8f67; } .forest .contradicted { --mark: #d55e00; }
-.forest .equivalent { --mark: #2f81c7; }
 @media screen and (max-width: 46rem) {
   .forest thead { display: none; } .forest table, .forest tbody { display: block; }
   .forest tr { display: grid; grid-template-columns: 1fr auto; gap: 0.1rem 0.6rem; padding: 0.4rem 0; }
@@ -304,3 +288,4 @@ STYLE = """
   .forest td.here { font-size: 0.9em; } .forest td:nth-child(4)::before { content: "Paper: "; }
 }
 """
+STYLE += "".join(f".forest .{word.partition(' ')[0]} {{ --mark: {colour}; }}\n" for word, colour in VERDICTS.items())

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -18,10 +18,18 @@ class Cost:
     Attributes:
         forward, backward: images through the network, each way.
         forward_bf16, backward_bf16: those of them that ran in bf16.
+        hear: called with the images of every pass when it is made, also of blocks within (`engine.using`); what it raises
+            ends the work.
     """
 
-    def __init__(self, forward: int = 0, backward: int = 0, seconds: float = 0.0) -> None:
-        self.forward, self.backward = forward, backward
+    def __init__(
+        self,
+        forward: int = 0,
+        backward: int = 0,
+        seconds: float = 0.0,
+        hear: Callable[[int], None] | None = None,
+    ) -> None:
+        self.forward, self.backward, self.hear = forward, backward, hear
         self.forward_bf16 = self.backward_bf16 = 0
         self._seconds = seconds
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
@@ -41,10 +49,13 @@ class Cost:
         if bf16:
             self.forward_bf16 += forward
             self.backward_bf16 += backward
+        if self.hear:
+            self.hear(max(forward, backward))
 
     def add(self, other: "Cost") -> None:
         """Count what `other` cost too."""
-        self.count(other.forward, other.backward)
+        self.forward += other.forward
+        self.backward += other.backward
         self.forward_bf16 += other.forward_bf16
         self.backward_bf16 += other.backward_bf16
         self._seconds += other._seconds

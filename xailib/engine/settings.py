@@ -41,7 +41,7 @@ def using(**changes: Any) -> Iterator[Settings]:
     In fp32 a GPU's convolutions and products are exact as well: no TF32.
     """
     outer = _current.get()
-    fresh = {"cost": Cost(), "fitting": {} if outer is _START else outer.fitting}
+    fresh = {"cost": Cost(hear=outer.cost.hear), "fitting": {} if outer is _START else outer.fitting}
     settings = replace(outer, **{**fresh, **{k: v for k, v in changes.items() if v is not None}})
     if settings.batch_size < 1:
         raise InputError(f"batch_size: {settings.batch_size} is not a positive number of images")

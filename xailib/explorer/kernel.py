@@ -17,8 +17,6 @@ from PIL import Image
 
 import xailib as xai
 from xailib import engine
-from xailib.engine import Cost, Settings
-from xailib.engine.settings import _current as current_settings
 from xailib.errors import InputError
 from xailib.explorer import facts
 from xailib.explorer.scene import Scene
@@ -63,31 +61,6 @@ class Job:
 
 class Superseded(Exception):
     """What is computed is not wanted any more."""
-
-
-class _Heard(Cost):
-    """Passes that are heard of when they are made; those of an inner block were heard of already."""
-
-    def __init__(self, hear: Callable[[int], None]) -> None:
-        super().__init__()
-        self._hear = hear
-
-    def count(self, forward: int = 0, backward: int = 0, bf16: bool = False) -> None:
-        super().count(forward, backward, bf16)
-        self._hear(max(forward, backward))
-
-    def add(self, other: Cost) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class Watched(Settings):
-    """Settings under which every pass calls `hear` with its images; what it raises ends the work."""
-
-    hear: Callable[[int], None] = lambda passes: None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "cost", _Heard(self.hear))
 
 
 class Kernel:
@@ -220,16 +193,14 @@ class Kernel:
                 told = now
                 self.send({"is": "progress", "key": job.choice.key, "passes": passes, "seconds": now - began}, [])
 
-        token = current_settings.set(Watched(hear=hear, compile="none"))
         try:
-            return {"map": self._map, "score": self._score, "answers": self._answers}[job.kind](job)
+            with engine.using(cost=engine.Cost(hear=hear), compile="none"):
+                return {"map": self._map, "score": self._score, "answers": self._answers}[job.kind](job)
         except Superseded:
             raise
         except Exception as error:  # a network or a method of the user's may fail in any way, and the panel goes on
             text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             return [_failed(job, text)]
-        finally:
-            current_settings.reset(token)
 
     # ---- what is computed
 

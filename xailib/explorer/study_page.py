@@ -7,7 +7,6 @@ import argparse
 import base64
 import html
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from xailib import classes, params
 from xailib.analysis import gallery, scores
 from xailib.analysis.facts import study_values
 from xailib.analysis.frames import Frames, find_folder, read_frames
-from xailib.errors import InputError
+from xailib.errors import InputError, command
 from xailib.explorer import facts
 from xailib.images.colours import is_signed, limits
 from xailib.results import atomic, read_maps
@@ -214,6 +213,7 @@ def _said(model: str, rows: pd.DataFrame) -> list[Any]:
     ]
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 for a user's error."""
     parser = argparse.ArgumentParser(
@@ -223,17 +223,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("results", help="the study's folder, such as results/pictograms")
     parser.add_argument("page", type=Path, help="the HTML file to write")
     arguments = parser.parse_args(words)
-    try:
-        name = html.escape(str(study_values(find_folder(arguments.results))["study"]))
-        text = (
-            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>Explore {name}</title><style>:root{{color-scheme:light dark}}body{{margin:1rem}}</style>"
-            f"<main><h1>Every map of the study {name}</h1>{fragment(arguments.results)}</main></html>"
-        )
-        with atomic(arguments.page) as partial:
-            partial.write_text(text, encoding="utf-8")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    name = html.escape(str(study_values(find_folder(arguments.results))["study"]))
+    text = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Explore {name}</title><style>:root{{color-scheme:light dark}}body{{margin:1rem}}</style>"
+        f"<main><h1>Every map of the study {name}</h1>{fragment(arguments.results)}</main></html>"
+    )
+    with atomic(arguments.page) as partial:
+        partial.write_text(text, encoding="utf-8")
     print(f"wrote {arguments.page} ({arguments.page.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -9,10 +9,6 @@ from matplotlib.axes import Axes
 
 from xailib.plots import style
 
-VERDICTS = {
-    "supported": "#00795a", "equivalent": "#0B5394", "contradicted": "#B34700", "undecided": style.GREY
-}  # fmt: skip
-
 
 @style.styled
 def specification_curve(table: pd.DataFrame, titles: dict[str, str]) -> plt.Figure:
@@ -34,7 +30,8 @@ def specification_curve(table: pd.DataFrame, titles: dict[str, str]) -> plt.Figu
         _effects(upper, rows)
         upper.set_title(f"{id}: {titles[id]}\n(n = {len(rows)} combinations)", fontsize=11)
         _choices(lower, rows, names)
-    handles = [plt.Line2D([], [], color=colour, marker="o", label=word) for word, colour in VERDICTS.items()]
+    met = [word for word in style.VERDICTS if any((rows["verdict"] == word).any() for rows, _ in own.values())]
+    handles = [plt.Line2D([], [], color=style.VERDICTS[word], marker="o", label=word) for word in met]
     handles.append(plt.Line2D([], [], color="black", linestyle="--", label="the study's own conventions"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
@@ -48,7 +45,7 @@ def _varied(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _effects(axes: Axes, rows: pd.DataFrame) -> None:
-    colours: Any = rows["verdict"].map(VERDICTS).fillna(style.GREY)
+    colours: Any = rows["verdict"].map(style.VERDICTS)
     axes.axhline(0, color="black", linewidth=1)
     axes.vlines(rows.index, rows["low"], rows["high"], colors=colours, linewidth=1.5, alpha=0.5)
     axes.scatter(rows.index, rows["value"], c=colours, s=22, zorder=3)

@@ -1,6 +1,6 @@
 """docs/architecture.md: the wings of xailib, which stands on which, and the way of the data, read from the code.
 
-`python -m xailib.workflow architecture` writes the page; a test says when it is out of date.
+`python -m xailib.workflow architecture` writes the page and its two pictures; a test says when they are out of date.
 """
 
 import ast
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xailib.params.stages import STAGES
+from xailib.workflow.diagram import floors, picture
 from xailib.workflow.digests import imports
 from xailib.workspace import PACKAGE, SHIPPED
 
@@ -36,14 +37,32 @@ file of code, which is found by itself here or in `plugins/` of a workspace, and
 | where files are looked for, here and in a workspace | `xailib/workspace.py` |
 """
 
-
-def floors(graph: Mapping[str, set[str]]) -> dict[str, int]:
-    """Return how many wings a wing has below it at most: 0 stands on none."""
-
-    def height(wing: str) -> int:
-        return max((1 + height(other) for other in graph[wing]), default=0)
-
-    return {wing: height(wing) for wing in graph}
+FINALS = "final notebooks\nof papers, of a comparison"
+PREDICT, CHOOSE = "predict\naccuracy, shifts, attack", "choose\nimages that all are right on"
+WAY = [
+    ("params/*.yaml", "study.yaml\nchecked"),
+    ("study.yaml\nchecked", PREDICT),
+    (PREDICT, CHOOSE),
+    (CHOOSE, "attribute\nmaps.npz"),
+    (CHOOSE, "sanity\nof a comparison"),
+    ("study.yaml\nchecked", "finetune\ncopies, where a metric asks"),
+    ("attribute\nmaps.npz", "evaluate\nscores, reliability"),
+    ("attribute\nmaps.npz", "indomain\nscores on copies"),
+    ("finetune\ncopies, where a metric asks", "indomain\nscores on copies"),
+    *(
+        (name, "collect\ntables of all slices")
+        for name in (PREDICT, "evaluate\nscores, reliability", "indomain\nscores on copies", "sanity\nof a comparison")
+    ),
+    ("collect\ntables of all slices", FINALS),
+    (FINALS, "report.html"),
+    ("study.yaml\nchecked", "roar_images\nstore"),
+    ("roar_images\nstore", "roar_rank\nrankings"),
+    ("roar_rank\nrankings", "roar_retrain\nfrom scratch"),
+    ("roar_rank\nrankings", "roar_trust\nchecks"),
+    ("roar_retrain\nfrom scratch", "roar_results"),
+    ("roar_trust\nchecks", "roar_results"),
+    ("roar_results", "report.html"),
+]
 
 
 def wings(package: Path = PACKAGE) -> tuple[dict[str, list[Path]], dict[str, set[str]]]:
@@ -87,11 +106,11 @@ def page() -> str:
             "",
             "Arrows point to what a wing stands on; an arrow that follows from others is left out.",
             "",
-            *_drawn(graph, order),
+            "![The wings in rows, from the explorer and the workflow down to the errors](architecture_wings.svg)",
             "",
             "## The way of the data",
             "",
-            *_way(),
+            "![From the parameter files through the slices to the report](architecture_data.svg)",
             "",
             "| stage | runs | of the study it depends on | at most, minutes |",
             "|---|---|---|---|",
@@ -119,45 +138,30 @@ def _names(paths: list[Path]) -> str:
     return " ".join(path.stem for path in paths if path.stem != "__init__") if len(paths) > 1 else ""
 
 
-def _drawn(graph: Mapping[str, set[str]], order: list[str]) -> list[str]:
-    """A diagram of the imports between wings, without those that follow from others."""
+def pictures() -> dict[Path, str]:
+    """Return the page's pictures: of the imports between wings, without those that follow from others, and of the data."""
+    graph = wings()[1]
 
     def below(wing: str) -> set[str]:
         return set().union(*({other} | below(other) for other in graph[wing]))
 
     arrows = [
         (wing, other)
-        for wing in reversed(order)
-        for other in sorted(graph[wing])
-        if not any(other in below(between) for between in graph[wing])
+        for wing, others in graph.items()
+        for other in sorted(others)
+        if not any(other in below(between) for between in others)
     ]
-    return ["```mermaid", "flowchart TD", *(f"    {wing} --> {other}" for wing, other in arrows), "```"]
-
-
-def _way() -> list[str]:
-    return [
-        "```mermaid",
-        "flowchart LR",
-        '    params["params/*.yaml"] --> study["study.yaml, checked"]',
-        '    study --> predict["predict: accuracy, shifts, attack"] --> choose["choose: images that all are right on"]',
-        '    choose --> attribute["attribute: maps.npz"]',
-        '    choose --> sanity["sanity: of a comparison"]',
-        '    attribute --> evaluate["evaluate: scores, reliability"]',
-        '    study --> finetune["finetune: copies, where a metric asks"]',
-        '    attribute & finetune --> indomain["indomain: scores on copies"]',
-        "    predict & evaluate & sanity & indomain --> collect",
-        '    collect --> finals["explainability, correlation, gallery; or compare, gallery"] --> report["report.html"]',
-        '    study --> images["roar_images: store"] --> rank["roar_rank: rankings"] --> retrain["roar_retrain: from scratch"]',
-        '    rank --> trust["roar_trust: checks"]',
-        '    retrain & trust --> results["roar_results"] --> report',
-        "```",
-    ]
+    return {
+        PAGE.with_name("architecture_wings.svg"): picture(arrows),
+        PAGE.with_name("architecture_data.svg"): picture(WAY),
+    }
 
 
 def main(words: list[str] | None = None) -> int:
-    """Write the page and say where."""
-    PAGE.write_text(page(), encoding="utf-8")
-    print("wrote", PAGE)
+    """Write the page and its pictures, and say where."""
+    for path, text in {PAGE: page(), **pictures()}.items():
+        path.write_text(text, encoding="utf-8")
+        print("wrote", path)
     return 0
 
 
