@@ -3,12 +3,14 @@
 Two networks: ResNet in miniature at 64 px with its shipped weights, and ResNet-50 at 224 px with random ones. A row is
 one task and one peer; `ratio` is the peer's time over ours, the median of rounds in which all take turns, so above 1
 ours is faster. `parity`: the lowest correlation of a map with ours, or for scores one minus the largest difference;
-`same` says where both define the very same numbers, elsewhere other random draws keep them apart. Peers get a frozen
+`same` says where both define the very same numbers, elsewhere other random draws keep them apart. `in_network` is the
+share of our time that the network's own passes take, which bounds the ratio where a peer runs as many. Peers get a frozen
 copy of the same network as its maker gives it; with `--channels_last` in the memory layout that ours has, which none of
 them asks for by itself.
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import geometric_mean
@@ -21,6 +23,7 @@ from timing import arguments, load, picture, race, report
 from torch import Tensor
 
 import xailib as xai
+from xailib import engine
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def compete(task: Task, size: int, peers: list[Peer], chosen: argparse.Namespace
     facts = {
         "task": task.name, "model": chosen.model, "side": seat.side,
         "work": f"{len(seat.images)} images" + (f" x {count} {task.unit}" if task.unit else ""),
+        "in_network": in_network(ours),
     }  # fmt: skip
     rows = [
         {
@@ -109,6 +113,14 @@ def compete(task: Task, size: int, peers: list[Peer], chosen: argparse.Namespace
     for row in rows:
         print(f"{row['model']} {task.name} {row['peer']}: {row['ratio']:.2f}", flush=True)
     return rows
+
+
+def in_network(run: Callable[[], Tensor]) -> float:
+    """The share of our time that the network's own passes take."""
+    with engine.using() as settings:
+        began = time.perf_counter()
+        run()
+        return settings.cost.seconds / (time.perf_counter() - began)
 
 
 def contestants(

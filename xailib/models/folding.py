@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from xailib.models.model import Model
+from xailib.models.prepacked import prepack
 
 TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on two images
 
@@ -66,18 +67,26 @@ def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
         return None
     relaid: Any = fast.to
     relaid(memory_format=torch.channels_last)
-    if not any(isinstance(module, _NORMS) for module in fast.modules()):
-        return fast
     images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(model.mean)
-    with torch.no_grad(), _quiet(fast), torch.random.fork_rng(devices=[]):
-        before = fast(images)
-        if not isinstance(before, Tensor):
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        if any(isinstance(module, _NORMS) for module in fast.modules()) and not _fold_all(fast, images):
             return None
-        for convolution, norm in _pairs(fast, images):
-            _fold(fast, convolution, norm)
-        after = fast(images)
-    near = (after - before).abs().max() <= TOLERANCE * before.abs().max().clamp(min=1)
-    return fast if near else None  # also where either holds NaN
+        prepack(fast, images, TOLERANCE)
+    return fast
+
+
+def _fold_all(model: Model, images: Tensor) -> bool:
+    """Fold the batch norms of a model, and say whether its answers to `images` stay."""
+    with _quiet(model):
+        before = model(images)
+        if not isinstance(before, Tensor):
+            return False
+        for convolution, norm in _pairs(model, images):
+            _fold(model, convolution, norm)
+        after = model(images)
+    return bool(
+        (after - before).abs().max() <= TOLERANCE * before.abs().max().clamp(min=1)
+    )  # not where either holds NaN
 
 
 @contextlib.contextmanager
