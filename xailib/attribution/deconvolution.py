@@ -7,6 +7,7 @@ from xailib.attribution.hooks import hooked, operators, refuse, unshared
 from xailib.attribution.pooling import pooled
 from xailib.errors import InputError
 from xailib.models.model import Model
+from xailib.models.prepacked import unpacked
 from xailib.registry import method
 
 
@@ -22,6 +23,7 @@ def deconvolution(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 
     """
     from captum.attr import Deconvolution
 
+    model = unpacked(model)  # whose modules' types captum knows
     ran, calls = operators(model, pixels[:1])
     relus = {("relu", nn.ReLU)}
     refuse("deconvolution", model, {name for name, kind in ran.keys() - relus if UNTREATED.fullmatch(name)})

@@ -19,6 +19,7 @@ from xailib.attribution.pooling import pooled
 from xailib.attribution.shap import background
 from xailib.errors import InputError
 from xailib.models.model import Model
+from xailib.models.prepacked import unpacked
 from xailib.registry import method
 
 TOLERANCE = (0.01, 1e-4)  # of the sum: shares of the difference, and of the two outputs, whose rounding it has
@@ -74,6 +75,7 @@ def _shares(model: Model, pixels: Tensor, targets: Tensor, references: Tensor, n
     with mock.patch.dict(deep_lift.SUPPORTED_NON_LINEAR, rules), engine.using(precision="fp32"):
         now = engine.logits(model, pixels).to(pixels).gather(1, targets[:, None])[:, 0]
         before = engine.logits(model, references).to(pixels)[:, targets]
+        model = unpacked(model)  # whose modules' types captum knows
         ran, calls = operators(model, pixels[:1])
         refuse(name, model, {one for one, kind in ran if kind is None and MISSED.fullmatch(one)})
         explain = DeepLift(unshared(model, calls)).attribute

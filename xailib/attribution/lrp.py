@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xailib.attribution.hooks import hooked, operators, refuse, replace, unshared
 from xailib.attribution.pooling import pooled
 from xailib.models.model import Model
+from xailib.models.prepacked import unpacked
 from xailib.registry import method
 
 # What needs no module, as it moves values, or keeps some of them.
@@ -45,6 +46,7 @@ def lrp(
     from captum.attr import LRP
     from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
 
+    model = unpacked(model)  # whose modules' types captum knows
     ran, calls = operators(model, pixels[:1])
     refuse("lrp", model, {name for name, kind in ran if kind is None and not MOVES.fullmatch(name)})
     own = unshared(model, calls)

@@ -7,6 +7,7 @@ is watched or traced, runs the convolution as it is.
 """
 
 import contextlib
+import copy
 from collections import Counter
 from typing import Any
 
@@ -95,12 +96,21 @@ def prepack(model: Model, images: Tensor, tolerance: float) -> None:
         module.__class__ = _ACTIVATIONS.get(type(module), type(module))
     for moved in (pairs, {}):
         for one in convolutions:
-            one.__class__, one.activation = Prepacked, moved.get(one)
+            one.__class__, one.activation = Prepacked, moved.get(one)  # type: ignore[assignment]
         with contextlib.suppress(RuntimeError):  # of oneDNN: a layer that it does not know
             if (model(images) - before).abs().max() <= tolerance * before.abs().max().clamp(min=1):
                 return
     for one in convolutions:
         one.__class__ = nn.Conv2d
+
+
+def unpacked(model: Model) -> Model:
+    """Return a model of torch's own convolutions and activations, for what goes by the types of modules: a private copy."""
+    own = copy.deepcopy(model)
+    for module in own.modules():
+        if isinstance(module, (Prepacked, *_ACTIVATIONS.values())):
+            module.__class__ = type(module).__mro__[1]
+    return own
 
 
 def _observed(model: Model, images: Tensor) -> tuple[Tensor, dict[nn.Module, type[nn.Module]]]:
