@@ -301,7 +301,7 @@ use rule slice as indomain with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
-        chosen=chosen,
+        chosen=CHOSEN,
         fetched=lambda wildcards: fetched(wildcards.model),
         metrics=METRICS["indomain"],
         maps="<results>/{model}/{method}/maps.npz",
