@@ -87,6 +87,7 @@ METRICS = {
     for stage in ("evaluate", "indomain")
 }
 ENVIRONMENT = str(SHIPPED / "environment.yml")
+CHOSEN = "<results>/chosen.json" if STUDY.chooses else []
 FINALS = [f"<results>/{notebook}.ipynb" for notebook in STUDY.finals]
 FINALS += ["<roar>/roar_results.ipynb"] if ROAR else []
 
@@ -201,13 +202,13 @@ use rule slice as predict with:
 
 if STUDY.chooses:
 
-    # A checkpoint, so that what is made from the images is looked at anew: where the same are chosen again, no map is made.
+    # A checkpoint: once it has run, Snakemake looks anew at what depends on it, and makes no map where the choice is the same.
     checkpoint choose:
         input:
             predictions=expand("<results>/{model}/predictions.parquet", model=STUDY.models),
             again=again("choose", "choose.json"),
         output:
-            chosen="<results>/chosen.json",
+            chosen=CHOSEN,
             record="<results>/choose.json",
         log:
             "<logs>/choose.log",
@@ -222,11 +223,6 @@ if STUDY.chooses:
             "python -m xailib.workflow choose {params.file} {params.folder} > {log} 2>&1"
 
 
-def chosen(wildcards):
-    """Which images get maps, as a file; none where it is the first that the data set gives."""
-    return checkpoints.choose.get().output.chosen if STUDY.chooses else []
-
-
 # The maps of one method on one network. A network that `probe` refuses gets none; one that it let pass keeps its maps,
 # whatever re-runs the probe (`ancient`).
 use rule slice as attribute with:
@@ -235,7 +231,7 @@ use rule slice as attribute with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
-        chosen=chosen,
+        chosen=CHOSEN,
         fetched=lambda wildcards: fetched(wildcards.model),
         probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("attribute", "{model}/{method}/attribute.json"),
@@ -258,7 +254,7 @@ use rule slice as evaluate with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
-        chosen=chosen,
+        chosen=CHOSEN,
         fetched=lambda wildcards: fetched(wildcards.model),
         metrics=METRICS["evaluate"],
         maps="<results>/{model}/{method}/maps.npz",
@@ -305,7 +301,7 @@ use rule slice as indomain with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
-        chosen=chosen,
+        chosen=CHOSEN,
         fetched=lambda wildcards: fetched(wildcards.model),
         metrics=METRICS["indomain"],
         maps="<results>/{model}/{method}/maps.npz",
@@ -329,7 +325,7 @@ use rule slice as sanity with:
         dataset=DATASET,
         model=file_of("models"),
         method=file_of("methods"),
-        chosen=chosen,
+        chosen=CHOSEN,
         fetched=lambda wildcards: fetched(wildcards.model),
         probed=ancient(lambda wildcards: probed(wildcards.model)),
         again=again("sanity", "{model}/{method}/sanity.json"),
