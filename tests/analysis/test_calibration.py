@@ -99,3 +99,16 @@ def test_too_little_gets_a_sentence_and_no_verdict(world: World, lacking: str) -
     told = heads["needs"] + heads["sentence"]
     assert told[["F1", "F3", "F4"]].str.contains(lacking).any() and not told.str.contains("nan").any(), told.tolist()
     assert all(row.needs or "needs" in row.sentence for row in heads.loc[["F1", "F3", "F4", "F6"]].itertuples())
+
+
+def test_explained_networks_that_differ_decide_nothing_unless_one_is_taken_for_all() -> None:
+    """Two networks share out two trainings, or both trainings go by the rankings of one."""
+    wrong = {networks: dict.fromkeys(roar_claims.CLAIMS, 0) for networks in (2, 1)}
+    null = planted.SHAPE | planted.NOISY | planted.ROAR_WORLDS["R10"]["null"][0] | planted.NETWORKS
+    null |= {"images": 150, "slopes": planted.ALIKE | {roar_claims.NOISE: 0.3}, "no_retraining": 0.27}
+    for networks, counts in wrong.items():
+        for seed in range(STUDIES // 2):
+            found = curves(roar_synthetic.study(seed, **null | {"networks": networks}), 500, seed)
+            for claim, test in roar_claims.CLAIMS.items():
+                counts[claim] += test.test(found).verdict in planted.ROAR_WORLDS[claim]["null"][1]
+    assert max(wrong[2].values()) <= 2 and sum(wrong[1].values()) > 10, wrong
