@@ -94,7 +94,25 @@ def measure(studies: int, copies: int, only: list[str], named: str = "") -> pd.D
             row = {"claim": claim, "world": name, "rules": NOW, "studies": drawn, "wrong": sum(words[w] for w in wrong)}
             rows.append(row | {word: words[word] for word in WORDS})
             print(rows[-1], flush=True)
+    for name, world in planted.NULLS.items() if not only else ():
+        rows += nulls(name, world, studies, copies) if named in name else []
     return pd.DataFrame(rows)
+
+
+def nulls(name: str, world: dict[str, object], studies: int, copies: int) -> list[dict[str, object]]:
+    """Return the words of all of ROAR's claims in a world where nothing is true of any: one study serves them all."""
+    words: dict[str, Counter[str]] = {claim: Counter() for claim in roar_claims.CLAIMS}
+    for seed in range(studies):
+        found = curves(roar_synthetic.study(seed, **world), copies, seed)
+        for claim, counts in words.items():
+            counts[roar_claims.CLAIMS[claim].test(found).verdict] += 1
+    rows = []
+    for claim, counts in words.items():
+        wrong = sum(counts[word] for word in planted.ROAR_WORLDS[claim]["null"][1])
+        row = {"claim": claim, "world": name, "rules": NOW, "studies": studies, "wrong": wrong}
+        rows.append(row | {word: counts[word] for word in WORDS})
+        print(rows[-1], flush=True)
+    return rows
 
 
 def power(studies: int, copies: int, only: list[str]) -> pd.DataFrame:

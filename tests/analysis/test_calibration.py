@@ -32,14 +32,7 @@ def test_no_claim_of_roar_comes_from_nothing() -> None:
     """One null study serves all claims at once."""
     wrong = dict.fromkeys(roar_claims.CLAIMS, 0)
     for seed in range(STUDIES // 2):
-        drawn = roar_synthetic.study(
-            seed,
-            **planted.SHAPE
-            | planted.ROAR_WORLDS["R10"]["null"][0]
-            | planted.NOISY
-            | {"images": 150, "slopes": planted.ALIKE | {roar_claims.NOISE: 0.3}, "no_retraining": 0.27},
-        )
-        found = curves(drawn, 300, seed)
+        found = curves(roar_synthetic.study(seed, **planted.NOTHING | {"images": 150}), 300, seed)
         for claim, test in roar_claims.CLAIMS.items():
             wrong[claim] += test.test(found).verdict in planted.ROAR_WORLDS[claim]["null"][1]
     assert max(wrong.values()) <= 3, wrong
@@ -99,3 +92,14 @@ def test_too_little_gets_a_sentence_and_no_verdict(world: World, lacking: str) -
     told = heads["needs"] + heads["sentence"]
     assert told[["F1", "F3", "F4"]].str.contains(lacking).any() and not told.str.contains("nan").any(), told.tolist()
     assert all(row.needs or "needs" in row.sentence for row in heads.loc[["F1", "F3", "F4", "F6"]].itertuples())
+
+
+def test_explained_networks_that_differ_decide_nothing_unless_one_is_taken_for_all() -> None:
+    """Two networks share out two trainings, or both trainings go by the rankings of one."""
+    wrong = {world: dict.fromkeys(roar_claims.CLAIMS, 0) for world in planted.NULLS}
+    for world, counts in wrong.items():
+        for seed in range(STUDIES // 2):
+            found = curves(roar_synthetic.study(seed, **planted.NULLS[world] | {"images": 150}), 500, seed)
+            for claim, test in roar_claims.CLAIMS.items():
+                counts[claim] += test.test(found).verdict in planted.ROAR_WORLDS[claim]["null"][1]
+    assert max(wrong[planted.DIFFER].values()) <= 2 and sum(wrong[planted.TAKEN].values()) > 10, wrong

@@ -57,7 +57,9 @@ def test_more_of_what_is_asked_for_decides() -> None:
         Contrast(0.05, 0.001, 4.0, contrast.sources).needs()
         == "about 95 images or 13 architectures, if the number stays"
     )
-    assert Contrast(0.01, 0.001, 10.0, contrast.sources).needs() == "more images and architectures together"
+    assert Contrast(0.01, 0.001, 10.0, contrast.sources).needs() == (
+        "about 38.7 times as many images and architectures, if the number stays"
+    )
     assert not Contrast(0.0, 0.001, 10.0, contrast.sources).needs()
 
 

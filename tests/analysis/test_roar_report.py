@@ -50,9 +50,10 @@ def folder(made_up, tmp_path_factory):
     for name in ("random", "gradient"):
         maps = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(len(name)))
         packed = removal.pack(removal.buckets(maps, [10, 50, 90], images.test.ids))
-        (place / name).mkdir()
-        np.save(place / name / "test_levels.npy", packed.numpy())
-        write_json(place / name / "ranking.json", {"levels": [10, 50, 90], "shape": [16, 16]})
+        ranking = place / "base_0" / name
+        ranking.mkdir(parents=True)
+        np.save(ranking / "test_levels.npy", packed.numpy())
+        write_json(ranking / "ranking.json", {"levels": [10, 50, 90], "shape": [16, 16]})
     return place
 
 

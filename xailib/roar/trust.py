@@ -29,7 +29,7 @@ def without_retraining(
 ) -> Rows:
     """Accuracy of an explained network on the test images with values replaced by the mean, at every level and mode.
 
-    `base` is which of the networks it is: another one's accuracies lie up to a dozen points from the first one's.
+    `base` is which of the networks it is: another one's accuracies lie up to thirty points from these.
     """
     rows = []
     for mode in MODES:
