@@ -10,8 +10,10 @@ them asks for by itself.
 """
 
 import argparse
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 import torch
 from peers import Peer, Seat, present
 from peers.metrics import tolerance
-from timing import arguments, load, picture, race, report
+from timing import arguments, load, picture, race, report, settle
 from torch import Tensor
 
 import xailib as xai
@@ -66,18 +68,30 @@ METRICS = [
     Task("insertion", "steps", (16, 7), (8, 2), (("ties", "stable"),)),
     Task("deletion_insertion", "steps", (16, 7), (8, 2), (("ties", "stable"), ("substrate", "mean"))),
 ]
+LARGE = "resnet50_vanilla"
 LABELS = {"rise": "RISE", "lime": "LIME", "kernel_shap": "KernelSHAP", "shap": "SHAP", "cam": "CAM", "gradcam": "GradCAM",
           "deletion_insertion": "Deletion + insertion"}  # fmt: skip
 
 
 def main() -> None:
     chosen = arguments(__doc__, quick=False, channels_last=False)
+    peers = present([task.name for task in [*METHODS, *METRICS]])
+    sizes = range(1 if chosen.quick else 2)
+    given = [(task, size, peers[task.name], chosen) for size in sizes for task in [*METHODS, *METRICS]]
+    if chosen.quick:
+        rows = [row for one in given for row in compete(*one)]
+    else:  # each task alone in a fresh process: nothing that another left in memory or warmed up helps or hinders
+        fresh = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(
+            1, mp_context=fresh, initializer=settle, initargs=(chosen,), max_tasks_per_child=1
+        ) as pool:
+            rows = [row for found in [pool.submit(compete, *one) for one in given] for row in found.result()]
+    publish(rows, chosen)
+
+
+def publish(rows: list[dict[str, Any]], chosen: argparse.Namespace) -> None:
+    """Write the table and its picture, and print the geometric mean."""
     name = "race_channels_last" if chosen.channels_last else "race"
-    models = [chosen.model] if chosen.quick else [chosen.model, "resnet50_vanilla"]
-    peers, rows = present([task.name for task in [*METHODS, *METRICS]]), []
-    for size, model in enumerate(models):
-        for task in [*METHODS, *METRICS]:
-            rows += compete(task, size, peers[task.name], argparse.Namespace(**{**vars(chosen), "model": model}))
     frame = report(name, rows, chosen)
     best = frame[frame["task"].isin([task.name for task in METHODS])].groupby(["task", "model"])["ratio"].min()
     print(f"Methods against the fastest peer of each, geometric mean: {geometric_mean(best):.2f}")
@@ -91,6 +105,7 @@ def compete(task: Task, size: int, peers: list[Peer], chosen: argparse.Namespace
     """One row a peer."""
     if not peers:
         return []
+    chosen = argparse.Namespace(**{**vars(chosen), "model": LARGE if size else chosen.model})
     count, images = (8, 2) if chosen.quick else (task.counts[size], task.images[size])
     seat = Seat(*load(chosen, images), "channels_last" if chosen.channels_last else "plain")
     ours, theirs = contestants(task, count, seat, peers)

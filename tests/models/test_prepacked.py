@@ -100,6 +100,12 @@ def test_maps_are_those_before_the_relu_where_the_cam_layer_is(layer):
     assert (maps[0] - maps[1]).abs().max() < 1e-5 and (layer == "1") == (maps[0].min() >= 0)
 
 
+@torch.inference_mode()
+def test_a_copy_can_be_made_in_inference_mode():
+    model = model_of(normed(3, 8), nn.ReLU())
+    assert moved(folded(model, PIXELS)) == ["0.0"]
+
+
 def test_gradients_modes_and_copies_see_the_convolution_as_it_is():
     model = model_of(normed(3, 8), nn.ReLU(), normed(8, 8))
     fast, inputs = folded(model, PIXELS), PIXELS.clone().requires_grad_()
@@ -120,8 +126,11 @@ def test_gradients_modes_and_copies_see_the_convolution_as_it_is():
 def test_other_sizes_and_precisions_are_laid_out_anew():
     model = model_of(normed(3, 8), nn.ReLU(), normed(8, 16, stride=2), nn.ReLU())
     fast, large = folded(model, PIXELS), torch.rand(5, 3, 40, 32)
-    for pixels in (PIXELS, large, PIXELS):
-        assert (fast(pixels) - model(pixels)).abs().max() < 1e-5
+    for pixels in (PIXELS, large):
+        with torch.inference_mode(pixels is large):
+            assert (fast(pixels) - model(pixels)).abs().max() < 1e-5
+    with torch.enable_grad():
+        assert torch.equal(fast(large), fast(large.clone())), "laid out in inference mode, used outside"
     with torch.autocast("cpu", torch.bfloat16):
         low = fast(PIXELS)
         assert low.dtype is torch.bfloat16 and (low - model(PIXELS)).abs().max() < 2e-2 * low.abs().max()

@@ -60,6 +60,7 @@ def _watched(module: nn.Module) -> bool:
     )
 
 
+@torch.inference_mode(mode=False)  # a caller's, in which tensors do not know whether they were changed
 def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
     try:
         fast = copy.deepcopy(model).eval().requires_grad_(False)
