@@ -117,7 +117,7 @@ def test_interval_holds_the_truth_over_images_and_trainings() -> None:
         for name, mean in (("gradient", 0.3), ("random", 0.0)):
             for seed in range(3):
                 hits = mean + random.normal(0, 0.15) + 0.8 * difficulty + 0.6 * random.normal(size=200) > 0
-                rows.append([name, "remove", 50, seed, hits.mean(), 200, 1, 1.0, "ok", np.packbits(hits).tobytes()])
+                rows.append([name, "remove", 50, seed, 0, hits.mean(), 200, 1, 1.0, "ok", np.packbits(hits).tobytes()])
         frames = dataclasses.replace(empty, roar=pd.DataFrame(rows, columns=roar_frames.COLUMNS))
         found = curves(frames, 200, 0)
         own = found.estimate(found.of("remove", "gradient")[:, 0] - found.of("remove", "random")[:, 0])
