@@ -15,7 +15,7 @@ from xailib.analysis.frames import Frames, metric_facts
 from xailib.analysis.intervals import false_discovery
 from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
-from xailib.analysis.scores import Named
+from xailib.analysis.scores import Named, over_seeds
 
 ATTACK = "l2_pgd"
 RELABELLED = "imagenet_real"  # the same images under other labels: no shift of the images
@@ -81,7 +81,7 @@ def gathered(found: dict[str, tuple[Array, str, str, int]], units: pd.DataFrame,
 
 @lru_cache(maxsize=4)
 def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Criteria:
-    """Measure every network on every criterion, with bootstrap copies over images.
+    """Measure every recipe (network, or mean over its seeds) on every criterion, with bootstrap copies over images.
 
     Explainability is the mean goodness (0 worst, 1 best) over the metrics that can tell here (`controls.telling`) and
     the methods that apply to all networks, by normalised scores where a metric has them: raw ones follow confidence, and
@@ -93,13 +93,15 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
         ("confidence", "Mean confidence", "confidence", ""),
     ):
         values = per_image(frames, column)
-        found[name] = (mean_draws(values, bootstrap, seed), label, better, values.shape[1])
+        draws = Named(mean_draws(values, bootstrap, seed), {"model": list(frames.models.index)})
+        found[name] = (over_seeds(draws, frames).values, label, better, values.shape[1])
     for name, label, kinds in (
         ("shift_accuracy", "Shift accuracy", shift_kinds(frames)),
         ("adversarial_accuracy", "Adversarial accuracy", {ATTACK: [ATTACK]}),
     ):
         n = frames.accuracy.loc[frames.accuracy["shift"].isin(list(chain(*kinds.values()))), "n"]
-        found[name] = (shift_draws(frames, kinds, bootstrap, seed), label, "higher", int(n.min()) if len(n) else 0)
+        draws = Named(shift_draws(frames, kinds, bootstrap, seed), {"model": list(frames.models.index)})
+        found[name] = (over_seeds(draws, frames).values, label, "higher", int(n.min()) if len(n) else 0)
     images, able = len(frames.images), telling(frames, bootstrap, seed)
     normalised = {name: NORMALISED for name in able if NORMALISED in frames.columns_of(name)}
     shared = scores.shared_methods(scores.means(frames, bootstrap, seed))
@@ -113,7 +115,7 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
         raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(method=shared).mean("method")
         for i, (metric, row) in enumerate(frames.metrics.iterrows()):
             found[metric + suffix] = (raw.values[..., i], row["label"] + word, row["better"], images)
-    return gathered(found, frames.models)
+    return gathered(found, frames.recipes)
 
 
 def per_image(frames: Frames, column: str) -> Array:

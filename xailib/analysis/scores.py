@@ -78,12 +78,23 @@ def means(
 ) -> Named:
     """Return draws of the mean scores over images, by model, method and metric; copies are shared, so cells are paired.
 
-    `oriented` puts every metric on the scale of `goodness` first; `controls` has the control methods too.
+    Seeds of one recipe are one `model`, their mean. `oriented` puts every metric on the scale of `goodness` first;
+    `controls` has the control methods too.
     """
     data = cube(frames, column, controls)
     data = goodness(data, frames) if oriented else data
     axes = {name: labels for name, labels in data.axes.items() if name != "image"}
-    return Named(mean_draws(data.values, bootstrap, seed), axes)
+    return over_seeds(Named(mean_draws(data.values, bootstrap, seed), axes), frames)
+
+
+def over_seeds(found: Named, frames: Frames) -> Named:
+    """Average over the networks of each recipe: one `model` a recipe (`Frames.recipes`), called like its first network."""
+    recipes = list(frames.recipes.index)
+    if recipes == found.axes["model"]:
+        return found
+    groups = frames.models.groupby("recipe", sort=False).groups.values()  # in the order of their first networks
+    own = [found.at(model=list(models)).mean("model").values for models in groups]
+    return Named(np.stack(own, axis=found.place("model")), found.axes | {"model": recipes})
 
 
 def shared_methods(found: Named) -> list[str]:
@@ -106,7 +117,7 @@ def twins(frames: Frames, kind: str = "robust", base: str = "vanilla") -> list[t
 def gain(found: Named, frames: Frames, kind: str = "robust", base: str = "vanilla") -> Named:
     """Return networks trained as `kind` minus their vanilla twins: one `model` an architecture, called like it.
 
-    Several networks of an architecture and training (seeds) are averaged first: they are no further architectures.
+    Several networks or recipes of an architecture and training are averaged first: they are no further architectures.
     Within a pair only what both have is a number.
 
     Args:
@@ -116,7 +127,8 @@ def gain(found: Named, frames: Frames, kind: str = "robust", base: str = "vanill
         base: what it is compared with.
     """
     names = list(dict.fromkeys(architecture for architecture, *_ in twins(frames, kind, base)))
-    groups = frames.models.groupby(["architecture", "training_algorithm"], sort=False).groups
+    facts = frames.models.loc[found.axes["model"]]
+    groups = facts.groupby(["architecture", "training_algorithm"], sort=False).groups
     sides = []
     for side in (kind, base):
         means = [found.at(model=list(groups[name, side])).mean("model").values for name in names]
