@@ -87,6 +87,35 @@ def test_seeds_that_differ_widen_nothing_but_are_averaged() -> None:
     np.testing.assert_allclose(after, before - 0.05, atol=1e-9)
 
 
+def test_what_differs_between_seeds_decides_nothing_about_recipes() -> None:
+    """All recipes alike, seeds 10 points apart: over images alone AdvProp is soon called worse, over seeds it is not."""
+    honest, images_alone = [], []
+    for seed in range(4):
+        world = World(seeds=3, images=6, test_images=300)
+        moved = np.random.default_rng([seed, 6]).normal(0, 0.1, (len(planted.networks(world)), 2))
+        leads = {name: (*own, 0.0) for name, own in zip(planted.networks(world).index, moved, strict=True)}
+        study = planted.study(dataclasses.replace(world, network_leads=leads), seed)
+        networks = dataclasses.replace(study, models=study.models.drop(columns=["recipe", "recipe_label"]))
+        honest.append(claims.f2_advprop(study, 100, seed).verdict)
+        images_alone.append(claims.f2_advprop(networks, 100, seed).verdict)
+    assert "contradicted" not in honest and images_alone.count("contradicted") >= 1
+
+
+def test_copies_between_seeds_show_how_far_their_mean_may_be_off() -> None:
+    world = World(seeds=3)
+    models = planted.networks(world)
+    study = dataclasses.replace(planted.study(World(images=2, test_images=2)), models=models)
+    spread, found = 0.05, []
+    for seed in range(12):
+        values = np.random.default_rng(seed).normal(0, spread, len(models))
+        draws = np.tile(values, (201, 1))  # no image moves it
+        own = scores.over_recipes(scores.Named(draws, {"model": list(models.index)}), study, 40, (seed, 1))
+        np.testing.assert_allclose(own.values[0, 0], values[:3].mean())
+        found.append(own.values[1:].var(axis=0).mean())
+    widened = (2.064 / 1.960) ** 2  # Student's quantile at 24 degrees of freedom
+    np.testing.assert_allclose(np.mean(found), widened * spread**2 / 3, rtol=0.2)
+
+
 def test_recipes_are_read_from_the_files_of_networks() -> None:
     ids = [
         f"hard_resnet_{kind}_s{seed}" for kind in ("vanilla", "robust", "advprop1", "advprop5") for seed in (0, 1, 2)

@@ -74,7 +74,8 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     Supported: accuracies not more than {loss} below and explainability not more than {margin} above the vanilla twin's,
     by the end of the interval. Contradicted: an accuracy is lower, or explainability higher, by more than that. Inside
     that on both sides a part is equivalent. Explainability by normalised scores; raw ones, which follow confidence, only
-    inform. Intervals over images: about these networks only; the bounds that contradict hold for all of them together.
+    inform. Intervals over images, and over seeds where recipes have several, else about these networks only; the bounds
+    that contradict hold for all of them together.
     """
     pairs = len(scores.twins(frames, "advprop"))
     if not pairs:
@@ -189,7 +190,7 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
 
     Supported: every network trails another one on some criterion, by a bound that holds for all its comparisons
     together. Contradicted: one network leads all others on all three. Explainability by normalised scores; raw ones only
-    inform. Interval over images: about these networks only.
+    inform. Interval over images, and over seeds where recipes have several, else about these networks only.
     """
     criteria, networks, unit = model_criteria(frames, bootstrap, seed), len(frames.recipes), frames.unit
     names = [name for name in CRITERIA if name in criteria.facts.index]
@@ -229,7 +230,7 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     Each architecture is ranked on test accuracy, shift accuracy and explainability within each training algorithm that
     all of them have. Supported: ResNet's mean rank is before every other. Contradicted: another one's is before it, by
     a bound that holds for all of them together. Explainability by normalised scores; raw ones only inform. Interval over
-    images: about these networks only.
+    images, and over seeds where recipes have several, else about these networks only.
     """
     criteria, models = model_criteria(frames, bootstrap, seed), frames.recipes.assign(place=range(len(frames.recipes)))
     names = [name for name in CRITERIA if name in criteria.facts.index]
