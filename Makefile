@@ -71,7 +71,7 @@ bench: .venv/developer ## race against other implementations (20 minutes; SAVE=d
 gpu-checks: .venv/developer ## test, race and time everything on a GPU (15 minutes; DEVICE=cpu QUICK=1 is a dry run)
 	@sh benchmarks/gpu_checks.sh
 
-weights: .venv/installed ## train the small networks of a study again (hours; goes on where it was stopped; STUDY=pictograms, tiny_imagenet)
+weights: .venv/installed ## train the small networks of a study's data set: the missing, or all again (hours; goes on where it was stopped)
 	$(BIN)/snakemake weights --config study="$$STUDY"
 
 # Stamps are touched last, so that a broken installation is tried again and a whole one is not.

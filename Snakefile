@@ -50,6 +50,7 @@ from xailib.workflow.rules import (
     made_again,
     settings,
     tables,
+    to_train,
     tracked,
     use_this_folder,
     verbatim,

@@ -39,9 +39,9 @@ use rule slice as train with:
 
 
 rule weights:
-    """Ship the trained networks: weights, their sha256, and the model card."""
+    """Train the networks of the study's data set, and ship them: weights, their sha256, and the model card."""
     input:
-        expand("results/weights/{model}/weights.safetensors", model=STUDY.models),
+        lambda wildcards: expand("results/weights/{id}/weights.safetensors", id=to_train(STUDY.values["dataset"])),
     log:
         "logs/weights/card.log",
     conda:

@@ -84,8 +84,15 @@ def networks(world: World) -> pd.DataFrame:
         rows += [(name, kind) for kind in kinds for _ in range(world.seeds)]
     table = pd.DataFrame(rows, columns=["architecture", "training_algorithm"])
     names = table["architecture"] + "_" + table["training_algorithm"]
-    table["model"] = names + "_" + names.groupby(names).cumcount().astype(str)
-    return table.assign(label=table["model"]).set_index("model")[["label", "architecture", "training_algorithm"]]
+    count = names.groupby(names).cumcount()
+    table["model"] = names + "_" + count.astype(str)
+    recipe = names + (count % 2).astype(str).where(
+        table["training_algorithm"] == "advprop", ""
+    )  # of AdvProp there are two
+    table = table.assign(
+        label=table["model"], recipe=recipe, recipe_label=recipe if world.seeds > 1 else table["model"]
+    )
+    return table.set_index("model")[["label", "architecture", "training_algorithm", "recipe", "recipe_label"]]
 
 
 def study(world: World, seed: int = 0) -> Frames:

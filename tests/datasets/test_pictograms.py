@@ -113,8 +113,63 @@ def test_fewer_classes_larger_objects_and_less_turning() -> None:
         ({"classes": 13}, "classes"),
         ({"smallest": 0.8}, "smallest"),
         ({"turn": -1.0}, "turn"),
+        ({"contrast": [0.3, 0.2]}, "contrast"),
+        ({"distractor": 1.0}, "distractor"),
+        ({"distractor": 0.6, "largest": 0.5}, "distractor: 0.6 is no share from 0 to 1 that leaves room"),
+        ({"symbol": "distractor"}, "symbol"),
+        ({"off_centre": 0.2}, "off_centre: 0.2 is no share from 0 to the 0.12 that an object of 0.72 leaves"),
     ],
 )
 def test_layouts_out_of_range_are_refused(options: dict[str, float], word: str) -> None:
     with pytest.raises(InputError, match=word):
         xai.load_images("pictograms", limit=1, **options)
+
+
+HARD = {"smallest": 0.25, "largest": 0.42, "contrast": (0.12, 0.28), "off_centre": 0.2, "distractor": 0.6}
+
+
+def test_objects_away_from_the_centre_leave_it_free() -> None:
+    images = xai.load_images("pictograms", limit=48, **HARD)
+    boxes = torch.stack([box[0] for box in images.boxes])
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    assert ((middles - 32).abs().amax(dim=1) > 0.2 * 64 - 2).all()
+    assert not images.masks[:, 32, 32].any()
+    anywhere = xai.load_images("pictograms", limit=48, **{**HARD, "off_centre": 0.0})
+    assert anywhere.masks[:, 24:40, 24:40].any(dim=(1, 2)).float().mean() > 0.3
+
+
+def test_fainter_objects_differ_less_from_what_lies_behind_them() -> None:
+    """By the same pictures: luminance under the object with it and, as its twin of other contrast shows, without it."""
+    faint, bold = (
+        xai.load_images("pictograms", limit=48, **{**HARD, "contrast": (least, least)}) for least in (0.1, 0.4)
+    )
+    assert torch.equal(faint.masks, bold.masks)
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    change = ((faint.pixels - bold.pixels) * luma).sum(1).abs()
+    inside = torch.stack([value[mask].mean() for value, mask in zip(change, bold.masks, strict=True)])
+    assert 0.2 < inside.mean() < 0.35
+
+
+def test_a_distractor_is_a_smaller_symbol_of_another_class_beside_the_object() -> None:
+    images, others = (xai.load_images("pictograms", limit=48, **HARD, symbol=name) for name in ("object", "distractor"))
+    assert torch.equal(images.pixels, others.pixels) and images.ids == others.ids
+    assert (images.labels != others.labels).all() and len(set(others.labels.tolist())) == 12
+    assert not (images.masks & others.masks).any() and others.masks.any(dim=(1, 2)).all()
+    sides = [torch.stack([(box[0, 2:] - box[0, :2]).max() for box in batch.boxes]) for batch in (images, others)]
+    assert (sides[1] < sides[0]).all() and 0.5 < (sides[1] / sides[0]).mean() < 0.7
+
+
+def test_silhouettes_show_both_symbols_and_nothing_else() -> None:
+    options = {"limit": 24, "shift": "silhouette", **HARD}
+    images, others = (xai.load_images("pictograms", **options, symbol=name) for name in ("object", "distractor"))
+    dark = images.pixels.mean(dim=1) < 0.5
+    assert (dark == (images.masks | others.masks)).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("shift", ["silhouette", "outline", "unseen_photographs", "texture_swap"])
+def test_shifts_of_hard_pictograms_keep_both_symbols(shift: str) -> None:
+    for symbol in ("object", "distractor"):
+        clean, shifted = (
+            xai.load_images("pictograms", limit=6, **HARD, symbol=symbol, shift=style) for style in (None, shift)
+        )
+        assert torch.equal(clean.masks, shifted.masks) and torch.equal(clean.labels, shifted.labels)

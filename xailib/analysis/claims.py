@@ -74,7 +74,8 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     Supported: accuracies not more than {loss} below and explainability not more than {margin} above the vanilla twin's,
     by the end of the interval. Contradicted: an accuracy is lower, or explainability higher, by more than that. Inside
     that on both sides a part is equivalent. Explainability by normalised scores; raw ones, which follow confidence, only
-    inform. Intervals over images: about these networks only; the bounds that contradict hold for all of them together.
+    inform. Intervals over images, and over seeds where recipes have several, else about these networks only; the bounds
+    that contradict hold for all of them together.
     """
     pairs = len(scores.twins(frames, "advprop"))
     if not pairs:
@@ -112,28 +113,26 @@ def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Fin
     rivals = [name for name in methods if name not in (*BEST, "cam")]
     if not set(BEST) <= set(methods) or len(rivals) < 2:
         return needs("GradCAM, RISE and at least two other methods")
-    metrics, networks = telling(frames, bootstrap, seed), len(frames.models)
+    metrics, units = telling(frames, bootstrap, seed), len(frames.recipes)
     if not metrics:
         return needs("a metric with values by which some method is ahead of the image's centre")
     rank = rank_draws(frames, bootstrap, seed).at(metric=metrics).mean("metric")
-    if networks < FEWEST_UNITS:
-        return needs(f"at least {FEWEST_UNITS} networks; this study has {networks}")
-    label, images = frames.methods["label"], len(frames.images)
+    if units < FEWEST_UNITS:
+        return needs(f"at least {FEWEST_UNITS} {frames.unit}; this study has {units}")
+    label, images, unit = frames.methods["label"], len(frames.images), frames.unit
 
     def gap(others: list[str], champions: list[str]) -> Estimate:
         pairs = [rank.at(method=[other, name]).values for other in others for name in champions]
-        return smallest(
-            [crossed(pair[..., 0] - pair[..., 1], images, "networks", ranks=True) for pair in pairs], networks
-        )
+        return smallest([crossed(pair[..., 0] - pair[..., 1], images, unit, ranks=True) for pair in pairs], units)
 
     statistic, short = "mean rank of the best rival minus the worse of GradCAM's and RISE's", "gap in mean rank"
-    parts = [part("GradCAM and RISE before all rivals", statistic, gap(rivals, BEST), "networks", rules.above)]
-    parts += [part(f"{label[name]} before all rivals", short, gap(rivals, [name]), "networks") for name in BEST]
-    parts += [part("CAM as a rival", short, gap(["cam"], BEST), "networks")] if "cam" in methods else []
-    statistic, own = "mean rank over networks and metrics (1 is best)", {}
+    parts = [part("GradCAM and RISE before all rivals", statistic, gap(rivals, BEST), unit, rules.above)]
+    parts += [part(f"{label[name]} before all rivals", short, gap(rivals, [name]), unit) for name in BEST]
+    parts += [part("CAM as a rival", short, gap(["cam"], BEST), unit)] if "cam" in methods else []
+    statistic, own = f"mean rank over {unit} and metrics (1 is best)", {}
     for name in methods:
-        own[name] = over_units(rank.at(method=[name]).values[..., 0], images, "networks")
-        parts.append(part(f"mean rank of {label[name]}", statistic, replace(own[name], p=nan, needs=""), "networks"))
+        own[name] = over_units(rank.at(method=[name]).values[..., 0], images, unit)
+        parts.append(part(f"mean rank of {label[name]}", statistic, replace(own[name], p=nan, needs=""), unit))
     order = sorted(methods, key=lambda name: own[name].value)[:4]
     told = ", ".join(f"{label[name]} {own[name].value:.1f}" for name in order)
     return Finding(parts[0].verdict, f"Best mean ranks of {len(methods)} methods: {told}.", parts)
@@ -174,7 +173,7 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
         if name in criteria.facts.index:
             found = spearman(criteria.get("confidence")[0], criteria.get(name)[0], tests=4)
             title = f"{criteria.facts.loc[name, 'label']} with mean confidence"
-            parts.append(part(title, "Spearman's rho", found, "networks", rules.above if name in names else None))
+            parts.append(part(title, "Spearman's rho", found, frames.unit, rules.above if name in names else None))
     told = {one.name: one.estimate.value for one in parts}
     rho = [told[f"{label[name]} with mean confidence"] for name in names]
     rho = ["unknown (too few networks)" if np.isnan(value) else f"{value:.2f}" for value in rho]
@@ -191,9 +190,9 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
 
     Supported: every network trails another one on some criterion, by a bound that holds for all its comparisons
     together. Contradicted: one network leads all others on all three. Explainability by normalised scores; raw ones only
-    inform. Interval over images: about these networks only.
+    inform. Interval over images, and over seeds where recipes have several, else about these networks only.
     """
-    criteria, networks = model_criteria(frames, bootstrap, seed), len(frames.models)
+    criteria, networks, unit = model_criteria(frames, bootstrap, seed), len(frames.recipes), frames.unit
     names = [name for name in CRITERIA if name in criteria.facts.index]
     if len(names) < 3 or networks < 2:
         return needs("at least two networks, measured on all three criteria")
@@ -214,14 +213,14 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
         return largest_smallest(leads, networks)
 
     statistic = "smallest lead over the best other network on the three criteria, of the network where it is largest"
-    parts = [part("Closest to best on all", statistic, closest(names), "networks", rules.below)]
-    parts += [part("Closest to best on all (raw scores)", statistic, closest([*names[:2], RAW]), "networks")]
+    parts = [part("Closest to best on all", statistic, closest(names), unit, rules.below)]
+    parts += [part("Closest to best on all (raw scores)", statistic, closest([*names[:2], RAW]), unit)]
     for first, second in combinations(names, 2):
         found = spearman(criteria.get(first)[0], criteria.get(second)[0])
-        parts.append(part(f"{label[first]} with {label[second]}", "Spearman's rho", found, "networks"))
-    winners = frames.models["label"].iloc[np.nanargmax(values[0], axis=0)]
+        parts.append(part(f"{label[first]} with {label[second]}", "Spearman's rho", found, unit))
+    winners = frames.recipes["label"].iloc[np.nanargmax(values[0], axis=0)]
     best = "; ".join(f"{label[name].lower()}: {winner}" for name, winner in zip(names, winners, strict=True))
-    return Finding(parts[0].verdict, f"Best of {networks} networks on {best}.", parts)
+    return Finding(parts[0].verdict, f"Best of {networks} {unit} on {best}.", parts)
 
 
 @claim(CLAIMS)
@@ -231,9 +230,9 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     Each architecture is ranked on test accuracy, shift accuracy and explainability within each training algorithm that
     all of them have. Supported: ResNet's mean rank is before every other. Contradicted: another one's is before it, by
     a bound that holds for all of them together. Explainability by normalised scores; raw ones only inform. Interval over
-    images: about these networks only.
+    images, and over seeds where recipes have several, else about these networks only.
     """
-    criteria, models = model_criteria(frames, bootstrap, seed), frames.models.assign(place=range(len(frames.models)))
+    criteria, models = model_criteria(frames, bootstrap, seed), frames.recipes.assign(place=range(len(frames.recipes)))
     names = [name for name in CRITERIA if name in criteria.facts.index]
     cells = models.pivot_table("place", "architecture", "training_algorithm", "first").dropna(axis=1).astype(int)
     ours = np.array(["resnet" in name for name in cells.index], bool)

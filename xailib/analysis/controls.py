@@ -63,13 +63,13 @@ def _leads(frames: Frames, bootstrap: int, seed: int) -> list[tuple[str, dict[st
         own = {name: draws[..., i] for i, name in enumerate(methods) if np.isfinite(draws[0, :, i]).any()}
         if own:
             images = frames.scored(metric)
-            found.append((metric, {name: _lead(values, images) for name, values in own.items()}))
+            found.append((metric, {name: _lead(values, images, frames.unit) for name, values in own.items()}))
     return found
 
 
-def _lead(draws: np.ndarray, images: int) -> Contrast:
+def _lead(draws: np.ndarray, images: int, unit: str) -> Contrast:
     if np.isfinite(draws[0]).sum() >= FEWEST_UNITS:
-        return crossed(draws, images, "networks")
+        return crossed(draws, images, unit)
     return over_images(nanmean(draws, axis=1), images)
 
 

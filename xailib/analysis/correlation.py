@@ -21,6 +21,7 @@ ATTACK = "l2_pgd"
 RELABELLED = "imagenet_real"  # the same images under other labels: no shift of the images
 ALONE = {"test_accuracy", "shift_accuracy", "adversarial_accuracy", "confidence"}  # no part of explainability
 NORMALISED = "value_normalised"
+SEEDS = 3  # names the streams of the copies between seeds, one a criterion
 FEWEST = 4  # rankings of inputs that a pair of criteria must share
 # Ways to judge a ranking of inputs by accuracy: label, and the sign that makes higher better. Lower accuracy after
 # removal is a better ranking; a mask that tells less of the class, which keeps retrained accuracy up, is a better one.
@@ -81,7 +82,9 @@ def gathered(found: dict[str, tuple[Array, str, str, int]], units: pd.DataFrame,
 
 @lru_cache(maxsize=4)
 def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Criteria:
-    """Measure every network on every criterion, with bootstrap copies over images.
+    """Measure every network on every criterion, with bootstrap copies over images; of several seeds the recipe's mean.
+
+    The copies then vary between seeds too, so that intervals are about recipes (`scores.over_recipes`).
 
     Explainability is the mean goodness (0 worst, 1 best) over the metrics that can tell here (`controls.telling`) and
     the methods that apply to all networks, by normalised scores where a metric has them: raw ones follow confidence, and
@@ -102,18 +105,22 @@ def model_criteria(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Crit
         found[name] = (shift_draws(frames, kinds, bootstrap, seed), label, "higher", int(n.min()) if len(n) else 0)
     images, able = len(frames.images), telling(frames, bootstrap, seed)
     normalised = {name: NORMALISED for name in able if NORMALISED in frames.columns_of(name)}
-    shared = scores.shared_methods(scores.means(frames, bootstrap, seed))
+    shared = scores.shared_methods(scores.means(frames, bootstrap, seed, each=True))
     for name, label, part in (
         ("explainability", "Explainability", frames.by(normalised)),
         ("explainability_raw", "Explainability (raw scores)", frames),
     ):
-        good = scores.means(part, bootstrap, seed).at(method=shared, metric=able)
+        good = scores.means(part, bootstrap, seed, each=True).at(method=shared, metric=able)
         found[name] = (good.mean("method", "metric").values, label, "higher", images)
     for suffix, column, word in (("", "value", ""), ("_normalised", NORMALISED, " (normalised)")):
-        raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(method=shared).mean("method")
+        raw = scores.means(frames, bootstrap, seed, column, oriented=False, each=True).at(method=shared).mean("method")
         for i, (metric, row) in enumerate(frames.metrics.iterrows()):
             found[metric + suffix] = (raw.values[..., i], row["label"] + word, row["better"], images)
-    return gathered(found, frames.models)
+    models = {"model": list(frames.models.index)}
+    for i, (name, (draws, *facts, n)) in enumerate(found.items()):
+        own = scores.over_recipes(Named(draws, models), frames, n, (seed, SEEDS, i))
+        found[name] = (own.values, *facts, n)
+    return gathered(found, frames.recipes)
 
 
 def per_image(frames: Frames, column: str) -> Array:

@@ -1,5 +1,6 @@
 """The tidy frames of one study, with the facts of its models, methods and metrics beside them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,8 @@ class Frames:
         reliability: model, method, metric, image, value, second (the score of the same image's map under another seed),
             correlation (Spearman's, of the two maps), same (they are equal); empty where it was not measured.
         sanity: model, method, image, value, last (see `metrics.sanity`); empty where it was not checked.
-        models: indexed by model: label, architecture, training_algorithm.
+        models: indexed by model: label, architecture, training_algorithm, and recipe, one word for networks that are
+            trained alike but for the seed, with its recipe_label. Without these two every network is one of its own.
         methods: indexed by method: label, family, function (what it is registered as; an id may be another setting).
         metrics: indexed by metric: label, better (higher or lower), low, high, function, extra (no claim rests on it).
     """
@@ -47,9 +49,27 @@ class Frames:
     sanity: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SANITY)))
 
     def architecture_label(self, architecture: str) -> str:
-        """Return an architecture's name for readers: the label of its first (vanilla) network."""
-        labels = self.models.loc[self.models["architecture"] == architecture, "label"]
+        """Return an architecture's name for readers: the label of its first (vanilla) recipe."""
+        labels = self.recipes.loc[self.recipes["architecture"] == architecture, "label"]
         return str(labels.iloc[0]) if len(labels) else architecture
+
+    @property
+    def recipes(self) -> pd.DataFrame:
+        """Facts like those of `models`, one row a recipe, indexed by its first network: the units of intervals over networks.
+
+        Seeds of one recipe are alike, so three of them are averaged and counted once (`scores.over_seeds`): as three
+        networks they would make intervals too narrow and p values too small (pseudo-replication, Hurlbert 1984,
+        Ecological Monographs 54:187).
+        """
+        if "recipe" not in self.models:
+            return self.models
+        first = self.models[~self.models["recipe"].duplicated()]
+        return distinct(first.assign(label=first["recipe_label"]))
+
+    @property
+    def unit(self) -> str:
+        """What an interval over networks counts: networks, or recipes where some have several seeds."""
+        return "networks" if len(self.recipes) == len(self.models) else "recipes"
 
     @property
     def images(self) -> list[str]:
@@ -172,11 +192,33 @@ def by_kind(facts: pd.DataFrame, column: str, order: Sequence[str]) -> pd.DataFr
 
 
 def model_facts(models: Sequence[str]) -> pd.DataFrame:
-    """Return label, architecture and training algorithm of models, from their parameter files."""
-    rows = [{"model": model, **params.load_params("models", model)} for model in models]
-    table = pd.DataFrame(rows, columns=["model", "label", "architecture", "training_algorithm"]).set_index("model")
+    """Return label, architecture, training algorithm and recipe of models, from their parameter files.
+
+    Seeds of one recipe are numbered: 'ResNet-R 1', 'ResNet-R 2'.
+    """
+    records = [params.load_params("models", model) for model in models]
+    rows = [{"model": model, **record, "recipe": recipe(record)} for model, record in zip(models, records, strict=True)]
+    columns = ["model", "label", "architecture", "training_algorithm", "recipe"]
+    table = pd.DataFrame(rows, columns=columns).set_index("model")
     trained = by_kind(table, "training_algorithm", ("vanilla", "advprop", "robust"))
-    return trained.sort_values("architecture", kind="stable")
+    table = trained.sort_values("architecture", kind="stable").assign(recipe_label=lambda table: table["label"])
+    seeds, several = table.groupby("recipe").cumcount() + 1, table["recipe"].duplicated(keep=False)
+    return table.assign(
+        label=table["label"].where(~several, table["label"] + " " + seeds.astype(str)),
+        recipe=table.index.to_series().groupby(table["recipe"]).transform("first"),
+    )
+
+
+def recipe(record: Mapping[str, Any]) -> str:
+    """Return how a network is made, but for the seed, as text; one that the suite did not train is its own recipe."""
+    training = record.get("training")
+    if not training:
+        return str(record["model"])
+    initial = training.get("initial")
+    start = recipe(params.load_params("models", initial)) if initial in params.ids("models") else initial
+    alike = {**training, "seed": 0, "initial": start}
+    keys = ("architecture", "model_options", "training_algorithm", "model_dataset", "input_size")
+    return json.dumps([alike, *(record.get(key) for key in keys)], sort_keys=True)
 
 
 def method_facts(methods: Sequence[str]) -> pd.DataFrame:

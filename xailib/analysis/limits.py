@@ -22,11 +22,11 @@ def limits(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:
 
 
 def _networks(frames: Frames) -> Iterator[str]:
-    models = frames.models
-    if len(models) < FEWEST_UNITS:
+    count, word = len(frames.recipes), frames.unit.removesuffix("s")
+    if count < FEWEST_UNITS:
         yield (
-            f"**Not which methods are best on networks in general** (F3): {many(len(models), 'network')} of the "
-            f"{FEWEST_UNITS} that an interval over networks needs."
+            f"**Not which methods are best on networks in general** (F3): {many(count, word)} of the "
+            f"{FEWEST_UNITS} that an interval over {word}s needs."
         )
     pairs = len({architecture for architecture, *_ in scores.twins(frames)})
     if pairs < FEWEST_UNITS:
@@ -34,7 +34,7 @@ def _networks(frames: Frames) -> Iterator[str]:
             f"**Not what robust training does to explanations** (F1, F4): {many(pairs, 'architecture')} with a robust "
             f"and a vanilla network, of the {FEWEST_UNITS} that an interval over architectures needs."
         )
-    if models.groupby(["architecture", "training_algorithm"]).size().median() < 2:
+    if frames.models.groupby(["architecture", "training_algorithm"]).size().median() < 2:
         yield (
             "**Not what a training or an architecture does in general** (F2, F5, F6): each was trained once, so that these "
             "findings are about these very networks. Several seeds of each training are missing."

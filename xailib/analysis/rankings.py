@@ -17,7 +17,7 @@ FAMILIES = {"gradient": "gradient", "cam": "CAM", "perturbation": "perturbation"
 
 @lru_cache(maxsize=4)
 def rank_draws(frames: Frames, bootstrap: int, seed: int) -> Named:
-    """Return draws of the methods' ranks by network and metric (1 is the best)."""
+    """Return draws of the methods' ranks by recipe and metric (1 is the best)."""
     found = scores.means(frames, bootstrap, seed)
     return Named(ranks(found.values, found.place("method")), found.axes)
 
@@ -40,7 +40,7 @@ def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.Dat
         observed = found.values[0, :, i]  # (models, metrics)
         facts = {"method": method, **frames.methods.loc[method, ["label", "family"]]}
         facts |= {"models": int(np.isfinite(observed).any(axis=1).sum()), "images": len(frames.images)}
-        own = over_units(means[..., i], len(frames.images), "networks")
+        own = over_units(means[..., i], len(frames.images), frames.unit)
         rows.append({**facts, "metric": "all", "rank": own.value, "low": own.low, "high": own.high})
         for metric, rank in zip(found.axes["metric"], nanmean(observed, 0), strict=True):
             label = frames.metrics.loc[metric, "label"]

@@ -1,5 +1,6 @@
 """Scores as arrays whose axes have names, the draws of their means, and which network is whose twin."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from xailib.analysis.draws import Array, mean_draws, nanmean
+from xailib.analysis.draws import IMAGES, Array, groups, mean_draws, nanmean
 from xailib.analysis.frames import Frames
+from xailib.analysis.intervals import beside, multipliers, quantile
 
 AXES = ("model", "method", "metric", "image")
 
@@ -75,15 +77,61 @@ def means(
     column: str = "value",
     oriented: bool = True,
     controls: bool = False,
+    each: bool = False,
 ) -> Named:
     """Return draws of the mean scores over images, by model, method and metric; copies are shared, so cells are paired.
 
-    `oriented` puts every metric on the scale of `goodness` first; `controls` has the control methods too.
+    Seeds of one recipe are one `model`, their mean; with `each` every network is one. `oriented` puts every metric on the
+    scale of `goodness` first; `controls` has the control methods too.
     """
     data = cube(frames, column, controls)
     data = goodness(data, frames) if oriented else data
     axes = {name: labels for name, labels in data.axes.items() if name != "image"}
-    return Named(mean_draws(data.values, bootstrap, seed), axes)
+    found = Named(mean_draws(data.values, bootstrap, seed), axes)
+    return found if each else over_seeds(found, frames)
+
+
+def over_seeds(found: Named, frames: Frames) -> Named:
+    """Average over the networks of each recipe: one `model` a recipe (`Frames.recipes`), called like its first network."""
+    recipes = list(frames.recipes.index)
+    if recipes == found.axes["model"]:
+        return found
+    seeds = frames.models.groupby("recipe", sort=False).groups.values()  # in the order of their first networks
+    own = [found.at(model=list(models)).mean("model").values for models in seeds]
+    return Named(np.stack(own, axis=found.place("model")), found.axes | {"model": recipes})
+
+
+def over_recipes(found: Named, frames: Frames, images: int, stream: tuple[int, ...]) -> Named:
+    """Average over the seeds of each recipe, with copies that vary as its other seeds would too: about recipes, not networks.
+
+    The variance between seeds is pooled over the recipes that have several, less what their copies of the images show of
+    it; a recipe's mean has it divided by its seeds. It is widened to Student's quantile at its degrees of freedom.
+
+    Args:
+        found: draws by `model` alone.
+        frames: the study.
+        images: behind the draws; what is drawn for seeds is not correlated with their copies.
+        stream: names the random stream; its first number is the seed of the copies.
+    """
+    own = over_seeds(found, frames)
+    if own is found:
+        return own
+    recipes = [list(models) for models in frames.models.groupby("recipe", sort=False).groups.values()]
+    apart, freedom = 0.0, 0
+    for models in recipes:
+        seeds = found.at(model=models).values
+        seeds = seeds[:, np.isfinite(seeds[0])]
+        deviations = seeds - nanmean(seeds, 1)[:, None]
+        apart += float((deviations[0] ** 2).sum() - ((deviations[1:] - deviations[0]) ** 2).sum(axis=1).mean())
+        freedom += max(seeds.shape[1] - 1, 0)
+    if not freedom:
+        return own
+    spread = math.sqrt(max(apart, 0.0) / freedom) * quantile(freedom) / quantile(math.inf)
+    copies = len(found.values) - 1
+    of_images = multipliers(copies, groups(images, copies), (stream[0], IMAGES, images))
+    values = own.values.copy()
+    values[1:] += beside(of_images, len(recipes), stream) * spread / np.sqrt([len(models) for models in recipes])
+    return Named(values, own.axes)
 
 
 def shared_methods(found: Named) -> list[str]:
@@ -106,7 +154,7 @@ def twins(frames: Frames, kind: str = "robust", base: str = "vanilla") -> list[t
 def gain(found: Named, frames: Frames, kind: str = "robust", base: str = "vanilla") -> Named:
     """Return networks trained as `kind` minus their vanilla twins: one `model` an architecture, called like it.
 
-    Several networks of an architecture and training (seeds) are averaged first: they are no further architectures.
+    Several networks or recipes of an architecture and training are averaged first: they are no further architectures.
     Within a pair only what both have is a number.
 
     Args:
@@ -116,10 +164,11 @@ def gain(found: Named, frames: Frames, kind: str = "robust", base: str = "vanill
         base: what it is compared with.
     """
     names = list(dict.fromkeys(architecture for architecture, *_ in twins(frames, kind, base)))
-    groups = frames.models.groupby(["architecture", "training_algorithm"], sort=False).groups
+    facts = frames.models.loc[found.axes["model"]]
+    trained = facts.groupby(["architecture", "training_algorithm"], sort=False).groups
     sides = []
     for side in (kind, base):
-        means = [found.at(model=list(groups[name, side])).mean("model").values for name in names]
+        means = [found.at(model=list(trained[name, side])).mean("model").values for name in names]
         place = found.place("model") + means[0].ndim + 1 if means else 0
         sides.append(np.stack(means, axis=place) if means else found.at(model=[]).values)
     return Named(sides[0] - sides[1], found.axes | {"model": names})

@@ -8,7 +8,7 @@ import pandas as pd
 
 from xailib.analysis import controls, scores
 from xailib.analysis.correlation import Criteria
-from xailib.analysis.draws import Array, interval, mean_draws, nanmean, over_units
+from xailib.analysis.draws import Array, interval, nanmean, over_units
 from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames, correct_by_all
 from xailib.analysis.table import Table
@@ -51,16 +51,19 @@ def by_method(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
     void = controls.void(frames)
     heads = [arrowed(row.label, row.better) + " (void)" * (row.Index in void) for row in facts.itertuples()]
     table = _of_methods(frames, means, labels, heads, list(facts["better"]), caption, apart=list(some.index))
-    draws = mean_draws(data.values, bootstrap, seed)  # (draws, networks, methods, metrics)
+    draws = scores.means(frames, bootstrap, seed, oriented=False, controls=True).values  # by recipe, method and metric
     ranges = list(facts[["low", "high"]].itertuples(index=False))
     n = [frames.scored(metric) for metric in metrics]
-    ends = [[_ends(draws[:, :, i, j], n[j], *ranges[j]) for j in range(len(metrics))] for i in range(len(methods))]
+    ends = [
+        [_ends(draws[:, :, i, j], n[j], *ranges[j], frames.unit) for j in range(len(metrics))]
+        for i in range(len(methods))
+    ]
     return replace(table, beside=pd.DataFrame(ends, table.frame.index, table.frame.columns))
 
 
-def _ends(draws: Array, images: int, least: float, most: float) -> str:
-    """The 95 % interval of a mean over networks `(1 + bootstrap, networks)` and images, inside its range, as text."""
-    found = over_units(draws, images, "networks")
+def _ends(draws: Array, images: int, least: float, most: float, unit: str) -> str:
+    """The 95 % interval of a mean over units `(1 + bootstrap, units)` and images, inside its range, as text."""
+    found = over_units(draws, images, unit)
     low, high = max(found.low, least), min(found.high, most)
     return f"{low:.2f} to {high:.2f}" if np.isfinite(found.low) else ""
 
@@ -88,7 +91,8 @@ def _two_heads(frames: Frames, model: str) -> tuple[str, str]:
         frames.models.loc[model, "label"],
         frames.architecture_label(frames.models.loc[model, "architecture"]),
     )
-    return family, label.removeprefix(family).lstrip("-") or "V"
+    rest = label.removeprefix(family).lstrip("-").strip()
+    return family, f"V {rest}" if rest.isdigit() else rest or "V"  # seeds are numbered
 
 
 def _of_methods(

@@ -1,9 +1,10 @@
 """Pictograms: rendered images with exact object masks; nothing to download."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from xailib.datasets.items import Item
-from xailib.datasets.renderer import CLASS_NAMES, SIDE, Style, render
+from xailib.datasets.renderer import CLASS_NAMES, SIDE, Style, Symbol, label_of, render
 from xailib.errors import InputError
 from xailib.registry import dataset
 
@@ -29,6 +30,10 @@ def pictograms(
     smallest: float = 0.38,
     largest: float = 0.72,
     turn: float = 35.0,
+    contrast: Sequence[float] = (0.28, 0.45),
+    off_centre: float = 0.0,
+    distractor: float = 0.0,
+    symbol: Symbol = "object",
 ) -> list[Item]:
     """The first `limit` pictures of a split, which are rendered when they are asked for.
 
@@ -42,6 +47,11 @@ def pictograms(
         classes: how many of the symbols, the first ones: 2 to 12.
         smallest, largest: bounds of the object's long side, as shares of the picture's, up to 0.9.
         turn: the object is turned by up to this many degrees either way.
+        contrast: bounds of how far its mean luminance is from that of what lies behind it, from 0 to 0.5.
+        off_centre: how far its middle is from the picture's at least, sideways or up and down, as a share of the side.
+        distractor: long side of a symbol of another class beside it, as a share of the object's; 0 is none. The larger
+            symbol is the class.
+        symbol: object, or distractor: the same pictures with the label, mask and box of the symbol that does not count.
     """
     if side not in SIDES or not isinstance(side, int):
         raise InputError(
@@ -53,12 +63,27 @@ def pictograms(
         raise InputError(f"smallest, largest: {smallest} and {largest} are no two shares from 0.1 to 0.9 in this order")
     if not 0 <= turn <= 180:
         raise InputError(f"turn: {turn} is not an angle from 0 to 180 degrees")
+    low, high = contrast
+    if not 0 <= low <= high <= 0.5:
+        raise InputError(f"contrast: {low} and {high} are no two luminances from 0 to 0.5 in this order")
+    if not 0 <= distractor < 1 or (distractor and largest * (1 + 2 * distractor) > 1):
+        raise InputError(
+            f"distractor: {distractor} is no share from 0 to 1 that leaves room for it beside an object of {largest}"
+        )
+    if symbol not in ("object", "distractor") or (symbol == "distractor" and not distractor):
+        raise InputError(f"symbol: '{symbol}' is not 'object', or 'distractor' in pictures that have one")
+    room = (1 - largest) / 2 - 1 / SIDE
+    if not 0 <= off_centre <= max(room, 0):
+        raise InputError(
+            f"off_centre: {off_centre} is no share from 0 to the {room:.2f} that an object of {largest} leaves"
+        )
     options = {"side": side, "classes": classes, "smallest": smallest, "largest": largest, "turn": turn}
+    options |= {"contrast": (low, high), "off_centre": off_centre, "distractor": distractor, "symbol": symbol}
     return [
         Item(
             id=f"{split}-{seed}-{number:05d}",
             path=None,
-            label=number % classes,
+            label=label_of(seed, split, number, classes, symbol),
             draw=partial(render, seed, split, number, shift, **options),
         )
         for number in range(SIZES[split] if limit is None else limit)

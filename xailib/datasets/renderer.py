@@ -1,8 +1,8 @@
 """The pictogram renderer: a pure function of (seed, split, index).
 
 A symbol of the DejaVu Sans font is drawn at a random size, rotation and place, filled with a tinted photographic
-texture that stands out from what lies behind it, onto a random crop of a colour photograph. The exact object mask is
-known, which real data sets never offer.
+texture that stands out from what lies behind it, onto a random crop of a colour photograph. A smaller symbol of another
+class may lie beside it, which distracts. The exact masks of both are known, which real data sets never offer.
 """
 
 import importlib.util
@@ -50,6 +50,7 @@ PHOTOGRAPHS: dict[str, tuple[str, ...]] = {
 SIDE = 64
 
 Style = Literal["natural", "silhouette", "outline", "unseen_photographs", "texture_swap"]
+Symbol = Literal["object", "distractor"]
 _SPLIT_CODES = {"train": 0, "validation": 1, "test": 2}
 _GLYPH_SIDE = 192
 _SHORT_SIDE = 256
@@ -57,7 +58,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 class Picture(NamedTuple):
-    """One rendered picture: `pixels` uint8 `(side, side, 3)`, and the object's `mask` bool `(side, side)`."""
+    """One rendered picture: `pixels` uint8 `(side, side, 3)`, and a symbol's `mask` bool `(side, side)`."""
 
     pixels: np.ndarray
     mask: np.ndarray
@@ -74,23 +75,40 @@ def render(
     smallest: float = 0.38,
     largest: float = 0.72,
     turn: float = 35.0,
+    contrast: tuple[float, float] = (0.28, 0.45),
+    off_centre: float = 0.0,
+    distractor: float = 0.0,
+    symbol: Symbol = "object",
 ) -> Picture:
     """Render picture `index` of a split (train, validation or test), at 64 pixels or shrunk to 32, 16 or 8.
 
-    The class is `index` modulo the number of classes. Every style keeps the object's shape, size and place, so a
+    The class is `index` modulo the number of classes. Every style keeps the symbols' shapes, sizes and places, so a
     shifted picture is the twin of the natural one. For the options see `pictograms`.
     """
-    geometry = np.random.default_rng([seed, _SPLIT_CODES[split], index, 0])
-    surface = np.random.default_rng([seed, _SPLIT_CODES[split], index, 1])
-    alpha = _place(index % classes, geometry, smallest, largest, turn)
+    stream = (seed, _SPLIT_CODES[split], index)
+    geometry, surface = np.random.default_rng([*stream, 0]), np.random.default_rng([*stream, 1])
+    alphas = [_place(label_of(seed, split, index, classes), geometry, smallest, largest, turn, off_centre)]
+    if distractor:
+        size = distractor * max(int(alphas[0].any(axis=axis).sum()) for axis in (0, 1)) / SIDE
+        label = label_of(seed, split, index, classes, "distractor")
+        alphas.append(_place(label, np.random.default_rng([*stream, 2]), size, size, turn, taken=alphas[0]))
+    union = np.max(alphas, axis=0)
     if style == "silhouette":
-        scene = 1 - np.repeat(alpha[..., None], 3, axis=2)
+        scene = 1 - np.repeat(union[..., None], 3, axis=2)
     elif style == "outline":
-        scene = 1 - np.repeat(_edge(alpha)[..., None], 3, axis=2)
+        scene = 1 - np.repeat(_edge(union)[..., None], 3, axis=2)
     else:
         photos = photographs("unseen" if style == "unseen_photographs" else split)
-        scene = _compose(alpha, photos, surface, swap=style == "texture_swap")
-    return shrink(Picture(np.uint8(np.round(scene * 255)), alpha > 0.5), side)
+        scene = _compose(alphas, photos, surface, contrast, swap=style == "texture_swap")
+    return shrink(Picture(np.uint8(np.round(scene * 255)), _solid(alphas[symbol == "distractor"])), side)
+
+
+def label_of(seed: int, split: str, index: int, classes: int, symbol: Symbol = "object") -> int:
+    """The class of a symbol of a picture: the object's are dealt out in turn, a distractor's is any other."""
+    if symbol == "object":
+        return index % classes
+    other = np.random.default_rng([seed, _SPLIT_CODES[split], index, 3]).integers(classes - 1)
+    return (index + 1 + int(other)) % classes
 
 
 def shrink(picture: Picture, side: int) -> Picture:
@@ -118,28 +136,62 @@ def _glyph(label: int) -> Image.Image:
     return glyph.resize((round(glyph.width * scale), round(glyph.height * scale)), Image.Resampling.LANCZOS)
 
 
-def _place(label: int, rng: np.random.Generator, smallest: float, largest: float, turn: float) -> np.ndarray:
-    """The symbol's coverage `(64, 64)` in [0, 1] at a random size, rotation and place."""
+def _place(
+    label: int,
+    rng: np.random.Generator,
+    smallest: float,
+    largest: float,
+    turn: float,
+    off_centre: float = 0.0,
+    taken: np.ndarray | None = None,
+) -> np.ndarray:
+    """The symbol's coverage `(64, 64)` in [0, 1] at a random size, rotation and place.
+
+    Its middle is at least `off_centre` of the side from the picture's, and no pixel is one that is `taken`.
+    """
     turned = _glyph(label).rotate(rng.uniform(-turn, turn), Image.Resampling.BILINEAR, expand=True)
     turned = turned.crop(turned.getbbox())
     scale = rng.uniform(smallest, largest) * SIDE / max(turned.size)
     width, height = (max(1, round(length * scale)) for length in turned.size)
     small = np.asarray(turned.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
-    y, x = int(rng.integers(0, SIDE - height + 1)), int(rng.integers(0, SIDE - width + 1))
+    while True:
+        y, x = int(rng.integers(0, SIDE - height + 1)), int(rng.integers(0, SIDE - width + 1))
+        away = max(abs(2 * y + height - SIDE), abs(2 * x + width - SIDE)) / (2 * SIDE)
+        free = taken is None or not taken[y : y + height, x : x + width].any()
+        if away >= off_centre and free:
+            break
     alpha = np.zeros((SIDE, SIDE), dtype=np.float32)
     alpha[y : y + height, x : x + width] = small
     return alpha
 
 
-def _compose(alpha: np.ndarray, photos: tuple[np.ndarray, ...], rng: np.random.Generator, *, swap: bool) -> np.ndarray:
-    """Lay a textured object over a photograph; `swap` gives the object the plain photograph and tints what is behind."""
-    plain = _crop(photos[rng.integers(len(photos))], rng, SIDE)
-    texture = _crop(photos[rng.integers(len(photos))], rng, SIDE, smallest=32)
-    tint = rng.uniform(0.05, 1.0, size=3).astype(np.float32)
-    luma = float((plain @ _LUMA)[alpha > 0.5].mean())
-    tinted = _tint(texture, tint, luma, float(rng.uniform(0.28, 0.45)))
-    behind, thing = (tinted, plain) if swap else (plain, tinted)
-    return behind * (1 - alpha[..., None]) + thing * alpha[..., None]
+def _solid(alpha: np.ndarray) -> np.ndarray:
+    """The pixels that a symbol covers by more than half; of one that is all thin lines, those that it covers most."""
+    return alpha > min(0.5, 0.99 * float(alpha.max()))
+
+
+def _compose(
+    alphas: list[np.ndarray],
+    photos: tuple[np.ndarray, ...],
+    rng: np.random.Generator,
+    contrast: tuple[float, float],
+    *,
+    swap: bool,
+) -> np.ndarray:
+    """Lay textured symbols over a photograph; `swap` gives them the plain photograph and tints what is behind."""
+    plain, things = _crop(photos[rng.integers(len(photos))], rng, SIDE), []
+    for alpha in alphas:
+        texture = _crop(photos[rng.integers(len(photos))], rng, SIDE, smallest=32)
+        tint = rng.uniform(0.05, 1.0, size=3).astype(np.float32)
+        luma = float((plain @ _LUMA)[_solid(alpha)].mean())
+        things.append(_tint(texture, tint, luma, float(rng.uniform(*contrast))))
+    if swap:
+        cover = np.max(alphas, axis=0)[..., None]
+        return things[0] * (1 - cover) + plain * cover
+    scene = plain
+    for alpha, thing in zip(alphas, things, strict=True):
+        scene = scene * (1 - alpha[..., None]) + thing * alpha[..., None]
+    return scene
 
 
 def _tint(texture: np.ndarray, tint: np.ndarray, other_luma: float, contrast: float) -> np.ndarray:

@@ -4,6 +4,8 @@ Each keeps its original's blocks (torchvision's own where it has them) and ends,
 maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last maps, then logits.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torchvision.models.densenet import DenseNet
 from torchvision.models.googlenet import BasicConv2d, Inception
@@ -33,19 +35,26 @@ def pooled_linear(channels: int, classes: int, dropout: float = 0.0) -> nn.Seque
 
 
 @architecture("mini_alexnet", cam_layer="features", offers=("cam_layer",), label="AlexNet")
-def mini_alexnet(classes: int) -> FeaturesHead:
-    """AlexNet (Krizhevsky 2012): five convolutions without normalisation, three linear layers. 0.7 M parameters."""
+def mini_alexnet(classes: int, width: int = 32, pool: int = 1, norm: bool = False) -> FeaturesHead:
+    """AlexNet (Krizhevsky 2012): five convolutions without normalisation, three linear layers. 0.7 M parameters.
+
+    `width` channels to three times as many, as in the hidden layers; `pool`: side of the cells that are averaged before
+    these; `norm`: batch normalisation after each convolution, without which small objects are not learned.
+    """
 
     def conv(before: int, after: int, size: int, stride: int = 1) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, size, stride, size // 2), nn.ReLU()]
+        normalised = [nn.BatchNorm2d(after)] if norm else []
+        return [nn.Conv2d(before, after, size, stride, size // 2), *normalised, nn.ReLU()]
 
     features = nn.Sequential(
-        *conv(3, 32, 5, 2), nn.MaxPool2d(3, 2, 1), *conv(32, 64, 5), nn.MaxPool2d(3, 2, 1),
-        *conv(64, 96, 3), *conv(96, 96, 3), *conv(96, 64, 3),
+        *conv(3, width, 5, 2), nn.MaxPool2d(3, 2, 1), *conv(width, 2 * width, 5), nn.MaxPool2d(3, 2, 1),
+        *conv(2 * width, 3 * width, 3), *conv(3 * width, 3 * width, 3), *conv(3 * width, 2 * width, 3),
     )  # fmt: skip
+    hidden, inputs = 3 * width, 2 * width * (8 // pool) ** 2
+    flat = nn.Flatten() if pool == 1 else nn.Sequential(nn.AvgPool2d(pool), nn.Flatten())
     head = nn.Sequential(
-        nn.Flatten(), nn.Dropout(0.1), nn.Linear(64 * 8 * 8, 96), nn.ReLU(),
-        nn.Dropout(0.1), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, classes),
+        flat, nn.Dropout(0.1), nn.Linear(inputs, hidden), nn.ReLU(),
+        nn.Dropout(0.1), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes),
     )  # fmt: skip
     network = FeaturesHead(features, head)
     for module in network.modules():
@@ -71,11 +80,11 @@ def mini_googlenet(classes: int) -> FeaturesHead:
 
 
 @architecture("mini_resnet", cam_layer="features", offers=GAP_LINEAR, label="ResNet")
-def mini_resnet(classes: int) -> FeaturesHead:
-    """ResNet (He 2016): three stages of two basic blocks, 24-48-96 channels. 0.4 M parameters."""
-    stem = [nn.Conv2d(3, 24, 3, 2, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU()]
-    stages = [_stage(24, 24, 1), _stage(24, 48, 2), _stage(48, 96, 2)]
-    return FeaturesHead(nn.Sequential(*stem, *stages), pooled_linear(96, classes))
+def mini_resnet(classes: int, width: int = 24) -> FeaturesHead:
+    """ResNet (He 2016): three stages of two basic blocks, `width` to four times as many channels. 0.4 M parameters."""
+    stem = [nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    stages = [_stage(width, width, 1), _stage(width, 2 * width, 2), _stage(2 * width, 4 * width, 2)]
+    return FeaturesHead(nn.Sequential(*stem, *stages), pooled_linear(4 * width, classes))
 
 
 def _stage(before: int, after: int, stride: int) -> nn.Sequential:
@@ -86,9 +95,9 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
 
 
 @architecture("mini_densenet", cam_layer="features", offers=GAP_LINEAR, label="DenseNet")
-def mini_densenet(classes: int) -> FeaturesHead:
-    """DenseNet (Huang 2017): torchvision's, growth 12, three blocks of four layers, no pooling in the stem."""
-    network = DenseNet(growth_rate=12, block_config=(4, 4, 4), num_init_features=24, bn_size=2, num_classes=classes)
+def mini_densenet(classes: int, blocks: Sequence[int] = (4, 4, 4)) -> FeaturesHead:
+    """DenseNet (Huang 2017): torchvision's, growth 12, three `blocks` of four layers, no pooling in the stem."""
+    network = DenseNet(growth_rate=12, block_config=blocks, num_init_features=24, bn_size=2, num_classes=classes)
     network.features.conv0 = nn.Conv2d(3, 24, 3, 2, 1, bias=False)
     network.features.pool0 = nn.Identity()
     # torchvision applies the last ReLU in forward(); here it closes the features.
@@ -98,9 +107,9 @@ def mini_densenet(classes: int) -> FeaturesHead:
 
 
 @architecture("mini_mobilenet_v2", cam_layer="features", offers=GAP_LINEAR, label="MobileNet-v2")
-def mini_mobilenet_v2(classes: int) -> FeaturesHead:
-    """MobileNet-v2 (Sandler 2018): torchvision's inverted residuals, ReLU6, six blocks, 384 last channels."""
-    setting = [[1, 16, 1, 1], [4, 24, 2, 2], [4, 40, 2, 2], [4, 64, 1, 1]]
+def mini_mobilenet_v2(classes: int, last: int = 1) -> FeaturesHead:
+    """MobileNet-v2 (Sandler 2018): torchvision's inverted residuals, ReLU6, five blocks and `last` more, 384 last channels."""
+    setting = [[1, 16, 1, 1], [4, 24, 2, 2], [4, 40, 2, 2], [4, 64, last, 1]]
     network = MobileNetV2(num_classes=classes, inverted_residual_setting=setting)
     last = network.features[-1]
     last[0] = nn.Conv2d(64, 384, 1, bias=False)

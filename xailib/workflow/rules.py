@@ -178,3 +178,11 @@ def initial_weights(model: str) -> list[str]:
     """Return the model whose weights a model's training starts from, as a list of none or one."""
     training = params.load_params("models", model).get("training") or {}
     return [training["initial"]] if training.get("initial") else []
+
+
+def to_train(dataset: str) -> list[str]:
+    """Return the networks that `make weights` trains for a data set: those without weights; where all have them, all again."""
+    records = [params.load_params("models", id) for id in params.ids("models")]
+    ours = [one for one in records if one.get("training") and one["model_dataset"] == dataset]
+    missing = [one for one in ours if not find(one["weights"]["path"]).is_file()]
+    return [one["model"] for one in missing or ours]
