@@ -229,20 +229,23 @@ def vary(
     common = [(mode, level) for mode, how in shares.items() for level in how.levels]
     columns = beside(before, len(own) + len(common), stream)
     moved, sources = columns[:, : len(own)].copy(), [*own, *(mode for mode, _ in common)]
-    for name, mode in {cell[:2] for cell in own if cell[1] in shares and cell[0] not in blind}:
+    grouped: dict[tuple[str, str], list[int]] = {}
+    for i, (name, mode, level) in enumerate(own):
+        if mode in shares and level in shares[mode].levels and name not in blind:
+            grouped.setdefault((name, mode), []).append(i)
+    for (name, mode), places in grouped.items():
         how = shares[mode]
-        places = [i for i, cell in enumerate(own) if cell[:2] == (name, mode) and cell[2] in how.levels]
         levels = [how.levels.index(own[i][2]) for i in places]
         whole = columns[:, [len(own) + i for i, (one, _) in enumerate(common) if one == mode]]
         for i in places:
-            sources[i] = own[i][:2]
+            sources[i] = (name, mode)
         moved[:, places] = moved[:, places] @ _root(how.alone[np.ix_(levels, levels)])
         moved[:, places] += (whole @ _root(how.every))[:, levels]
     for i, (cell, draws) in enumerate(cells.items()):
         draws[1:] += moved[:, i] * sizes[cell]
     df = [freedom.get(cell, np.inf) for cell in own] + [shares[mode].freedom for mode, _ in common]
-    places = {source: i for i, source in enumerate(dict.fromkeys(sources))}
-    return columns, np.array(df), np.array([places[source] for source in sources], int)
+    numbers = {source: i for i, source in enumerate(dict.fromkeys(sources))}
+    return columns, np.array(df), np.array([numbers[source] for source in sources], int)
 
 
 def shared(apart: dict[Cell, Array], between: dict[Cell, float], blind: Set[str] = frozenset()) -> dict[str, Shares]:
