@@ -28,7 +28,7 @@ def test_weights_are_fetched_and_probed_before_a_network_is_explained(tmp_path: 
     world = World(tmp_path, "twelve")
     (tmp_path / "val" / "n01440764").mkdir(parents=True)
     Image.new("RGB", (40, 40)).save(tmp_path / "val" / "n01440764" / "ILSVRC2012_val_00000293.JPEG")
-    study = STUDY | {"root": str(tmp_path), "shifts": "none"}
+    study = STUDY | {"root": str(tmp_path), "shifts": "none", "only_correct": False}
     (world.root / "params" / "studies" / "twelve.yaml").write_text(yaml.safe_dump(study))
     targets = [f"results/twelve/{slice}/maps.npz" for slice in ("alexnet_vanilla/gradcam", "googlenet_robust/cam")]
     status, said = world.snakemake("-n", "--", *targets)

@@ -89,15 +89,18 @@ def prepack(model: Model, images: Tensor, tolerance: float) -> None:
     """
     if model.device.type != "cpu" or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return
-    before, pairs = _observed(model, images)
     convolutions = [one for one in model.modules() if type(one) is nn.Conv2d and one.padding_mode == "zeros"]
     convolutions = [one for one in convolutions if not isinstance(one.padding, str)]
+    try:
+        before, pairs = _observed(model, images)
+    except Exception:  # a network that cannot be watched, or not at this size, runs as it is
+        return
     for module in model.modules():
         module.__class__ = _ACTIVATIONS.get(type(module), type(module))
     for moved in (pairs, {}):
         for one in convolutions:
             one.__class__, one.activation = Prepacked, moved.get(one)  # type: ignore[assignment]
-        with contextlib.suppress(RuntimeError):  # of oneDNN: a layer that it does not know
+        with contextlib.suppress(Exception):  # oneDNN's, of a layer that it does not know, or the network's own
             if (model(images) - before).abs().max() <= tolerance * before.abs().max().clamp(min=1):
                 return
     for one in convolutions:
