@@ -41,6 +41,21 @@ def test_scores_are_recorded_as_the_method_that_made_the_maps(root: Path) -> Non
         run_cells("attribute", given | {"target": "foo"})
 
 
+def test_a_copy_is_fine_tuned_and_scored(root: Path) -> None:
+    """The copy's weights are found where they were written, and scores stand for the maps' own classes."""
+    given, learnt = {"limit": 2, "device": "cpu"}, {"finetune_images": 64, "finetune_steps": 2}
+    run_cells("attribute", given)
+    space = run_cells("finetune", learnt | {"device": "cpu"})
+    assert (root / MODEL / "finetuned" / "idsds" / "weights.safetensors").is_file()
+    assert list(space["accuracy"]) == ["network", "copy"]
+    run_cells("indomain", given | learnt)
+    table = results.read_table(root / MODEL / "gradient" / "indomain.parquet")
+    assert table["metric"].tolist() == ["idsds"] * 2 and table["value"].between(-1, 1).all()
+    assert table.attrs["made_from"]["judges"]["idsds"]["grid"] == 4
+    with pytest.raises(InputError, match="unknown metric 'idsd'; did you mean 'idsds'"):
+        run_cells("indomain", given | learnt | {"metrics": ["idsd"]})
+
+
 def test_a_notebook_refuses_images_of_other_classes(root: Path, tmp_path: Path) -> None:
     from PIL import Image
 
