@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xailib.analysis import findings, story
+from xailib.analysis import findings, rules, story
 from xailib.plots import style
 
 DOCS = Path(__file__).resolve().parent
@@ -53,7 +53,7 @@ def answer() -> str:
     counted = []
     for name, letter in {"findings of Nourelahi et al.": "F", "claims about ROAR": "R"}.items():
         counts = rows.loc[rows.index.str.startswith(letter), "verdict"].value_counts()
-        told = ", ".join(f"{counts[word]} {word}" for word in style.VERDICTS if word in counts)
+        told = ", ".join(f"{counts[word]} {word}" for word in rules.COLOURS if word in counts)
         counted.append(f"Of {counts.sum()} {name} {told}.")
     return "\n".join([*lines, "", " ".join(counted), ""])
 
@@ -79,7 +79,7 @@ def forest(rows: list[dict[str, Any]]) -> Figure:
     axes = figure.add_axes((0.46, 0.01, 0.22, 0.98))
     text = {"va": "center", "fontsize": 11.5, "linespacing": 1.05}
     for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
-        colour, reach = style.VERDICTS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
+        colour, reach = rules.COLOURS[row["verdict"]], max(abs(row[name]) for name in ("low", "value", "high"))
         axes.plot([row["low"] / reach, row["high"] / reach], [y, y], color=colour, linewidth=3)
         axes.plot(row["value"] / reach, y, "o", color=colour, markersize=8)
         axes.text(-5.5, y, row["finding"], **text, weight="bold", color=colour)

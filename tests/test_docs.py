@@ -40,7 +40,7 @@ def test_the_figure_draws_each_claim_with_the_number_that_its_verdict_hangs_on(f
     (axes,) = front.forest(rows).axes
     told = [text.get_text().replace("\n", " ") for text in axes.texts]
     assert [word for word in told if word in set(heads["finding"])] == heads["finding"].tolist()
-    assert [word for word in told if word in front.style.VERDICTS] == heads["verdict"].tolist()
+    assert [word for word in told if word in front.rules.COLOURS] == heads["verdict"].tolist()
     bars = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2][: len(rows)]
     for (low, high), row in zip(bars, rows, strict=True):
         assert (low > 0, high < 0) == (row["low"] > 0, row["high"] < 0) and -1 <= low <= high <= 1

@@ -41,7 +41,7 @@ def test_a_study_of_one_convention_has_no_shares_and_no_figure() -> None:
     assert (table.groupby("finding").size() == [1, 2, 1]).all()  # raw and normalised are always there
     assert heads.loc[["F1", "F4"], "share"].isna().all()
     one = table[table["finding"] == "F1"]
-    assert "nothing to compare" in texts(plots.specification_curve(one, FIGURE))
+    assert "nothing to compare" in texts(plots.specification_curve(one, FIGURE, rules.COLOURS))
 
 
 def test_what_holds_under_one_half_of_the_conventions_is_no_verdict() -> None:
@@ -107,7 +107,7 @@ def test_another_setting_of_a_method_is_a_convention(study) -> None:
 
 def test_the_figure_shows_every_combination_and_names_the_studys_own() -> None:
     _, table = examined(World(others={}, images=12))
-    figure = plots.specification_curve(table, FIGURE)
+    figure = plots.specification_curve(table, FIGURE, rules.COLOURS)
     shown = texts(figure)
     for words in ("n = 32 combinations", "WSL box: ", "extent of all", "Scores: ", "the study's own conventions"):
         assert words in shown, shown

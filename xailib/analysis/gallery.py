@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import scores
+from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames, correct_by_all, find_folder
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
@@ -90,7 +91,7 @@ def teaser(
     name = image or _right(frames, images)[0]
     if name not in images.ids:
         raise InputError(f"image: no image '{name}' in this study{nearest(name, images.ids)}")
-    caption = f"One image, every method, {len(models)} network{'s' * (len(models) > 1)}"
+    caption = f"One image, every method, {many(len(models), 'network')}"
     return _grid(frames, results_dir, images, models, [name], caption)
 
 
@@ -106,7 +107,7 @@ def pair(
     models = next((twins[name] for name in [*asked, *twins]), list(frames.models.index[:2]))
     right = _right(frames, images)
     names = [right[i] for i in sorted(np.random.default_rng(seed).permutation(len(right))[:count])]
-    caption = f"{' and '.join(frames.models.loc[models, 'label'])} on {len(names)} images"
+    caption = f"{' and '.join(frames.models.loc[models, 'label'])} on {many(len(names), 'image')}"
     return _grid(frames, results_dir, images, models, names, caption)
 
 

@@ -11,6 +11,9 @@ SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 EQUIVALENT = "equivalent"  # the difference is inside the margin that counts, on both sides
 DEPENDS = "depends on the convention"  # decides nothing: too few of the usual conventions give one word
 DECIDED = (SUPPORTED, CONTRADICTED, EQUIVALENT)
+COLOURS = {  # of marks and words: 4.5:1 on white; marks 3:1 on the report's dark page
+    SUPPORTED: "#00855f", CONTRADICTED: "#c24e00", EQUIVALENT: "#1f74bd", DEPENDS: "#8a6d00", UNDECIDED: "#6b7480",
+}  # fmt: skip
 Rule = Callable[[Estimate], str]
 
 

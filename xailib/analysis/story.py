@@ -12,7 +12,6 @@ import pandas as pd
 from xailib.analysis import claims, findings, roar_claims, rules
 from xailib.analysis.facts import fewer, many, study_values
 from xailib.analysis.table import chip
-from xailib.plots.style import VERDICTS
 from xailib.results import read_table
 
 FILES = {"F": "findings.csv", "R": "roar_findings.csv"}  # of each paper's claims, in its study's folder
@@ -288,4 +287,6 @@ STYLE = """
   .forest td.here { font-size: 0.9em; } .forest td:nth-child(4)::before { content: "Paper: "; }
 }
 """
-STYLE += "".join(f".forest .{word.partition(' ')[0]} {{ --mark: {colour}; }}\n" for word, colour in VERDICTS.items())
+STYLE += "".join(
+    f".forest .{word.partition(' ')[0]} {{ --mark: {colour}; }}\n" for word, colour in rules.COLOURS.items()
+)

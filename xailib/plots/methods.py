@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from xailib.plots.networks import label_points
 from xailib.plots.style import FAMILIES, FAMILY_LABELS, FAMILY_PALETTE, empty, styled, subplots
 
 # Okabe and Ito (2008), and three more that stay apart from them; controls are greys, and dashed.
@@ -61,13 +62,14 @@ def cost_and_rank(paid: pd.DataFrame) -> Figure:
     axes.vlines(paid["passes"], paid["low"], paid["high"], colors=colours, alpha=0.5, linewidth=3)
     family = paid["family"].map(FAMILY_LABELS)
     sns.scatterplot(paid, x="passes", y="rank", hue=family, palette=FAMILY_PALETTE, s=110, zorder=3, ax=axes)
-    for row in paid.itertuples():
-        axes.annotate(row.label, (row.passes, row.rank), (8, 4), textcoords="offset points", fontsize=11)
     axes.set(xscale="log", xlabel="Images through the network for one map", ylabel="Mean rank (1 is best)")
-    axes.margins(x=0.28)
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.margins(x=0.14)
     axes.invert_yaxis()
     axes.grid()
     sns.move_legend(axes, "lower left", bbox_to_anchor=(0, 1), ncols=3, title=None)
+    figure.draw_without_rendering()  # labels need the final places of the points
+    label_points(axes, paid[["passes", "rank"]].to_numpy(float), list(paid["label"]))
     return figure
 
 
@@ -110,8 +112,9 @@ def agreement(alike: pd.DataFrame, labels: Sequence[str]) -> Figure:
         return empty("There are no maps to compare.")
     cells = alike.pivot(index="second", columns="first", values="rho").reindex(labels, columns=labels)
     figure, ((axes,),) = subplots(figsize=(0.72 * len(labels) + 3.4, 0.44 * len(labels) + 1.8))
-    marks = {"annot": True, "fmt": ".2f", "annot_kws": {"size": 11}, "cbar_kws": {"label": "Spearman's ρ"}}
+    marks = {"annot": True, "fmt": "z.2f", "annot_kws": {"size": 11}, "cbar_kws": {"label": "Spearman's ρ"}}
     sns.heatmap(cells, vmin=-1, vmax=1, cmap="RdBu_r", linewidths=1, **marks, ax=axes)
     axes.set(xlabel="", ylabel="")
+    axes.tick_params(length=0)
     axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right")
     return figure

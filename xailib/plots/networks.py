@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from xailib.plots.style import MARKERS, algorithms, empty, note, styled, subplots
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
+MOST = 40  # points with a name: more names would hide the points
 
 
 @styled
@@ -50,7 +51,7 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
     figure.legend(handles=legend, loc="outside upper center", ncols=len(legend))
     figure.draw_without_rendering()  # labels need the final places of the points
     for axes, (_, part) in zip(grid.flat, panels, strict=False):
-        _label(axes, part[["x", "y"]].to_numpy(float), list(part["label"]))
+        label_points(axes, part[["x", "y"]].to_numpy(float), list(part["label"]))
     return figure
 
 
@@ -64,8 +65,13 @@ def _rho(pairs: pd.DataFrame, *names: str) -> str:
     return f"Spearman's ρ = {row['rho']:+.2f}{interval}, n = {int(row['n'])} networks"
 
 
-def _label(axes: Axes, points: np.ndarray, labels: list[str]) -> None:
-    """Write each label at the place around its point `(n, 2)` that meets fewest others, with a line when it is far."""
+def label_points(axes: Axes, points: np.ndarray, labels: list[str]) -> None:
+    """Write each label at the place around its point `(n, 2)` that meets fewest others, with a line when it is far.
+
+    Of more than `MOST` points none is written.
+    """
+    if len(points) > MOST:
+        return
     places, unit = axes.transData.transform(points), axes.figure.dpi / 72
     frame = axes.get_window_extent()
     known = np.flatnonzero(np.isfinite(places).all(axis=1))

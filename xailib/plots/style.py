@@ -28,10 +28,6 @@ ALGORITHM_LABELS = {"vanilla": "Vanilla", "advprop": "AdvProp", "robust": "Robus
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9")  # training algorithms that are not the paper's, in order of appearance
 MARKERS = "osD^vPX*<>"
 GREY = "#555555"
-VERDICTS = {  # marks and words, 4.5:1 on white; marks 3:1 on the report's dark page
-    "supported": "#00855f", "contradicted": "#c24e00", "equivalent": "#1f74bd",
-    "depends on the convention": "#8a6d00", "undecided": "#6b7480",
-}  # fmt: skip
 
 STYLE = {
     "font.family": "DejaVu Sans",
