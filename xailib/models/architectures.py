@@ -5,6 +5,7 @@ maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last ma
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models.densenet import DenseNet
@@ -111,9 +112,9 @@ def mini_mobilenet_v2(classes: int, last: int = 1) -> FeaturesHead:
     """MobileNet-v2 (Sandler 2018): torchvision's inverted residuals, ReLU6, five blocks and `last` more, 384 last channels."""
     setting = [[1, 16, 1, 1], [4, 24, 2, 2], [4, 40, 2, 2], [4, 64, last, 1]]
     network = MobileNetV2(num_classes=classes, inverted_residual_setting=setting)
-    last = network.features[-1]
-    last[0] = nn.Conv2d(64, 384, 1, bias=False)
-    last[1] = nn.BatchNorm2d(384)
+    widest: Any = network.features[-1]
+    widest[0] = nn.Conv2d(64, 384, 1, bias=False)
+    widest[1] = nn.BatchNorm2d(384)
     return FeaturesHead(network.features, pooled_linear(384, classes))
 
 
