@@ -57,7 +57,7 @@ use rule roar_slice as roar_retrain with:
     benchmark:
         "<roar_logs>/{estimator}/{mode}_{level}.tsv"
     params:
-        also="-p estimator {estimator} -p mode {mode} -p level {level} " + BASES_DIR,
+        also=f"-p estimator {{estimator}} -p mode {{mode}} -p level {{level}} {BASES_DIR}",
         origin=ROAR.origin("roar_retrain"),
 
 
@@ -77,7 +77,7 @@ use rule roar_slice as roar_base with:
     benchmark:
         "<roar_logs>/base/retrain.tsv"
     params:
-        also="-p estimator none -p level 0 " + BASES_DIR,
+        also=f"-p estimator none -p level 0 {BASES_DIR}",
         origin=ROAR.origin("roar_base"),
 
 
