@@ -87,6 +87,17 @@ def test_a_relu_stays_where_its_input_is_read_elsewhere():
     assert (fast(PIXELS) - model(PIXELS)).abs().max() < 1e-5
 
 
+@torch.no_grad()
+def test_the_other_reader_is_seen_where_no_image_of_the_trial_tells():
+    """On noise this convolution gives positive maps alone, which a ReLU does not change; on a black image it does not."""
+    model = model_of(Around())
+    nn.init.constant_(model.network[0].conv.weight, 1.0)
+    nn.init.constant_(model.network[0].conv.bias, -0.5)
+    fast, black = folded(model, PIXELS), torch.zeros(1, 3, SIDE, SIDE)
+    assert isinstance(fast.network[0].conv, Prepacked) and not moved(fast)
+    torch.testing.assert_close(fast(black), model(black))
+
+
 @pytest.mark.parametrize("layer", ["0", "0.0", "0.1", "1"])
 def test_maps_are_those_before_the_relu_where_the_cam_layer_is(layer):
     model = model_of(normed(3, 8), nn.ReLU(), cam_layer=layer)

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from xailib.models.model import Model
 
@@ -34,12 +36,12 @@ class Prepacked(nn.Conv2d):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
         if _needs_torch(input, dtype):
             return super().forward(input)
-        key = (input.shape, dtype)
-        if self._packed[0] != key:  # the best layout depends on the size of the input
-            self._packed = (key, *self._laid_out(input.shape, dtype))
+        key, packed = (input.shape, dtype), self._packed
+        if packed[0] != key:  # the best layout depends on the size of the input
+            self._packed = packed = (key, *self._laid_out(input.shape, dtype))
         name, bounds = _NAMES[self.activation]
         output = torch.ops.mkldnn._convolution_pointwise.default(
-            input.to(dtype), *self._packed[1:], self.padding, self.stride, self.dilation, self.groups, name, bounds, ""
+            input.to(dtype), *packed[1:], self.padding, self.stride, self.dilation, self.groups, name, bounds, ""
         )
         if self.activation:
             setattr(output, _DONE, self.activation)
@@ -84,8 +86,8 @@ def _needs_torch(input: Tensor, dtype: torch.dtype) -> bool:
 def prepack(model: Model, images: Tensor, tolerance: float) -> None:
     """Make the convolutions of a frozen private copy `Prepacked`, where its answers to `images` `(n, 3, h, w)` stay.
 
-    An activation moves into the convolution whose output it reads, where nothing else reads that: answers would differ
-    by more than `tolerance` of the largest logit. What the CAM layer gives stays too.
+    An activation moves into the convolution whose output it reads, where no other operator reads that. What the CAM layer
+    gives stays too.
     """
     if model.device.type != "cpu" or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return
@@ -122,6 +124,14 @@ def _observed(model: Model, images: Tensor) -> tuple[Tensor, dict[nn.Module, typ
     kept: list[Tensor] = []  # so that no address is used twice
     pairs: dict[nn.Module, type[nn.Module]] = {}
     calls: Counter[nn.Module] = Counter()
+    readers: Counter[nn.Module] = Counter()
+
+    class Readers(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            for one in tree_leaves((args, kwargs)):
+                if isinstance(one, Tensor) and (source := made.get((id(one), one._version))):
+                    readers[source] += 1
+            return function(*args, **(kwargs or {}))
 
     def gave(module: nn.Module, _inputs: Any, output: Any) -> None:
         calls[module] += 1
@@ -145,5 +155,6 @@ def _observed(model: Model, images: Tensor) -> tuple[Tensor, dict[nn.Module, typ
                 stack.callback(module.register_forward_pre_hook(reads).remove)
         if model.cam_layer is not None:
             stack.callback(model.cam_layer.register_forward_hook(shown).remove)
+        stack.enter_context(Readers())
         answers = model(images)
-    return answers, {module: name for module, name in pairs.items() if calls[module] == 1}
+    return answers, {module: name for module, name in pairs.items() if calls[module] == readers[module] == 1}
