@@ -37,7 +37,7 @@ def without_some_pixels(pixels: Tensor, fill: Tensor, *, beta: float = 0.1, **_:
     range=(-1, 1),
     label="F-Fidelity",
     columns=("value_plus", "value_minus"),
-    paper="Zheng et al. 2025, F-Fidelity, arXiv 2410.02970, section 4",
+    paper="Zheng et al. 2025, F-Fidelity, arXiv 2410.02970",
 )
 @finetuned(without_some_pixels, explained=False)
 def f_fidelity(
