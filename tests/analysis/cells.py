@@ -43,8 +43,10 @@ def executed_cells(name: str, given: dict[str, Any]) -> nbformat.NotebookNode:
         shown = [
             nbformat.v4.new_output("display_data", out.data, metadata=out.metadata or {}) for out in captured.outputs
         ]
-        text = [nbformat.v4.new_output("stream", text=captured.stdout)] if captured.stdout else []
-        cell.outputs = text + shown
+        if hasattr(result.result, "_repr_html_"):  # what a cell ends with is printed here, and shown by a kernel
+            shown.append(nbformat.v4.new_output("display_data", {"text/html": result.result._repr_html_()}))
+        text = captured.stdout if result.result is None else ""
+        cell.outputs = [*([nbformat.v4.new_output("stream", text=text)] if text else []), *shown]
         if "parameters" in cell.metadata.get("tags", []):
             shell.user_ns.update({key: value for key, value in given.items() if key in shell.user_ns})
     return notebook
