@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -107,6 +108,10 @@ def test_slices_take_the_chosen_images_and_no_other(tmp_path: Path) -> None:
         study_images("pictograms", {"split": "test", "seed": 1}, 99, path)
     with pytest.raises(InputError, match=r"nowhere\.json: no such choice of images"):
         study_images("pictograms", {"split": "test"}, 99, tmp_path / "nowhere.json")
+    for damaged in ("{", "[]", "{}", '{"images": []}', '{"images": {}}'):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=r"chosen\.json: cannot be read as a choice of images"):
+            study_images("pictograms", {"split": "test"}, 99, path)
 
 
 def test_only_the_places_that_are_asked_for_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +123,15 @@ def test_only_the_places_that_are_asked_for_are_read(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("at", "said"),
-    [([], r"at: \[\] is no place"), ([-1], "at: -1 is no place"), ([True], "at: True is no place"), ([0.5], "0.5")],
+    [
+        ([], r"at: \[\] is no place"),
+        ([-1], "at: -1 is no place"),
+        ([True], "at: True is no place"),
+        ([0.5], "0.5"),
+        (5, "at: a list"),
+    ],
 )
-def test_places_that_no_image_has(at: list, said: str) -> None:
+def test_places_that_no_image_has(at: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         datasets.load_images("pictograms", at=at)
 

@@ -90,3 +90,24 @@ def test_weights_come_back(model, images, tmp_path) -> None:
     assert not torch.allclose(engine.logits(again, few), engine.logits(model, few), atol=1e-3)
     with pytest.raises(InputError, match="1 training image is too few"):
         finetune(model, images.pixels[:1], images.labels[:1], without_a_patch, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": 0}, "steps: 0 is not a number from 1"),
+        ({"learning_rate": float("nan")}, "learning_rate: nan is not a finite number above 0"),
+        ({"labels": torch.tensor([0, 1, 2, 99])}, "knows classes 0 to 11, found 99"),
+        ({"labels": torch.tensor([0, 1])}, "one class an image is needed, 4 in all, not 2"),
+        ({"pixels": torch.full((4, 3, 64, 64), 200.0)}, "divide by 255"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused(given, said):
+    usual = {"pixels": torch.rand(4, 3, 64, 64), "labels": torch.arange(4), "deletes": without_a_patch, "steps": 1}
+    with pytest.raises(InputError, match=said):
+        finetune(xai.load_model("mini_resnet_vanilla"), **{**usual, **given})
+
+
+def test_a_copy_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"weights\.safetensors: no such file"):
+        load_finetuned("mini_resnet_vanilla", tmp_path / "weights.safetensors")

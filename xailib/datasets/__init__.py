@@ -7,7 +7,7 @@ returns its images as a list of items, or as an `ImageBatch`. It gets what it na
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -22,7 +22,10 @@ from xailib.datasets.own import find_path, own_images
 from xailib.errors import InputError, nearest, warn
 from xailib.images import ImageBatch
 from xailib.images.truth import NO_LABEL
+from xailib.params import signatures
 from xailib.registry import dataset
+
+SETTLED = ("seed", "limit", "side", "shift", "classes", "bad_boxes")  # arguments that have sentences of their own
 
 
 def load_images(
@@ -125,6 +128,8 @@ def _is_drawn(shift: str | None, name: str) -> bool:
 
 def _reach(at: Sequence[int]) -> int:
     """How many images must be there to have one at each of these places."""
+    if not isinstance(at, Iterable):
+        raise InputError(f"at: a list of places is needed, not {at!r}")
     wrong = next(
         (place for place in at if isinstance(place, bool) or not isinstance(place, Integral) or place < 0), None
     )
@@ -166,6 +171,8 @@ def open_images(
     given = _given(name, side=side, **options)
     if entry.splits and given.setdefault("split", entry.splits[0]) not in entry.splits:
         raise InputError(f"unknown split '{given['split']}' of {name}{nearest(given['split'], entry.splits)}")
+    options = {key: given[key] for key in signatures.defaults(entry.function, SETTLED) if key in given}
+    signatures.check("data set", name, entry.function, options, SETTLED)
     found = _call(entry.function, {**given, "seed": seed, "limit": limit}, f"data set '{name}' needs")
     if isinstance(found, ImageBatch):
         images = found.select(slice(limit))

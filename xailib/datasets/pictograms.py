@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
+
+from annotated_types import Len
 
 from xailib.datasets.items import Item
 from xailib.datasets.renderer import CLASS_NAMES, SIDE, Style, Symbol, label_of, render
@@ -30,7 +33,7 @@ def pictograms(
     smallest: float = 0.38,
     largest: float = 0.72,
     turn: float = 35.0,
-    contrast: Sequence[float] = (0.28, 0.45),
+    contrast: Annotated[Sequence[float], Len(2, 2)] = (0.28, 0.45),
     off_centre: float = 0.0,
     distractor: float = 0.0,
     symbol: Symbol = "object",

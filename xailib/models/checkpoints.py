@@ -81,6 +81,8 @@ def read_checkpoint(path: Path) -> Any:
 
 def _fault(path: Path, error: Exception) -> str:
     """What a file is that cannot be read as a checkpoint."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
     if isinstance(error, PermissionError):
         return "this user may not read it"
     with path.open("rb") as file:

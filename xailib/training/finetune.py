@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from xailib.models import Model, build_network, from_record
 from xailib.models.checkpoints import lay_in, read_state
 from xailib.models.probes import check
 from xailib.params import load_params
+from xailib.targets import as_images, as_targets
 from xailib.training.fit import Recipe, fit
 from xailib.workspace import place
 
@@ -46,12 +48,22 @@ def finetune(
         report: called with a progress line every 100 steps.
 
     Raises:
-        InputError: fewer than two images, or a loss that is not finite.
+        InputError: fewer than two images or none in [0, 1], labels that are no classes of the model or not one an image, no
+            positive number of the recipe, or a loss that is not finite.
     """
+    images = as_images(pixels, model)
+    pixels, labels = images.pixels, as_targets(labels, model, images)
     if len(pixels) < 2:
         raise InputError(
             f"pixels: {len(pixels)} training image is too few to fine-tune on; give 2 or more, better 1,000"
         )
+    for name, value, whole in (
+        ("steps", steps, True),
+        ("batch_size", batch_size, True),
+        ("learning_rate", learning_rate, False),
+    ):
+        if (whole and value < 1) or not 0 < value < math.inf:
+            raise InputError(f"{name}: {value} is not {'a number from 1' if whole else 'a finite number above 0'}")
     recipe = Recipe(
         steps=steps, batch_size=min(batch_size, len(pixels)), learning_rate=learning_rate, weight_decay=1e-4, seed=seed
     )

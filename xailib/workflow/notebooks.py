@@ -80,6 +80,10 @@ def study_images(
         places = json.loads(path.read_text(encoding="utf-8"))["images"]
     except FileNotFoundError:
         raise InputError(f"{path}: no such choice of images; run the study's step choose first") from None
+    except (ValueError, TypeError, LookupError):
+        places = None
+    if not isinstance(places, dict) or not places:
+        raise InputError(f"{path}: cannot be read as a choice of images; run the study's step choose again")
     images = datasets.load_images(dataset, at=list(places.values())[:most], **source)
     if images.ids != list(places)[:most]:
         raise InputError(f"{path}: its images are not those of '{dataset}' any more; run the study's step choose again")
