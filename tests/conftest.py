@@ -1,7 +1,9 @@
 """Shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -26,3 +28,10 @@ def short_tmp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def one_thread() -> None:
     """Notebooks and Snakemake inherit it: more threads than cores make every test slower."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """What a test, or the code under it, sets in the environment is gone with it: the next one shares its process."""
+    with mock.patch.dict(os.environ):
+        yield

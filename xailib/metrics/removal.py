@@ -155,20 +155,20 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
 def _table(curves: Callable[..., Tensor], maps: Tensor, *inputs: Any, full: int, **options: Any) -> "pd.DataFrame":
     """Areas under the curves of maps `(n, h, w)` on one substrate or both; `full` is the curves' column of the full image."""
     curve = curves(maps, *inputs, **options)
-    found = _areas(curve, maps[0].numel(), full)
+    found = areas(curve, maps[0].numel(), full)
     own = options["substrate"]
     other = SUBSTRATES[own == SUBSTRATES[0]]
     tables = {own: found, other: found.assign(value=np.nan, value_normalised=np.nan)}
     if options["also"]:
         second = options | {"substrate": other, "steps": options["also"]}
-        tables[other] = _areas(curves(maps, *inputs, **second), maps[0].numel(), full)
+        tables[other] = areas(curves(maps, *inputs, **second), maps[0].numel(), full)
     for name, table in tables.items():
         found = found.assign(**{f"value_{name}": table["value"], f"value_{name}_normalised": table["value_normalised"]})
     found.attrs["curve"] = curve  # `evaluate` takes it off
     return found
 
 
-def _areas(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":
+def areas(curves: Tensor, pixels: int, full: int) -> "pd.DataFrame":
     """Areas under curves `(n, steps + 1)`; `full` is the column of the full image."""
     import pandas as pd
 

@@ -9,14 +9,13 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from annotated_types import Ge
 from torch import Tensor
 
 from xailib import engine
 from xailib.images import ImageBatch
 from xailib.metrics.imputation import impute
-from xailib.metrics.removal import Ties, counts, ranked
+from xailib.metrics.removal import Ties, areas, counts, ranked
 from xailib.models.model import Model
 from xailib.registry import metric
 from xailib.seeding import digest
@@ -96,12 +95,6 @@ def road_lerf(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
 
 def _table(curve: Tensor, pixels: int) -> "pd.DataFrame":
     """Scores of curves `(n, steps + 1)`."""
-    import pandas as pd
-
-    shares = counts(curve.shape[1] - 1, pixels).double() / pixels
-    full, value = curve[:, 0].double(), torch.trapezoid(curve.double(), shares, dim=1)
-    normalised = torch.where(full > 0, value / full, torch.nan)
-    columns = {"value": value, "value_normalised": normalised, "full_score": full}
-    found = pd.DataFrame({name: column.numpy() for name, column in columns.items()})
+    found = areas(curve, pixels, full=0)[["value", *FACTS["columns"]]]
     found.attrs["curve"] = curve  # `evaluate` takes it off
     return found

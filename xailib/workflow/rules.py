@@ -120,9 +120,6 @@ def use_this_folder() -> None:
         raise InputError(
             f"XAILIB_WORKSPACE is {workspace()}, but Snakemake works in {here}; add --directory {workspace()}"
         )
-    os.environ["XAILIB_WORKSPACE"] = str(here)
-    os.environ.update(environment())
-    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
     try:
         _LINK.parent.mkdir(parents=True, exist_ok=True)
         if here != SHIPPED and (not _LINK.is_symlink() or _LINK.readlink() != SHIPPED):
@@ -132,6 +129,9 @@ def use_this_folder() -> None:
         raise InputError(
             f"{here}: cannot be written ({error.strerror}); run snakemake in a folder of your own, or name one by --directory"
         ) from None
+    os.environ["XAILIB_WORKSPACE"] = str(here)
+    os.environ.update(environment())
+    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 
 
 # What is shipped, as Snakemake is to know it: by a name that stays when xailib is installed elsewhere.
