@@ -111,7 +111,7 @@ def test_signed_maps_are_centred_on_white_and_unsigned_start_at_their_minimum() 
 
 def test_gallery_rows_are_networks_of_the_resnet(folder) -> None:
     study = frames.read_frames(folder)
-    images = gallery.study_images(study, "pictograms", split="test", seed=0)
+    images = gallery.explained_images(study, "pictograms", split="test", seed=0)
     grid = gallery.teaser(study, folder, images)
     assert [label for label, _ in grid.rows] == ["ResNet", "ResNet-AP1", "ResNet-AP5", "ResNet-R"]
     assert len(grid.titles) == 1 + 9 and grid.signed == {"LIME"}
@@ -130,7 +130,7 @@ def test_gallery_rows_are_networks_of_the_resnet(folder) -> None:
 
 def test_gallery_refuses_other_images(folder) -> None:
     with pytest.raises(InputError, match="no scores"):
-        gallery.study_images(frames.read_frames(folder), "pictograms", split="test", seed=1)
+        gallery.explained_images(frames.read_frames(folder), "pictograms", split="test", seed=1)
 
 
 def test_gallery_of_unrelated_networks_shows_them_all(small) -> None:

@@ -48,7 +48,7 @@ def alt(grid: Grid) -> str:
     return f"Maps in a grid. Rows: {rows}. Columns: {', '.join(grid.titles)}. Images: {images}."
 
 
-def study_images(
+def explained_images(
     frames: Frames,
     dataset: str,
     *,

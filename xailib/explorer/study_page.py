@@ -73,7 +73,7 @@ def study_facts(results_dir: str | Path) -> dict[str, Any]:
     pairs = [(model, method) for model in frames.models.index for method in frames.methods.index]
     paths = {pair: folder.joinpath(*pair, "maps.npz") for pair in pairs}
     paths = {pair: path for pair, path in paths.items() if path.exists()}
-    images = gallery.study_images(
+    images = gallery.explained_images(
         frames,
         values["dataset"],
         **{key: values[key] for key in ("split", "seed", "root")},
