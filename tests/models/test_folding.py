@@ -94,6 +94,42 @@ def test_where_folding_would_change_answers_the_network_runs_as_it_is(network, l
     assert norms(fast) == left and torch.equal(fast(PIXELS), model(PIXELS))
 
 
+@pytest.mark.parametrize("way", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_parametrised_convolutions_run_as_they_are(way):
+    network = Plain()
+    getattr(nn.utils.parametrizations, way)(network.conv1)
+    model = model_of(network)
+    before = model(PIXELS)
+    assert (folded(model, PIXELS)(PIXELS) - before).abs().max() < 1e-5 * before.abs().max()
+    assert norms(folded(model, PIXELS)) == 1 and len(xai.attribute("gradient", model, PIXELS)) == len(PIXELS)
+
+
+def hangs_a_hook(model, pixels, targets):
+    model.network.conv1.register_full_backward_hook(lambda _module, _inputs, outputs: (outputs[0] * 0,))
+    return pixels.mean(1)
+
+
+def redraws(model, pixels, targets):
+    with torch.no_grad():
+        model.network.fc.weight.normal_()
+    return pixels.mean(1)
+
+
+def replaces(model, pixels, targets):
+    model.network.fc = nn.Linear(8, 5)
+    return pixels.mean(1)
+
+
+@pytest.mark.parametrize("own", [hangs_a_hook, redraws, replaces])
+def test_what_an_own_method_does_to_its_network_ends_with_it(own):
+    model = model_of(Plain())
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    before = xai.attribute("gradient", model, PIXELS, targets=[0, 1, 2])
+    xai.attribute(own, model, PIXELS, targets=[0, 1, 2])
+    assert torch.equal(xai.attribute("gradient", model, PIXELS, targets=[0, 1, 2]), before)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
 def test_maps_of_the_cam_layer_stay():
     for layer in ("conv1", "bn1", "conv2", "bn2"):
         model = model_of(Plain(), cam_layer=layer)
@@ -114,6 +150,8 @@ def test_new_weights_modules_and_statistics_are_seen():
     changes = [
         lambda: model.network.conv1.weight.mul_(2),
         lambda: model.network.bn1.running_mean.add_(1),
+        lambda: model.network.conv1.weight.data.normal_(),  # of which torch's versions tell nothing
+        lambda: model.network.conv2.weight.data.copy_(model.network.conv2.weight.data.flip(0)),
         lambda: setattr(model.network, "fc", nn.Linear(8, 5)),
         lambda: model.network.load_state_dict({k: v + 0.1 for k, v in model.network.state_dict().items()}),
     ]

@@ -84,3 +84,9 @@ def test_unknown_optimiser_is_refused() -> None:
     pixels, labels = bars(32)
     with pytest.raises(InputError, match="'sgd' or 'adamw'"):
         fit(network(), lambda x: x, pixels, labels, Recipe(optimiser="adam"), report=lambda line: None)
+
+
+def test_fewer_images_than_a_batch_are_refused() -> None:
+    pixels, labels = bars(12)
+    with pytest.raises(InputError, match="128 is more than the 12 images"):
+        fit(network(), lambda x: x, pixels, labels, Recipe(steps=1), report=lambda line: None)

@@ -21,7 +21,7 @@ from torch import Tensor
 from xailib import engine, registry
 from xailib.errors import InputError
 from xailib.maps import Maps
-from xailib.models.folding import folded
+from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
 from xailib.models.state import untouched
@@ -113,8 +113,8 @@ def attribute(
         classes = as_targets(targets, model, batch)
         pixels = batch.pixels.to(model.device, copy=True)
         given = {"seed": seed, **options} if "seed" in inspect.signature(entry.function).parameters else options
-        with gradient_asked(entry.name, model, pixels):
-            maps = entry.function(folded(model, pixels), pixels, classes.to(model.device, copy=True), **given)
+        with gradient_asked(entry.name, model, pixels), lent(model, pixels, entry.function) as fast:
+            maps = entry.function(fast, pixels, classes.to(model.device, copy=True), **given)
     maps = _checked(maps, entry.name, model, pixels)
     facts = {"method": entry.name, "label": entry.label, "options": {"seed": seed, **options}, "model": model.id}
     facts["ids"] = None if isinstance(images, Tensor | np.ndarray) else batch.ids

@@ -12,7 +12,7 @@ from xailib import engine, registry
 from xailib.attribution import check_pair, check_values
 from xailib.errors import InputError
 from xailib.images import ImageBatch
-from xailib.models.folding import folded
+from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
@@ -64,9 +64,9 @@ def explain_any(
             if isinstance(targets, Tensor) and targets.numel() == 1:  # captum's for all images
                 one = targets.item()
             classes = as_targets(one, model, ImageBatch(inputs.clamp(0, 1)))
-        with gradient_asked(entry.name, model, inputs):
+        with gradient_asked(entry.name, model, inputs), lent(model, inputs, function) as fast:
             given = {"seed": whole(seed), **chosen} if "seed" in inspect.signature(function).parameters else chosen
-            values = function(folded(model, inputs), inputs.clone(), classes.to(model.device), **given)
+            values = function(fast, inputs.clone(), classes.to(model.device), **given)
     check_values(values, entry.name, model)
     return values.detach().to(pixels.device)
 

@@ -14,7 +14,7 @@ from xailib import attribution, engine, params, registry
 from xailib.attribution.blur import blur
 from xailib.attribution.ensembles import Moments, moments, noisy_copies
 from xailib.errors import InputError
-from xailib.models.folding import folded
+from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
@@ -80,14 +80,13 @@ def estimate(
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings) as run:
-        fast = folded(model, pixels)
 
         def work(part: slice) -> dict[str, Tensor]:
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)
             found: dict[str, Tensor] = {}
             for sharing in passes.values():
                 with engine.using(progress=False):
-                    summary = _summary(sharing[0], fast, block, classes, seed, run.batch_size)
+                    summary = _summary(sharing[0], model, block, classes, seed, run.batch_size)
                 found |= {record["estimator"]: _finish(record, summary) for record in sharing}
             return found
 
@@ -101,8 +100,8 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
     function, options = getattr(entry.function, "channels", entry.function), record["estimator_options"]
 
     def explain(copies: Tensor, images: Tensor) -> Tensor:
-        with gradient_asked(record["estimator_method"], model, copies):
-            return function(model, copies, targets[images], seed=seed, **options).detach().float()
+        with gradient_asked(record["estimator_method"], model, copies), lent(model, copies, function) as fast:
+            return function(fast, copies, targets[images], seed=seed, **options).detach().float()
 
     with _named(record):
         if not registry.estimator.get(record["estimator_form"]).noisy:

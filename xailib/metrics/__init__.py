@@ -13,7 +13,7 @@ from torch import Tensor
 from xailib import engine
 from xailib.errors import InputError, nearest
 from xailib.metrics.checks import explained
-from xailib.models.folding import folded
+from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.state import untouched
 from xailib.params import signatures
@@ -78,8 +78,8 @@ def evaluate(
         values, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
-            with untouched(model):
-                given = (maps, model) if entry.explains else (values, folded(model, images.pixels))
+            with untouched(model), lent(model, images.pixels, entry.function) as fast:
+                given = (maps, model) if entry.explains else (values, fast)
                 frame = entry.function(*given, images, **own)
             curve = frame.attrs.pop("curve", None)
             if keep_curves is not None and curve is not None:
@@ -126,5 +126,5 @@ def curves(
     options = signatures.check("metric", entry.name, entry.function, options, settled=())
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
-        with untouched(model):
-            return entry.curve(maps, folded(model, images.pixels), images, **options).double()
+        with untouched(model), lent(model, images.pixels, entry.curve) as fast:
+            return entry.curve(maps, fast, images, **options).double()

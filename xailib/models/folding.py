@@ -9,7 +9,8 @@ import contextlib
 import copy
 import weakref
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +18,25 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from xailib.models.model import Model
 from xailib.models.prepacked import prepack
+from xailib.models.state import untouched
 
 TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on two images
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-# Model -> what its copy was made from, and the copy or None. A copy goes with its model.
-_kept: "weakref.WeakKeyDictionary[Model, tuple[Any, Model | None]]" = weakref.WeakKeyDictionary()
+_SAMPLE = 256  # values of each weight that are compared: what changes `weight.data` tells torch nothing
+
+
+class _Kept(NamedTuple):
+    """A copy, or None where none can be made, and what it was made from."""
+
+    state: Any
+    sampled: list[Tensor]  # views into the model's own weights
+    values: Tensor
+    copy: Model | None
+
+
+_kept: "weakref.WeakKeyDictionary[Model, _Kept]" = weakref.WeakKeyDictionary()  # a copy goes with its model
 
 
 def folded(model: Model, pixels: Tensor) -> Model:
@@ -31,8 +44,9 @@ def folded(model: Model, pixels: Tensor) -> Model:
 
     Whether it gives the same answers is tried on two random images of the size of `pixels` `(n, 3, h, w)`: they may
     differ by rounding, up to `TOLERANCE` of the largest logit. The copy is frozen and in eval mode, has the weights of
-    now (it is made anew when a weight or a module has changed), and keeps every module's name, so that `cam_layer`
-    gives the same maps. `model` itself comes back where a copy would not do the same or cannot be made: hooks on its
+    now (it is made anew when a weight or a module has changed; of what is written through `weight.data`, which torch does
+    not count, 256 values of each tensor are looked at), and keeps every module's name, so that `cam_layer` gives the same
+    maps. `model` itself comes back where a copy would not do the same or cannot be made: hooks on its
     modules or a `forward` of one object's own, scripted modules, answers that differ.
     """
     modules: list[nn.Module] = [model]
@@ -46,9 +60,36 @@ def folded(model: Model, pixels: Tensor) -> Model:
     facts = (model.output, model.cam_layer_name, list(model.class_names), model.offers)
     places = [(value.data_ptr(), value._version, value.device) for value in values]
     state = (facts, [id(module) for module in modules], places)
-    if _kept.get(model, (None,))[0] != state:
-        _kept[model] = (state, _folded(model, tuple(pixels.shape[-2:])))
-    return _kept[model][1] or model
+    kept = _kept.get(model)
+    if kept is None or kept.state != state or not torch.equal(torch.cat(kept.sampled), kept.values):
+        sampled = [_sample(value) for value in values if value.dtype == torch.float32]  # mean and std are always there
+        kept = _kept[model] = _Kept(state, sampled, torch.cat(sampled), _folded(model, tuple(pixels.shape[-2:])))
+    return kept.copy or model
+
+
+@contextlib.contextmanager
+def lent(model: Model, pixels: Tensor, function: Callable[..., Any]) -> Iterator[Model]:
+    """Lend `folded`'s copy to a function for a block: what a function of someone's own was lent, nobody is lent again.
+
+    It may redraw weights, hang hooks or replace layers of what it gets; neither `model` nor a later call sees any of it.
+    """
+    fast = folded(model, pixels)
+    if (getattr(function, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]:
+        yield fast
+        return
+    try:
+        with untouched(fast):
+            yield fast
+    finally:
+        _kept.pop(model, None)
+
+
+def _sample(value: Tensor) -> Tensor:
+    """Up to `_SAMPLE` values of a tensor, or all of one whose memory has gaps: a view, which shows later changes too."""
+    value = value.detach()
+    if any(value.is_contiguous(memory_format=one) for one in (torch.contiguous_format, torch.channels_last)):
+        value = value.as_strided((value.numel(),), (1,))[:: max(1, value.numel() // _SAMPLE)]
+    return value.reshape(-1)
 
 
 def _watched(module: nn.Module) -> bool:
@@ -70,7 +111,10 @@ def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
     relaid(memory_format=torch.channels_last)
     images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(model.mean)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        if any(isinstance(module, _NORMS) for module in fast.modules()) and not _fold_all(fast, images):
+        try:
+            if any(isinstance(module, _NORMS) for module in fast.modules()) and not _fold_all(fast, images):
+                return None
+        except Exception:  # nor does one that cannot be folded stop anybody
             return None
         prepack(fast, images, TOLERANCE)
     return fast
@@ -125,6 +169,7 @@ def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
         for convolution, norm in pairs
         if calls[convolution] == calls[norm] == fed[convolution] == 1
         and norm.running_mean is not None
+        and "weight" in convolution._parameters  # not where a parametrisation makes it anew
         and convolution is not watched
     ]
 

@@ -14,8 +14,10 @@ address = id  # as copy.deepcopy's memo knows what was copied
 def private(network: nn.Module, id: str) -> nn.Module:
     """Return a view of a network, in float32, frozen and in evaluation mode; the network itself is left as it is.
 
-    Modules are copied, weights are shared where they are float32 already: the view follows a training that goes on, and
-    takes no memory. Weights of other precision are copied. What `torch.compile`, `DataParallel` and
+    Modules are copied, weights are shared where they are float32 already: the view takes no memory, and follows a training
+    that goes on and all else that writes into the weights. It does not follow where the network gets other tensors or
+    modules (`weight.data = ...`, `vector_to_parameters`, `load_state_dict(assign=True)`): wrap it again. Weights of other
+    precision are copied. What `torch.compile`, `DataParallel` and
     `DistributedDataParallel` wrap is taken out.
 
     Raises:

@@ -1,10 +1,9 @@
 """A copy of a network that knows images with parts deleted, for metrics that delete parts."""
 
 import copy
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from xailib.models.probes import check
 from xailib.params import load_params
 from xailib.targets import as_images, as_targets
 from xailib.training.fit import Recipe, fit
+from xailib.training.loop import fingerprint
 from xailib.workspace import place
 
 
@@ -67,10 +67,12 @@ def finetune(
     recipe = Recipe(
         steps=steps, batch_size=min(batch_size, len(pixels)), learning_rate=learning_rate, weight_decay=1e-4, seed=seed
     )
-    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-    checkpoint = place(f"resources/training/finetune_{name}.pt") if facts else None
     own = copy.deepcopy(model)
     stored = (pixels * 255).round().byte().to(model.device)
+    checkpoint = None
+    if facts:
+        name = fingerprint(dict(facts), asdict(recipe), stored, labels, *own.state_dict().values())
+        checkpoint = place(f"resources/training/finetune_{name}.pt")
     fit(
         own,
         lambda batch: deletes(batch, model.mean_colour),  # the copy normalises by itself

@@ -69,11 +69,15 @@ def fit(
 
     The loss is cross-entropy on clean images (epsilon 0), on attacked ones, or, with `advprop`, on both, each
     through batch-norm layers of its own (Xie 2020). With a `checkpoint` path a killed training resumes where it
-    last saved. A loss that is not finite ends the training with an `InputError`.
+    last saved. A loss that is not finite ends the training with an `InputError`, as do fewer images than a batch has.
     """
     torch.manual_seed(recipe.seed)
     network = (split(network) if advprop else network).to(memory_format=torch.channels_last).requires_grad_(True)
     optimiser, schedule = _optimiser(network, recipe)
+    if len(pixels) < recipe.batch_size:
+        raise InputError(
+            f"training.batch_size: {recipe.batch_size} is more than the {len(pixels)} images; write {len(pixels)} or less"
+        )
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
     start = resume_checkpoint(checkpoint, **parts)
     began, running = time.perf_counter(), 0.0

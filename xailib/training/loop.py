@@ -1,8 +1,11 @@
 """What every training shares: the order of the images, the schedule, augmentation, and checkpoints to resume from."""
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +68,18 @@ def one_cycle(step: int, steps: int) -> float:
     if step < warm:
         return max(0.02, step / warm)
     return max(0.002, 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))))
+
+
+def fingerprint(*parts: Any) -> str:
+    """Twelve hexadecimal digits that stand for tensors, on any device, and for what JSON can write."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            found.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            found.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        else:
+            found.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return found.hexdigest()[:12]
 
 
 def save_checkpoint(path: Path | None, step: int, **parts: object) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from xailib.models import build_network, from_record
 from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
 from xailib.params import load_params
 from xailib.training.fit import Recipe, fit
+from xailib.training.loop import fingerprint
 from xailib.workspace import place
 
 
@@ -63,7 +64,8 @@ def train(
     if recipe.initial:
         initial = load_params("models", recipe.initial)
         lay_in(network, read_state(initial_path) if initial_path else load_file_weights(initial), recipe.initial)
-    checkpoint = place(f"resources/training/{id}_{recipe.steps}.pt")
+    began_from = fingerprint(record, asdict(recipe), pixels, labels, *network.state_dict().values())
+    checkpoint = place(f"resources/training/{id}_{began_from}.pt")  # a training that began otherwise does not go on
     model = from_record(network, record)
     began = time.perf_counter()
     network = fit(
@@ -82,17 +84,29 @@ def training_set(
 ) -> tuple[Tensor, Tensor]:
     """Return `count` training images uint8 `(n, 3, h, w)` and labels `(n,)`; kept in `resources/` after the first call.
 
+    What is kept serves for the same parameter file and the same files below `root` only.
+
     Args:
         dataset: id of a file in `params/datasets/`.
         count: how many images; None for all of the training split.
         seed: chooses and orders them.
         root: folder of the images, for data sets that are read from one.
     """
-    kept = place(f"resources/training/{dataset}_{count or 'all'}_{seed}.npz")
+    source = fingerprint(load_params("datasets", dataset), _files(root))
+    kept = place(f"resources/training/{dataset}_{count or 'all'}_{seed}_{source}.npz")
     if not kept.exists():
         _keep(kept, dataset, count, seed, root)
     arrays = np.load(kept)
     return torch.from_numpy(arrays["pixels"]), torch.from_numpy(arrays["labels"])
+
+
+def _files(root: str | Path | None) -> list[tuple[str, int, int]]:
+    """Path, bytes and time of the files of a folder, or of one file."""
+    if root is None:
+        return []
+    top = Path(root).expanduser().resolve()
+    files = sorted(path for path in [top, *top.rglob("*")] if path.is_file())
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _keep(path: Path, dataset: str, count: int | None, seed: int, root: str | Path | None) -> None:
