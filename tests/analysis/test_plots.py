@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,18 @@ def test_gallery_rows_are_networks_of_the_resnet(folder) -> None:
         gallery.teaser(study, folder, images, architecture="mini_resnt")
     with pytest.raises(InputError, match="no image 'test-0-99999'"):
         gallery.teaser(study, folder, images, image="test-0-99999")
+
+
+def test_of_several_seeds_the_gallery_shows_the_first_of_both(folder) -> None:
+    study = frames.read_frames(folder)
+    images = gallery.explained_images(study, "pictograms", split="test", seed=0)
+    like = {"mini_resnet_advprop1": "mini_resnet_vanilla", "mini_resnet_advprop5": "mini_resnet_robust"}
+    recipe = [like.get(name, name) for name in study.models.index]
+    kind = study.models["training_algorithm"].where(study.models.index != "mini_resnet_advprop5", "robust")
+    seeds = dataclasses.replace(study, models=study.models.assign(recipe=recipe, recipe_label="", training_algorithm=kind))
+    shown = [label for label, _ in gallery.teaser(seeds, folder, images).rows]
+    assert shown[:2] == ["ResNet", "ResNet-AP5"] and set(shown[2:]) == {"ResNet-AP1", "ResNet-R"}
+    assert {label for label, _ in gallery.pair(seeds, folder, images, count=1).rows} == {"ResNet", "ResNet-AP5"}
 
 
 def test_gallery_refuses_other_images(folder) -> None:

@@ -80,14 +80,17 @@ def explained_images(
 def teaser(
     frames: Frames, results_dir: str | Path, images: ImageBatch, architecture: str = "", image: str = ""
 ) -> Grid:
-    """One image on up to four networks of one architecture.
+    """One image on up to four networks of one architecture, trained differently where there are such.
 
     Args:
         architecture: whose networks; empty for the ResNet, else the architecture with most networks (with one network
             each, the study's first four).
         image: its id; empty for the first that every network classifies correctly.
     """
-    models = chosen_networks(frames, architecture)[:4]
+    several = frames.models.loc[chosen_networks(frames, architecture)]
+    if "recipe" in several:  # seeds of one recipe come last
+        several = several.loc[several["recipe"].duplicated().sort_values(kind="stable").index]
+    models = list(several.index[:4])
     name = image or _right(frames, images)[0]
     if name not in images.ids:
         raise InputError(f"image: no image '{name}' in this study{nearest(name, images.ids)}")
@@ -102,7 +105,9 @@ def pair(
 
     The images are drawn among those that every network classifies correctly.
     """
-    twins = {name: [vanilla, robust] for name, robust, vanilla in scores.twins(frames)}
+    twins: dict[str, list[str]] = {}
+    for name, robust, vanilla in scores.twins(frames):
+        twins.setdefault(name, [vanilla, robust])  # the first of several seeds, of both
     asked = [name for name in twins if name == architecture or (not architecture and "resnet" in name)]
     models = next((twins[name] for name in [*asked, *twins]), list(frames.models.index[:2]))
     right = _right(frames, images)
