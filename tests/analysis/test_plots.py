@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -135,7 +134,9 @@ def test_of_several_seeds_the_gallery_shows_the_first_of_both(folder) -> None:
     like = {"mini_resnet_advprop1": "mini_resnet_vanilla", "mini_resnet_advprop5": "mini_resnet_robust"}
     recipe = [like.get(name, name) for name in study.models.index]
     kind = study.models["training_algorithm"].where(study.models.index != "mini_resnet_advprop5", "robust")
-    seeds = dataclasses.replace(study, models=study.models.assign(recipe=recipe, recipe_label="", training_algorithm=kind))
+    seeds = dataclasses.replace(
+        study, models=study.models.assign(recipe=recipe, recipe_label="", training_algorithm=kind)
+    )
     shown = [label for label, _ in gallery.teaser(seeds, folder, images).rows]
     assert shown[:2] == ["ResNet", "ResNet-AP5"] and set(shown[2:]) == {"ResNet-AP1", "ResNet-R"}
     assert {label for label, _ in gallery.pair(seeds, folder, images, count=1).rows} == {"ResNet", "ResNet-AP5"}
