@@ -27,6 +27,37 @@ def test_labels_become_the_outputs_of_the_network(data: list[str], wanted: objec
 
 
 @pytest.mark.parametrize(
+    ("data", "network", "wanted", "labels"),
+    [
+        (list("ABab"), list("abAB"), "by_name", [2, 3, 0, 1]),
+        (list("ABab"), list("ABab"), None, None),
+        (["a", "b"], list("ABab"), "by_name", [2, 3]),  # one list has both
+        (list("Aa"), ["a", "b", "A"], "by_name", [2, 0]),
+        (["x_1", "x-1", "Owl"], ["owl", "x-1", "x_1"], "by_name", [2, 1, 0]),  # the owl alone has no twin
+        (["up", "Up"], ["u", "U"], {"up": "u", "Up": "U"}, [0, 1]),
+        (["cat", "dog"], ["Tabby cat", "tiger"], {"cat": "tabby_cat", "dog": "Tabby-Cat"}, [0, 0]),
+    ],
+)
+def test_names_that_differ_in_case_or_dashes_alone_are_classes_of_their_own(
+    data: list[str], network: list[str], wanted: object, labels: list[int] | None
+) -> None:
+    assert classes.mapping(data, network, wanted) == labels
+
+
+@pytest.mark.parametrize(
+    ("data", "network", "wanted", "said"),
+    [
+        (list("ABab"), list("abAB"), None, r"\(A, B, a, b\) are not the network's 4 \(a, b, A, B\)"),
+        (["a b"], ["a_b", "a-b"], "by_name", "no class 'a b' for the data set's 'a b'"),
+        (["a"], ["x", "y"], {"a": "x", "A": "y"}, "the data set has no class 'A'"),
+    ],
+)
+def test_such_names_are_never_guessed(data: list[str], network: list[str], wanted: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        classes.mapping(data, network, wanted)
+
+
+@pytest.mark.parametrize(
     ("data", "wanted", "said"),
     [
         (

@@ -100,6 +100,12 @@ def test_refusals(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 
     assert "holds no study.yaml; give a study's folder" in refused(tmp_path, "--to", "hub", tmp_path / "out")
     assert "nothing is ever overwritten" in refused(study, "--to", "hub", study)
+    before = sorted(study.rglob("*"))
+    (tmp_path / "link").symlink_to(study)
+    for out in (study / "out", tmp_path / "link" / "out", study / "new" / ".." / "out"):
+        for form in ("hub", "crate"):
+            assert "which is what is exported; give a folder outside of it" in refused(study, "--to", form, out)
+    assert sorted(study.rglob("*")) == before
     with monkeypatch.context() as patch:
         patch.setitem(__import__("sys").modules, "rocrate.rocrate", None)
         assert "needs the package rocrate" in refused(study, "--to", "crate", tmp_path / "out")

@@ -17,6 +17,7 @@ from xailib.attribution.pooling import pooled
 from xailib.metrics import curves
 from xailib.metrics.accuracy import accuracy_table, predictions
 from xailib.models.model import Model
+from xailib.targets import as_targets
 
 NAMES = ["red", "green", "light blue"]
 SIDE = 16
@@ -235,6 +236,17 @@ def test_labels_are_the_classes_of_the_network_by_name(model, images):
     )
     with pytest.raises(xai.InputError, match=r"0 and 1 have this name, so give the index"):
         xai.attribute("gradient", twins, images, "a")
+
+
+def test_names_that_differ_in_case_alone_are_classes_of_their_own():
+    facts = dict(
+        id="cases", architecture="", training_algorithm="", input_size=SIDE, class_names=["r", "R", "Blue_Sky"]
+    )
+    model = Model(Colours(), **facts)
+    pixels = torch.rand(3, 3, SIDE, SIDE)
+    images = xai.ImageBatch(pixels, labels=[0, 1, 2], class_names=["R", "r", "blue sky"])
+    assert as_targets("label", model, images).tolist() == [1, 0, 2]
+    assert as_targets(["r", "R", "blue-sky"], model, images).tolist() == [0, 1, 2]
 
 
 def test_predictions_of_images_without_labels(model, images):

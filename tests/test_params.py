@@ -94,6 +94,9 @@ def test_defaults_are_what_a_file_could_say(record: type[checks.Record]) -> None
         ("shifts: [1]", "shifts.0: 1 is not text"),
         ("seed: 1\nseed: 2", "the key 'seed' is given twice"),
         ("seed: [1", "cannot be read as YAML"),
+        ("description: 2024-02-30", "'2024-02-30' is no valid timestamp; if it is text, write it in quotes in"),
+        ("seed: !!int x", "'x' is no valid int; if it is text, write it in quotes in"),
+        ("on: 1", "must be a list of 'key: value' lines"),
     ],
 )
 def test_one_fault_is_one_sentence(root: Path, line: str, said: str) -> None:
@@ -255,6 +258,13 @@ def test_unknown_ids_and_kinds(kind: str, id: str, said: str) -> None:
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text", "1: 2\n"])
 def test_files_that_are_no_mapping(root: Path, text: str) -> None:
     assert "must be a list of 'key: value' lines" in params.read(write(root, "methods", "rise", text), "methods")[1][0]
+
+
+def test_a_key_that_yaml_reads_as_true_or_as_a_number(root: Path) -> None:
+    for key, hint in (("on", "; YAML reads on, off, yes and no as true and false"), ("1", "; known: ")):
+        path = write(root, "models", "m", MODEL.replace("weights: {", f"weights: {{{key}: 1, "))
+        name = "True" if key == "on" else key
+        assert any(f"weights.{name}: unknown key{hint}" in fault for fault in params.read(path, "models")[1])
 
 
 def test_a_missing_study_file_and_a_binary_one(root: Path) -> None:

@@ -98,6 +98,7 @@ def test_an_output_that_is_not_written_is_a_failure(
         (["-o", "ot_path", "a"], "has no parameter 'ot_path'; did you mean 'out_path'?"),
         (["-f", "absent.yaml"], "absent.yaml: no such parameter file"),
         (["-p", "x", "{a"], "'{a' cannot be read as YAML"),
+        (["-p", "x", "2024-02-30"], "'2024-02-30' cannot be read as YAML"),
         # Words of parameter files are checked as the files are, whether or not this notebook has them.
         (["-p", "target", "foo"], "-p target: 'foo' is not one of label, predicted"),
         (["-p", "scale", "tiny"], "-p scale: no method, metric or estimator has a scale 'tiny'"),

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def mapping(
 ) -> list[int] | None:
     """Return the network's output for each class of a data set; None where they are the same in the same order.
 
-    Names are compared without regard to case, `_`, `-` and spaces; a WordNet id stands for its ImageNet class.
+    Names are compared as `comparer` says.
 
     Args:
         data, network: the class names of both, in the order of labels and of outputs.
@@ -75,7 +75,9 @@ def mapping(
     """
     if classes == "unknown":
         return [UNKNOWN] * len(data)
-    ours, theirs = [_plain(name) for name in data], [_plain(name) for name in network]
+    given = {} if classes is None or classes == "by_name" else dict(classes)
+    compared = comparer(data, network, given)
+    ours, theirs = [compared(name) for name in data], [compared(name) for name in network]
     if classes is None:
         if ours == theirs:
             return None
@@ -85,7 +87,7 @@ def mapping(
             " give the data set's file dataset_classes: by_name, or a list of 'class: name of the network'; with target:"
             " predicted, dataset_classes: unknown needs no names in common"
         )
-    given = {} if classes == "by_name" else {_plain(name): _plain(other) for name, other in dict(classes).items()}
+    given = {compared(name): compared(other) for name, other in given.items()}
     stray = next((name for name in given if name not in ours), None)
     if stray is not None:
         raise InputError(f"{names}dataset_classes: the data set has no class '{stray}'{nearest(stray, ours)}")
@@ -99,12 +101,33 @@ def mapping(
     return [theirs.index(name) for name in wanted]
 
 
-def _plain(name: str) -> str:
-    """A name as it is compared."""
+def comparer(*lists: Iterable[str]) -> Callable[[str], str]:
+    """Return the function that gives a name as it is compared: without regard to case, `_`, `-` and spaces.
+
+    Names of which one list holds several that differ in these alone, such as A and a, are compared as they are written. A
+    WordNet id stands for its ImageNet class.
+
+    Args:
+        lists: all names that are compared with each other; those of a list mean different classes.
+    """
+    mixed = set()
+    for names in lists:
+        first: dict[str, str] = {}
+        mixed |= {loose for exact, loose in map(_spellings, names) if first.setdefault(loose, exact) != exact}
+
+    def compared(name: str) -> str:
+        exact, loose = _spellings(name)
+        return exact if loose in mixed else loose
+
+    return compared
+
+
+@functools.lru_cache(maxsize=10_000)  # of one network's names, whenever a class is looked up
+def _spellings(name: str) -> tuple[str, str]:
+    """A name as it is written, of a WordNet id its class's, and as it is compared loosely."""
     name = str(name)
-    if re.fullmatch(r"n\d{8}", name):
-        name = _imagenet().get(name, name)
-    return " ".join(re.split(r"[\s_-]+", name.casefold()))
+    exact = _imagenet().get(name, name) if re.fullmatch(r"n\d{8}", name) else name
+    return exact, " ".join(re.split(r"[\s_-]+", exact.casefold()))
 
 
 @functools.cache

@@ -29,10 +29,10 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
     return run
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: object, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the known word closest to `word`, else the known words, if no more than a page."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
     more = f" and {len(known) - 5} more" if len(known) > 100 else ""
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known[:5] if more else known)}{more}"
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from xailib import engine
+from xailib.classes import comparer
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
 from xailib.models.model import Model
@@ -83,14 +84,16 @@ def masked(logits: Tensor, classes: tuple[int, ...] | None) -> Tensor:
 def labels(model: Model, images: ImageBatch) -> Tensor:
     """Return the images' labels as the model counts its classes, int64 `(n,)`.
 
-    Where the images name their classes otherwise than the model, a class is the model's of the same name.
+    Where the images name their classes otherwise than the model, a class is the model's of the same name, compared as
+    `xailib.classes.comparer` says.
 
     Raises:
         InputError: images without labels, a label that the model does not know, classes that are not the model's.
     """
     if not images.has_labels:
         raise InputError("targets: the images have no labels; use targets='predicted', or name the class")
-    theirs, ours = [[_plain(name) for name in names] for names in (images.class_names or [], model.class_names)]
+    lists = images.class_names or [], model.class_names
+    theirs, ours = [list(map(comparer(*lists), names)) for names in lists]
     found = images.labels.cpu()
     if theirs and theirs != ours[: len(theirs)]:
         strange = next((i for i, name in enumerate(theirs) if ours.count(name) != 1), None)
@@ -118,17 +121,13 @@ def _index(one: Any, model: Model) -> int:
         return one
     if not isinstance(one, str):
         raise InputError(f"targets: a class is an index or a name, not {one!r}; or use 'predicted' or 'label'")
-    places = [i for i, name in enumerate(model.class_names) if _plain(name) == _plain(one)]
+    compared = comparer(model.class_names)
+    places = [i for i, name in enumerate(model.class_names) if compared(name) == compared(one)]
     if len(places) != 1:
         known = f"; {' and '.join(map(str, places))} have this name, so give the index" if places else ""
         hint = known or nearest(one, [*model.class_names, *WORDS])
         raise InputError(f"targets: '{one}' is not one class of model '{model.id}'{hint}")
     return places[0]
-
-
-def _plain(name: str) -> str:
-    """A name as it is compared: without regard to case, `_`, `-` and spaces."""
-    return " ".join(re.split(r"[\s_-]+", str(name).casefold()))
 
 
 def _first(names: list[str]) -> str:

@@ -46,18 +46,53 @@ def test_numbers_are_counted_as_numbers(folder: Path) -> None:
     assert class_names("table", root=path, classes=["10", "9"]) == ["10", "9"]
 
 
-def test_boxes_lie_on_the_picture_as_viewers_show_it(folder: Path) -> None:
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_lie_on_the_picture_as_viewers_show_it(folder: Path, suffix: str, orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # on its side: 40 x 20 stored, 20 x 40 seen
-    Image.new("RGB", (40, 20), "red").save(folder / "turned.jpg", exif=exif)
-    path = table(folder, "file,label,box", "turned.jpg,dog,0 20 20 40")
+    exif[0x0112] = orientation
+    on_side = orientation > 4  # 40 x 20 stored, 20 x 40 seen
+    Image.new("RGB", (40, 20), "red").save(folder / f"turned{suffix}", exif=exif)
+    path = table(folder, "file,label,box", f"turned{suffix},dog,{'0 20 20 40' if on_side else '0 10 40 20'}")
     assert load_images("table", root=path, side=32).boxes[0].tolist() == [[0, 16, 32, 32]]
+
+
+def test_columns_in_any_case_and_files_spelt_in_two_ways(folder: Path) -> None:
+    path = table(
+        folder, " File,LABEL,Box,score", "a.png,dog,0 0 20 10,1", "./a.png,dog,20 10 40 20,2", "././b.png,cat,,"
+    )
+    images = load_images("table", root=path, side=32)
+    assert {id: len(boxes) for id, boxes in zip(images.ids, images.boxes, strict=True)} == {"a.png": 2, "b.png": 0}
+    with pytest.raises(InputError, match=r"line 3: 'a.png' has the label 'cat', and 'dog' before"):
+        open_images("table", root=table(folder, "file,label", "./a.png,dog", "a.png,cat"))
+
+
+@pytest.mark.parametrize("column", ["class", "Category", "class_name", "labels", "category_id", "target"])
+def test_a_label_under_another_name(folder: Path, column: str) -> None:
+    said = f"and no label; if '{column.casefold()}' is the label, write label for it, or take it out"
+    with pytest.raises(InputError, match=said):
+        open_images("table", root=table(folder, f"file,{column}", "a.png,dog"))
+    assert class_names("table", root=table(folder, f"file,label,{column}", "a.png,dog,cat")) == ["dog"]
+
+
+@pytest.mark.parametrize("columns", ["xmin,ymin,xmax,ymax", "x1,y1,x2,y2", "bbox", "bbox_x1", "Bounding Box", "boxes"])
+def test_a_box_under_another_name(folder: Path, columns: str) -> None:
+    with pytest.raises(InputError, match=r"and no box; if '.*' is the box, write the four numbers in one column box"):
+        open_images("table", root=table(folder, f"file,label,{columns}", "a.png,dog,1,2,3,4"))
+
+
+@pytest.mark.parametrize("columns", ["width,height", "split,score", "depicts,laptop,x", "author,top_k"])
+def test_columns_that_are_none_of_ours_are_passed_over(folder: Path, columns: str) -> None:
+    assert len(open_images("table", root=table(folder, f"file,{columns}", "a.png,1,2"))) == 1
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
         (("name,label", "a.png,dog"), "must name the columns file, label, box; it has name, label"),
+        (("path,label", "a.png,dog"), "it has path, label, and no file; if 'path' is the file, write file for it"),
+        (("id,label", "a.png,dog"), "it has id, label, and no file"),
+        (("file,label,Label", "a.png,dog,cat"), "names the column label twice"),
         (("file,label",), "lists no image"),
         (("file,label", ",dog"), "line 2 names no file"),
         (("file,label", "z.png,dog"), "names 'z.png', which is not there"),

@@ -3,6 +3,8 @@
 import copy
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -118,6 +120,18 @@ def test_a_fixed_side_is_found_by_trying():
         ({"classes": "abc"}, "a list of names is needed"),
         ({"cam_layer": "3x"}, "no layer '3x'"),
         ({"cam_layer": "6"}, "cam_layer '6' gives .* must give maps"),
+        ({"classes": {"a", "b", "c"}}, "a list of names is needed"),
+        ({"classes": {1: "a", 2: "b", 3: "c"}}, r"from 0 on without gaps, not \{1: 'a', 2: 'b', 3: 'c', ...\}"),
+        ({"classes": {"a": 0, "b": 0, "c": 1}}, "from 0 on without gaps"),
+        ({"classes": {"a": "x", "b": "y", "c": "z"}}, "a dict gives each name a number, or each number a name"),
+        ({"classes": np.arange(3)}, r"class_names: 0 is no name; write text, such as '0'"),
+        ({"mean": 0.5, "std": 0.5}, r"mean: three .*, one a channel, not 0.5 alone; write \[0.5, 0.5, 0.5\]"),
+        ({"mean": torch.tensor(0.5)}, r"mean: three .* alone; write \[0.5, 0.5, 0.5\]"),
+        ({"mean": [0.5] * 3, "std": "imagenet"}, "std: three numbers are needed, one a channel, not 'imagenet'"),
+        ({"mean": [[0.5], [0.5, 0.5]]}, "mean: three numbers are needed, one a channel"),
+        ({"mean": np.full(4, 0.5), "std": np.full(4, 0.5)}, "mean: three numbers in"),
+        ({"mean": [0.5] * 3}, "std: is missing; mean and std are given together, or neither"),
+        ({"std": [0.5] * 3}, "mean: is missing; mean and std are given together, or neither"),
         ({"mean": [127.5] * 3}, r"mean: three numbers in \[0, 1\] are needed.*divide by 255"),
         ({"std": [0, 1, 1]}, "std: three numbers"),
         ({"std": [float("nan")] * 3}, "std: three numbers"),
@@ -130,6 +144,79 @@ def test_what_is_given_must_fit(options, message):
     with pytest.raises(xai.InputError, match=message):
         xai.wrap(cnn(), size=32, **options)
     assert xai.wrap(cnn(), size=32, classes={2: "c", 0: "a", 1: "b"}).class_names == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("a", "b", "c"),
+        np.array(["a", "b", "c"]),
+        pd.Series(["a", "b", "c"], index=[7, 8, 9]),
+        {"b": 1, "a": 0, "c": 2},  # `class_to_idx` of a torchvision data set
+        {"b": np.int64(1), "a": np.int64(0), "c": np.int64(2)},
+        {"2": "c", "0": "a", "1": "b"},  # as JSON has it
+        {"a": 0, "b": 1, "c": 2}.keys(),
+        {5: "a", 3: "b", 4: "c"}.values(),
+    ],
+)
+def test_class_names_in_any_form(classes):
+    assert xai.wrap(cnn(), size=32, classes=classes).class_names == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        np.array,
+        torch.tensor,
+        tuple,
+        lambda values: torch.tensor(values, requires_grad=True).view(1, 3, 1, 1),
+        lambda values: [torch.tensor(value) for value in values],
+    ],
+)
+def test_mean_and_std_in_any_form(made):
+    given = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    model = xai.wrap(cnn(), size=32, **{name: made(values) for name, values in given.items()})
+    for name, values in given.items():
+        assert torch.equal(getattr(model, name).flatten(), torch.tensor(values)) and name not in model.origins
+    assert torch.equal(xai.wrap(cnn(), size=32, mean=model.mean, std=model.std).std, model.std)
+
+
+class Several(nn.Module):
+    """Answers its features beside its logits, made into what `held` says."""
+
+    def __init__(self, held, features=12):
+        super().__init__()
+        self.body, self.fc, self.held = nn.Conv2d(3, features, 3, 2), nn.Linear(features, 3), held
+
+    def forward(self, x):
+        features = self.body(x).relu().mean((2, 3))
+        return self.held(features, self.fc(features))
+
+
+HELD = {
+    "features first": lambda features, logits: (features, logits),
+    "logits first": lambda features, logits: [logits, features],
+    "dict": lambda features, logits: {"embedding": features, "out": logits},
+}
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_the_number_of_names_tells_logits_from_features(held):
+    net = Several(held)
+    x = pixels(side=32)
+    model = xai.wrap(net, size=32, classes=["a", "b", "c"])
+    assert_close(model(x), net.fc(net.body(x).relu().mean((2, 3))))
+    for classes in (None, ["a", "b"]):
+        with pytest.raises(xai.InputError, match=r"could be its logits.* wrap it in a module whose forward returns"):
+            xai.wrap(net, size=32, classes=classes)
+
+
+def test_one_entry_of_rows_needs_no_names():
+    net = Several(lambda features, logits: (features[..., None], logits.argsort(1), logits))
+    assert xai.wrap(net, size=32).class_names == ["class 0", "class 1", "class 2"]
+    twice = Several(lambda _, logits: (logits, 2 * logits))  # an auxiliary head: the first is meant
+    x = pixels(side=32)
+    assert_close(xai.wrap(twice, size=32)(x), twice(x)[0])
 
 
 def test_no_network_is_refused():

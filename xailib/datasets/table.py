@@ -1,10 +1,12 @@
 """Images that a CSV file lists, with labels and boxes where it has them: how most annotation tools write theirs."""
 
+import contextlib
 import csv
 import functools
 import io
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -12,11 +14,23 @@ from PIL import Image
 from xailib.datasets.files import distinct, numbered, read_text
 from xailib.datasets.items import Box, Item
 from xailib.errors import InputError, nearest
+from xailib.images.pictures import read_image
 from xailib.images.truth import NO_LABEL
 from xailib.registry import dataset
 
 COLUMNS = ("file", "label", "box")
-_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+# Column -> what other tools call it, in letters and digits alone, and what to do about it.
+_ALIKE = {
+    "file": (r"(file|image|img|picture)s?(name|path|file|id)?|path|name", "write file for it"),
+    "label": (
+        r"(class|category|label)(es|s)?(name|id|idx|index)?|categories|targets?|species",
+        "write label for it, or take it out",
+    ),
+    "box": (
+        r"(b|bnd|bounding)?box(es)?(\w\w?|[xy]min|[xy]max)?|[xy](min|max|[012]|cent(er|re))",
+        "write the four numbers in one column box, as x1 y1 x2 y2 in pixels, or take it out",
+    ),
+}
 
 
 def table_class_names(root: Path, classes: list[str] | None = None) -> list[str]:
@@ -29,7 +43,7 @@ def table_class_names(root: Path, classes: list[str] | None = None) -> list[str]
 
 @dataset("table", label="Images of a table", side=224, class_names=table_class_names)
 def table(root: Path, *, classes: list[str] | None = None) -> list[Item]:
-    """Images that a CSV file lists, in its columns `file`, `label` and `box`; the last two may be absent.
+    """Images that a CSV file lists, in its columns `file`, `label` and `box`, in any case; the last two may be absent.
 
     Photographs are turned as their EXIF orientation says, and boxes are taken to be drawn on them so turned, as viewers
     show them.
@@ -40,8 +54,9 @@ def table(root: Path, *, classes: list[str] | None = None) -> list[Item]:
         classes: the labels in the order of the network's outputs; by default they are sorted.
 
     Raises:
-        InputError: no such file or column, images without a label beside others with one, two labels of an image, a label
-            that is not in `classes`, what is no box, or an image that cannot be read.
+        InputError: no such file or column, a column that seems to be one of the three under another name, images without a
+            label beside others with one, two labels of an image, a label that is not in `classes`, what is no box, or an
+            image that cannot be read.
     """
     rows, known = _rows(root), numbered(table_class_names(root, classes))
     bare = [name for name, (label, _) in rows.items() if not label]
@@ -70,17 +85,12 @@ def _rows(root: Path) -> dict[str, tuple[str, list[str]]]:
 def _parsed(root: Path, text: str) -> dict[str, tuple[str, list[str]]]:
     found: dict[str, tuple[str, list[str]]] = {}
     reader = csv.DictReader(io.StringIO(text))
-    columns = [str(name).strip() for name in reader.fieldnames or ()]
-    if "file" not in columns:
-        has = ", ".join(columns[:6]) or "nothing"
-        raise InputError(f"{root}: its first line must name the columns {', '.join(COLUMNS)}; it has {has}")
+    reader.fieldnames = _columns(root, reader.fieldnames or ())
     for number, row in enumerate(_lines(root, reader), start=2):
-        values = {
-            str(key).strip(): (value or "").strip() for key, value in row.items() if isinstance(value, str | None)
-        }
-        name, label, box = (values.get(column, "") for column in COLUMNS)
+        name, label, box = ((row.get(column) or "").strip() for column in COLUMNS)
         if not name:
             raise InputError(f"{root}: line {number} names no file")
+        name = posixpath.normpath(name)  # ./a.png is a.png
         before, boxes = found.setdefault(name, (label, []))
         if before != label:
             raise InputError(f"{root}: line {number}: '{name}' has the label '{label}', and '{before}' before")
@@ -88,6 +98,24 @@ def _parsed(root: Path, text: str) -> dict[str, tuple[str, list[str]]]:
     if not found:
         raise InputError(f"{root}: lists no image")
     return found
+
+
+def _columns(root: Path, names: Sequence[str]) -> list[str]:
+    """The names of the columns as they are looked up; a table is refused whose columns seem to have other names."""
+    columns = [name.strip().casefold() for name in names]
+    for wanted in COLUMNS:
+        if columns.count(wanted) > 1:
+            raise InputError(f"{root}: its first line names the column {wanted} twice; take one of them out")
+        form, remedy = _ALIKE[wanted]
+        alike = next((name for name in columns if re.fullmatch(form, re.sub(r"[\W_]", "", name))), None)
+        if wanted in columns or (alike is None and wanted != "file"):
+            continue
+        has = ", ".join(name.strip() for name in names[:6]) or "nothing"
+        hint = f"; if '{alike}' is the {wanted}, {remedy}" if alike else ""
+        raise InputError(
+            f"{root}: its first line must name the columns {', '.join(COLUMNS)}; it has {has}, and no {wanted}{hint}"
+        )
+    return columns
 
 
 def _lines(root: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]]:
@@ -98,15 +126,11 @@ def _lines(root: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height of the picture as viewers show it; its pixels are not read."""
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) in _ON_ITS_SIDE
-            return image.size[::-1] if turned else image.size
-    except Exception as error:  # of a broken file Pillow raises nearly anything
-        raise InputError(
-            f"{path}: not a complete image file ({error}); replace it with a readable JPEG or PNG"
-        ) from None
+    """Width and height of the picture as viewers show it; the pixels of one that stands upright are not read."""
+    with contextlib.suppress(Exception), Image.open(path) as image:  # what is broken, the reader of images tells
+        if image.getexif().get(0x0112, 1) == 1:  # of others Pillow turns a TIFF at opening, a JPEG not
+            return image.size
+    return read_image(path).size
 
 
 def _share(root: Path, name: str, box: str, width: int, height: int) -> Box:

@@ -31,6 +31,13 @@ def unwrapped(answer: Any, classes: int | None) -> Any:
 
     Of a tuple's entries the first that fits is meant; of a dict's there must be one. Where none fits, the first tensor,
     or the answer if there is none, is returned for others to refuse.
+
+    Args:
+        answer: the network's.
+        classes: how many there are; None where it is not known, so that entries of several widths could be the logits.
+
+    Raises:
+        InputError: nothing tells which entry is meant.
     """
     if isinstance(answer, Tensor):
         return answer
@@ -41,11 +48,18 @@ def unwrapped(answer: Any, classes: int | None) -> Any:
         answer if isinstance(answer, Mapping) else dict(enumerate(answer)) if isinstance(answer, tuple | list) else {}
     )
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
-    fitting = {key: value for key, value in tensors.items() if value.ndim == 2 and classes in (None, value.shape[1])}
+    rows = {key: value for key, value in tensors.items() if value.ndim == 2 and value.is_floating_point()}
+    fitting = {key: value for key, value in rows.items() if classes in (None, value.shape[1])}
     if len(fitting) > 1 and isinstance(answer, Mapping):
         raise InputError(
             f"the network answers a dict in which {' and '.join(map(repr, fitting))} all could be its logits; wrap it in a "
             "module whose forward returns the right one"
+        )
+    widths = [str(value.shape[1]) for value in fitting.values()]
+    if len(set(widths)) > 1:
+        raise InputError(
+            f"the network answers a {type(answer).__name__} in which entries of {' and '.join(widths)} values an image could "
+            "be its logits; give classes, one name a logit, or wrap it in a module whose forward returns the right one"
         )
     return next(iter(fitting.values()), next(iter(tensors.values()), answer))
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +13,8 @@ from xailib.errors import InputError, nearest
 from xailib.models import answers
 from xailib.models.maps import as_maps
 from xailib.models.private import private
+
+Colour = Sequence[float] | np.ndarray | Tensor  # three numbers, one a channel
 
 
 class Model(nn.Module):
@@ -52,8 +55,8 @@ class Model(nn.Module):
         training_algorithm: str,
         input_size: int,
         class_names: Sequence[str],
-        mean: Sequence[float] = (0.0, 0.0, 0.0),
-        std: Sequence[float] = (1.0, 1.0, 1.0),
+        mean: Colour = (0.0, 0.0, 0.0),
+        std: Colour = (1.0, 1.0, 1.0),
         cam_layer: str | None = None,
         offers: Sequence[str] = (),
         output: Literal["auto", "logits", "probabilities", "log_probabilities"] = "auto",
@@ -71,8 +74,8 @@ class Model(nn.Module):
         self.found: dict[Any, Any] = {}
         self._keyword = _keyword(self.network)
         place = next((tensor.device for tensor in [*self.network.parameters(), *self.network.buffers()]), None)
-        for name, values, low, high in (("mean", mean, 0.0, 1.0), ("std", std, 1e-6, 1.0)):
-            colour = torch.tensor(_checked_colour(id, name, values, low, high), dtype=torch.float32, device=place)
+        for name, values in (("mean", mean), ("std", std)):
+            colour = torch.tensor(checked_colour(id, name, values), dtype=torch.float32, device=place)
             self.register_buffer(name, colour.view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
@@ -213,9 +216,22 @@ def _checked_layer(id: str, network: nn.Module, layer: str | None) -> str | None
     return layer
 
 
-def _checked_colour(id: str, name: str, values: Sequence[float], low: float, high: float) -> list[float]:
-    """Three numbers in [low, high], in units of pixels in [0, 1]."""
-    numbers = [float(value) for value in values]
+def checked_colour(id: str, name: str, values: Colour) -> list[float]:
+    """Return the three numbers of `mean` or `std`, in units of pixels in [0, 1].
+
+    Raises:
+        InputError: what holds no numbers, one alone, more or less than three, or some that cannot be right.
+    """
+    low, high = (0.0 if name == "mean" else 1e-6), 1.0
+    try:
+        array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=float)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"model '{id}': {name}: three numbers are needed, one a channel, not {values!r}") from None
+    numbers = array.flatten().tolist()
+    if not array.ndim:
+        raise InputError(
+            f"model '{id}': {name}: three numbers are needed, one a channel, not {values!r} alone; write {numbers * 3}"
+        )
     if len(numbers) != 3 or not all(math.isfinite(value) and low <= value <= high for value in numbers):
         hint = "; divide by 255?" if len(numbers) == 3 and max(numbers) > 1 else ""
         raise InputError(f"model '{id}': {name}: three numbers in [{low:g}, {high:g}] are needed, not {numbers}{hint}")

@@ -2,8 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from xailib.devices import pick as pick_device
 from xailib.errors import InputError, warn
 from xailib.models import layers, probes
 from xailib.models.answers import described, unwrapped
-from xailib.models.model import Model
+from xailib.models.model import Colour, Model, checked_colour
 from xailib.models.private import private
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -44,9 +45,9 @@ class Facts:
 def wrap(
     net: nn.Module,
     *,
-    classes: Sequence[str] | Mapping[int, str] | str | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    classes: Iterable[str] | Mapping[int, str] | Mapping[str, int] | None = None,
+    mean: Colour | None = None,
+    std: Colour | None = None,
     size: int | None = None,
     cam_layer: str | None = None,
     output: Literal["auto", "logits", "probabilities", "log_probabilities"] = "auto",
@@ -62,9 +63,10 @@ def wrap(
 
     Args:
         net: takes normalised pixels `(n, 3, h, w)`, returns logits `(n, classes)`, or a dict, tuple or object that holds them.
-        classes: one name a logit, in their order (or by their number); `imagenet` for its 1,000.
-        mean: of the normalisation, three numbers in units of pixels in [0, 1].
-        std: of the normalisation, alike.
+        classes: one name a logit, in their order; a dict of names by number, or of numbers by name (`class_to_idx`);
+            `imagenet` for its 1,000. Of several entries of an answer it is the one of as many values that holds the logits.
+        mean: of the normalisation, three numbers in units of pixels in [0, 1], as a list, an array or a tensor.
+        std: of the normalisation, alike; both are given, or none.
         size: side of the square input in pixels.
         cam_layer: name of the layer of the last maps `(n, c, h, w)`, `(n, h, w, c)` or tokens `(n, k + h w, c)`.
         output: what the network returns; `auto` tells. Of probabilities the logarithms are taken.
@@ -83,10 +85,12 @@ def wrap(
     kind = type(getattr(net, "_orig_mod", net)).__name__
     facts = from_timm(net) or from_huggingface(net) or Facts()
     name = id or facts.id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+    names = _listed(classes)
+    mean, std = _colours(name, mean=mean, std=std)
     view = private(net, name)
-    side, count = _first_pass(view, name, size or facts.size)
+    side, count = _first_pass(view, name, size or facts.size, names or facts.names)
     _assume(facts, net, count, side, size)
-    names = _names(classes, count, name)
+    _check_names(names, count, name)
     given = {"mean": mean, "std": std, "names": names}
     origins = {key: facts.origins.get(key, facts.source) for key in ("mean", "std", "size", "names")}
     origins = {key: value for key, value in origins.items() if (size if key == "size" else given[key]) is None}
@@ -137,19 +141,24 @@ def _find_maps(model: Model, given: bool) -> None:
         model.offers = frozenset(offers)
 
 
-def _first_pass(view: nn.Module, id: str, size: int | None) -> tuple[int, int]:
-    """Return the side at which a network takes pixels, and how many logits it answers."""
+def _first_pass(view: nn.Module, id: str, size: int | None, names: Sequence[str] | None) -> tuple[int, int]:
+    """Return the side at which a network takes pixels, and how many logits it answers.
+
+    Of several entries of its answer, that of as many values as there are names holds them.
+    """
     failures: list[InputError] = []
     for side in (size,) if size else SIDES:
-        names = [str(number) for number in range(2)]  # not looked at: the network is asked how many there are
-        trial = Model(view, id=id, architecture="", training_algorithm="", input_size=side, class_names=names)
+        two = ["0", "1"]  # not looked at: the network is asked how many there are
+        trial = Model(view, id=id, architecture="", training_algorithm="", input_size=side, class_names=two)
         try:
             with probes.quiet(trial):
                 answer = probes.answered(trial, probes.samples(side, side, trial.device))
         except InputError as error:
             failures.append(error)
             continue
-        rows = unwrapped(answer, None)
+        rows = unwrapped(answer, len(names) if names else None)
+        if names and isinstance(rows, torch.Tensor) and rows.shape[1:] != (len(names),):
+            rows = unwrapped(answer, None)  # not as many as names, which is refused once it is known how many there are
         if not isinstance(rows, torch.Tensor) or rows.ndim < 2:
             raise InputError(f"model '{id}' answers {described(answer)}, in which there are no logits (n, classes)")
         return side, rows.shape[1]
@@ -233,24 +242,58 @@ def _assume(facts: Facts, net: nn.Module, count: int, side: int, size: int | Non
     facts.names = [f"{name} ({number})" if name in doubles else str(name) for number, name in enumerate(facts.names)]
 
 
-def _names(classes: Any, count: int, id: str) -> list[str] | None:
-    """The class names that a caller gave, one a logit."""
+def _colours(id: str, **given: Colour | None) -> list[list[float] | None]:
+    """Mean and std as a caller gave them: both or none, as they make sense together alone."""
+    found = [None if values is None else checked_colour(id, name, values) for name, values in given.items()]
+    absent = [name for name, values in given.items() if values is None]
+    if len(absent) == 1:
+        raise InputError(f"model '{id}': {absent[0]}: is missing; mean and std are given together, or neither")
+    return found
+
+
+def _listed(classes: Any) -> list[str] | None:
+    """The class names that a caller gave in one of many forms, in the order of the logits."""
     if classes is None:
         return None
+    if isinstance(classes, str) and classes == "imagenet":
+        return _imagenet()
     if isinstance(classes, Mapping):
-        classes = [classes[key] for key in sorted(classes, key=int)]
-    names = _imagenet() if classes == "imagenet" else classes
-    if isinstance(names, str) or not isinstance(names, Sequence):
+        return _by_number(classes)
+    if hasattr(classes, "tolist"):  # arrays, pandas' columns
+        classes = classes.tolist()
+    if isinstance(classes, str) or not isinstance(classes, Sequence | KeysView | ValuesView):
         raise InputError(f"classes: a list of names is needed, one a logit, or 'imagenet', not {classes!r}")
+    return list(classes)
+
+
+def _by_number(classes: Mapping[Any, Any]) -> list[str]:
+    """The names of a dict, of which the values or else the keys are their numbers, from 0 on."""
+    by_name = all(isinstance(value, Integral) for value in classes.values())
+    names = {number: name for name, number in classes.items()} if by_name else classes
+    try:
+        found = {int(number): name for number, name in names.items()}  # of a JSON file numbers are text
+    except (TypeError, ValueError):
+        found = {}
+    if not len(classes) or sorted(found) != list(range(len(classes))):
+        first = ", ".join(f"{key!r}: {value!r}" for key, value in list(classes.items())[:3])
+        raise InputError(
+            f"classes: a dict gives each name a number, or each number a name, from 0 on without gaps, not {{{first}, ...}}"
+        )
+    return [found[number] for number in range(len(found))]
+
+
+def _check_names(names: Sequence[str] | None, count: int, id: str) -> None:
+    """Refuse names that are not one a logit."""
+    if names is None:
+        return
     if len(names) != count:
         first = ", ".join(map(str, names[:3]))
         raise InputError(
             f"classes: {len(names)} names ({first}, ...) for the {count} logits of model '{id}'; give one a logit"
         )
-    double = next((name for name in names if list(names).count(name) > 1), None) if len(set(names)) < count else None
+    double = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < count else None
     if double is not None:
         raise InputError(f"classes: '{double}' names two classes of model '{id}'; names must differ")
-    return list(names)
 
 
 def _imagenet() -> list[str]:

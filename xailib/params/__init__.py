@@ -226,7 +226,16 @@ def refuse(faults: list[str]) -> None:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML that refuses a key written twice instead of keeping the last one."""
+    """YAML that refuses a key written twice instead of keeping the last one, and tells where a value cannot be read."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception:  # PyYAML raises several kinds of what looks like a date, or is tagged, and is none
+            said = f"'{node.value}' is no valid {node.tag.rpartition(':')[2]}; if it is text, write it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

@@ -10,7 +10,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Union
 
@@ -153,7 +153,7 @@ def _inside(value: Any, hint: Any, parts: tuple[Any, ...], keys: tuple[Any, ...]
         known, required = _types(hint), [key for key, facts in hint.model_fields.items() if facts.is_required()]
         absent = [Misfit((*keys, key), None, wrong="missing") for key in required if key not in value]
         strange = [key for key in value if key not in known]
-        found = [Misfit((*keys, key), None, wrong="unknown key", hint=nearest(key, known)) for key in strange]
+        found = [Misfit((*keys, key), None, wrong="unknown key", hint=_other_key(key, known)) for key in strange]
         inner = [(key, item, known[key]) for key, item in value.items() if key in known]
         return found + absent + _each(inner, keys)
     if isinstance(value, dict):
@@ -161,6 +161,12 @@ def _inside(value: Any, hint: Any, parts: tuple[Any, ...], keys: tuple[Any, ...]
     if isinstance(value, list | tuple):
         return _each([(i, item, parts[0] if parts else Any) for i, item in enumerate(value)], keys)
     return []
+
+
+def _other_key(key: Any, known: Iterable[str]) -> str:
+    """What may have been meant by a key that is not known."""
+    quoted = "; YAML reads on, off, yes and no as true and false, so a key of this name is written in quotes"
+    return quoted if isinstance(key, bool) else nearest(key, known)
 
 
 def _each(items: list[tuple[Any, Any, Any]], keys: tuple[Any, ...]) -> list[Misfit]:

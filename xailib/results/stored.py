@@ -1,6 +1,9 @@
 """Maps in a file of one's own, with all that they know: what is loaded scores exactly as what was saved."""
 
+import contextlib
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from xailib.results import atomic
 
 FORMATS = ("npz", "safetensors", "zarr")
 _FACTS = ("target_names", "ids", "method", "label", "model")
+_ZARR = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata", "maps", "targets"}  # beside a folder an option
 
 
 def save_maps(maps: Maps, path: str | Path, format: str | None = None) -> Path:
@@ -20,11 +24,12 @@ def save_maps(maps: Maps, path: str | Path, format: str | None = None) -> Path:
 
     Args:
         maps: `(n, h, w)`, with what they know.
-        path: the file; of zarr a folder.
+        path: the file; of zarr a folder, which is new, empty, or holds maps that were saved before.
         format: npz, safetensors or zarr; by default what the path ends in, else npz.
 
     Raises:
-        InputError: plain tensors, an unknown format, a package that is missing, or a place that cannot be written.
+        InputError: plain tensors, an unknown format, a package that is missing, a place that cannot be written, or a folder
+            that holds anything else.
     """
     if not isinstance(maps, Maps):
         raise InputError(
@@ -47,10 +52,11 @@ def save_maps(maps: Maps, path: str | Path, format: str | None = None) -> Path:
 
 def _write(path: Path, form: str, arrays: dict[str, np.ndarray], facts: str) -> None:
     if form == "zarr":
-        group = _zarr().open_group(str(path), mode="w")
-        group.attrs["facts"] = facts
-        for key, array in arrays.items():
-            group[key] = array
+        with _folder(path) as partial:
+            group = _zarr().open_group(str(partial), mode="w")
+            group.attrs["facts"] = facts
+            for key, array in arrays.items():
+                group[key] = array
         return
     with atomic(path) as partial, open(partial, "wb") as file:
         if form == "safetensors":
@@ -59,6 +65,42 @@ def _write(path: Path, form: str, arrays: dict[str, np.ndarray], facts: str) -> 
             file.write(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}, {"facts": facts}))
         else:
             np.savez_compressed(file, **arrays, facts=np.array(facts))
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """Give the block the path of a new folder beside `path`, which takes its place when the block ends well."""
+    path = path.resolve()  # of a link what it leads to is replaced
+    if path.exists() and not _replaceable(path):
+        raise InputError(
+            f"{path}: holds something else than maps that save_maps wrote, which would be lost; give a new folder"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True)
+    with beside as place:
+        partial, former = Path(place, "partial"), Path(place, "former")
+        yield partial
+        if path.exists():
+            path.rename(former)
+        try:
+            partial.rename(path)
+        except OSError:
+            if former.exists():
+                former.rename(path)
+            raise
+
+
+def _replaceable(path: Path) -> bool:
+    """Whether a folder is empty, or holds maps as zarr and nothing else; told without the package."""
+    if not path.is_dir():
+        return False
+    names = {child.name for child in path.iterdir()}
+    for name in names & {"zarr.json", ".zattrs"}:  # where formats 3 and 2 keep attributes
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            record = json.loads((path / name).read_bytes())
+            facts = json.loads(record.get("attributes", record)["facts"])
+            return facts.keys() >= set(_FACTS) and all(one in _ZARR or one.startswith("options.") for one in names)
+    return not names
 
 
 def load_maps(path: str | Path) -> Maps:

@@ -179,7 +179,7 @@ def _value(text: str) -> Any:
 
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter of a date that does not exist
         raise InputError(f"'{text}' cannot be read as YAML: {' '.join(str(error).split())}; quote it") from None
     fault = checks.text_number(value)
     if fault:

@@ -62,6 +62,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         check_free(given.out)
         folder, values = results_folder(given.results)
+        if given.out.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{given.out}: lies in {folder}, which is what is exported; give a folder outside of it")
         forms[given.to](folder, values, given.out)
     except OSError as error:
         raise InputError(f"{given.out}: cannot be written ({error.strerror})") from None

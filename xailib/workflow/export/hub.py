@@ -56,6 +56,7 @@ def write_hub(folder: Path, values: dict[str, Any], out: Path) -> None:
         values: of the study.
         out: a new folder; what is in it can be uploaded as it is.
     """
+    records = sorted(folder.rglob("*.json"))
     (out / "data").mkdir(parents=True)
     tables = {name: read_table(folder / f"{name}.parquet") for name in TABLES if (folder / f"{name}.parquet").is_file()}
     for name, table in tables.items():
@@ -64,7 +65,7 @@ def write_hub(folder: Path, values: dict[str, Any], out: Path) -> None:
     found = list(pairs(folder))
     for model, method, path in found:
         save_maps(_named(load_maps(path), model), out / "maps" / model / f"{method}.safetensors")
-    for path in folder.rglob("*.json"):
+    for path in records:
         (out / "records" / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / "records" / path.relative_to(folder))
     shutil.copyfile(folder / "study.yaml", out / "study.yaml")
