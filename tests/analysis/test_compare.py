@@ -92,6 +92,78 @@ def test_a_truth_by_a_margin_is_found() -> None:
     assert winners.count("rise") >= 32 and set(winners) <= {"rise", ""}
 
 
+def scored(table: dict[str, np.ndarray], noise: float = 0.01, seed: int = 0) -> Frames:
+    """One network's study by one metric, from each method's scores; all are ahead of the controls."""
+    random, images = np.random.default_rng(seed), len(next(iter(table.values())))
+    ids = [f"image_{i}" for i in range(images)]
+    table = table | {name: np.full(images, 0.1) for name in CONTROLS}
+    rows = [
+        pd.DataFrame(
+            {"method": name, "metric": "localisation", "image": ids, "value": own + random.normal(0, noise, images)}
+        )
+        for name, own in table.items()
+    ]
+    return Frames(
+        pd.concat(rows, ignore_index=True).assign(model=MODEL, target=0),
+        pd.DataFrame({"model": MODEL, "image": ids, "correct": True, "subset": "maps"}),
+        pd.DataFrame(columns=["model", "shift", "accuracy"]),
+        pd.DataFrame(),
+        model_facts([MODEL]),
+        method_facts(list(table)),
+        metric_facts(["localisation"]),
+    )
+
+
+def beaten_first(noise: float = 0.01, seed: int = 0) -> Frames:
+    """GradCAM has scores on 12 of 40 images, where it is ahead of RISE, but others are ahead of both on some of these."""
+    place, table = np.arange(40), {"gradient": np.full(40, 0.3), "rise": np.full(40, 0.5)}
+    for i, name in enumerate(("lime", "integrated_gradients", "shap")):
+        table[name] = np.where((place < 12) & (place % 3 != i), 0.8, 0.3)
+    return scored({**table, "gradcam": np.where(place < 12, 0.6, np.nan)}, noise, seed)
+
+
+def test_a_method_that_beats_the_first_is_not_said_to_be_behind_it() -> None:
+    frames = beaten_first()
+    assert compare.ranking(frames)["method"].iloc[0] == "rise" and ("gradcam", "rise") in compare.won(frames)
+    found = advice.advise(frames)
+    assert not found.winner and found.leaders == ("rise", "gradcam")
+    assert "**RISE** ranks first, but **GradCAM** is ahead of it where both have scores (p = 0.0" in found.text
+    assert "would decide" not in found.text and "ahead of every other" not in found.text
+
+
+def test_no_word_contradicts_a_test_of_two_methods() -> None:
+    """Whoever is ahead of a leader is named beside it, whichever scores are missing."""
+    beaten = 0
+    for seed in range(8):
+        frames = beaten_first(0.04, seed)
+        rows, label = frames.scores, frames.methods["label"]
+        lost = (rows["method"] == METHODS[seed % 3]) & (np.random.default_rng(seed).random(len(rows)) < 0.5)
+        frames = dataclasses.replace(frames, scores=rows.assign(value=rows["value"].mask(lost)))
+        found, won = advice.advise(frames), compare.won(frames)
+        first, *rest = found.leaders
+        assert {name for name in label.index if (first, name) in won} == set(METHODS[:7]) - {"cam", first, *rest}
+        for better, worse in won:
+            if worse in found.leaders:
+                beaten += 1
+                words = "ranks first, but" if worse == first else f"{label[worse]} is itself behind"
+                assert not found.winner and label[better] in found.text.split(words)[1].split(". ")[0]
+    assert beaten > 4
+
+
+def test_a_leader_that_another_method_is_ahead_of_is_said_to_be_behind_it() -> None:
+    """RISE has 12 images, where it and the first come out even, and SHAP, behind the first on others, is ahead of it."""
+    few, odd = np.arange(40) < 12, np.arange(40) % 2 == 1
+    frames = scored({
+        "gradcam": np.where(few & odd, 0.4, 0.6), "shap": np.where(few, 0.55, 0.5),
+        "rise": np.where(few, 0.5, np.nan), "lime": np.full(40, 0.2),
+    }, noise=0.001)  # fmt: skip
+    found = advice.advise(frames)
+    assert found.leaders == ("gradcam", "rise") and {("gradcam", "shap"), ("shap", "rise")} <= compare.won(frames)
+    assert (
+        "cannot be told apart" in found.text and "GradCAM is ahead of SHAP. RISE is itself behind SHAP." in found.text
+    )
+
+
 def test_where_controls_do_as_well_nothing_is_recommended() -> None:
     found = [advice.advise(planted(seed, controls=0.0)) for seed in range(20)]
     assert not any(one.winner or one.leaders for one in found)
@@ -106,6 +178,45 @@ def test_a_method_that_fails_the_sanity_check_is_not_recommended() -> None:
     assert "ahead of every other method that passes the sanity check" in found.text
     nobody = advice.advise(checked(frames, set(METHODS)))
     assert not nobody.leaders and "every method fails the sanity check" in nobody.text
+
+
+def test_a_method_without_a_result_of_the_sanity_check_is_not_said_to_pass() -> None:
+    """Its maps may have been constant, or it was left out of the check."""
+    frames = planted(leads={"rise": 0.4, "gradcam": 0.2})
+    sanity = checked(frames, {"lime"}).sanity
+    lost = {
+        "missing": sanity[sanity["method"] != "rise"],
+        "not a number": sanity.assign(last=sanity["last"].mask(sanity["method"] == "rise")),
+    }
+    for case, table in lost.items():
+        one = dataclasses.replace(frames, sanity=table)
+        found = advice.advise(one)
+        assert found.winner == "rise" and "Whether maps of RISE follow the network was not checked." in found.text, case
+        assert "ahead of every other method that does not fail the sanity check" in found.text, case
+        assert "passes" not in found.text and "LIME fails" in found.text, case
+        plain = advice.summary(one).plain.set_index("method")["fails"]
+        assert pd.isna(plain["rise"]) and plain["lime"] and not plain["gradcam"], case
+    none = advice.advise(dataclasses.replace(frames, sanity=sanity[:0]))
+    assert "Whether maps follow the network was not checked." in none.text and "sanity" not in none.text
+
+
+def test_metrics_that_order_equal_methods_by_chance_are_not_said_to_disagree() -> None:
+    """One method leads, which makes metrics count, and the others are alike."""
+    studies = [planted(seed, leads={"gradient": 0.2}, methods=METHODS[:5]) for seed in range(40)]
+    assert sum("against each other" in advice.advise(frames).text for frames in studies) <= 2
+
+
+def test_metrics_that_order_methods_the_other_way_round_are_said_to() -> None:
+    frames = planted(leads={name: 0.1 + 0.1 * i for i, name in enumerate(METHODS)})
+    turned = (frames.scores["metric"] == "deletion") & ~frames.scores["method"].isin(CONTROLS)
+    value = frames.scores["value"].mask(turned, -0.7 - frames.scores["value"])
+    frames = dataclasses.replace(frames, scores=frames.scores.assign(value=value))
+    table = compare.agreement(frames)
+    assert (table["p"] * len(table) < 0.05).equals(table["rho"].abs() >= table["critical"])
+    assert (
+        "Deletion"
+        in advice.advise(frames).text.split(" order the methods against each other (ρ = -")[0].split(". ")[-1]
+    )
 
 
 def test_the_words_of_two_leaders() -> None:

@@ -58,6 +58,40 @@ def test_spearman_p_and_interval_are_one_method_near_scipys() -> None:
         assert (found.p < 0.05) == (found.low > 0 or found.high < 0) == (abs(found.value) > draws.critical_rho(12))
 
 
+def test_the_p_of_a_few_pairs_is_that_of_all_orders() -> None:
+    """A perfect order of five is one of 120, whatever Fisher's z of it is."""
+    for n, p in ((5, 2 / 120), (6, 2 / 720), (8, 2 / 40_320)):
+        found = draws.spearman(np.arange(n) * 1.0, np.arange(n) ** 2.0)
+        assert found.p == pytest.approx(p) and 0 < found.low < 1 == found.high
+    random = np.random.default_rng(3)
+    for trial in range(24):
+        x, y = random.normal(size=(2, 5 + trial % 2)).round(trial % 3)
+        if draws.nanmean(np.abs(x - x.mean()), 0) and draws.nanmean(np.abs(y - y.mean()), 0):
+            theirs = stats.permutation_test(
+                (x,), lambda x, y=y: stats.spearmanr(x, y).statistic, permutation_type="pairings", n_resamples=np.inf
+            )
+            assert draws.spearman(x, y).p == pytest.approx(theirs.pvalue), trial
+
+
+@pytest.mark.parametrize("tests", [1, 4])
+def test_p_and_interval_of_a_few_pairs_say_one_thing(tests: int) -> None:
+    random, decided = np.random.default_rng(4), 0
+    for trial in range(200):
+        n = 5 + trial % 4
+        x = random.normal(size=n).round(trial % 2)
+        found = draws.spearman(x, (trial % 3 - 1) * x + 0.5 * random.normal(size=n), tests)
+        assert math.isnan(found.p) or (found.p < 0.05) == (found.low > 0 or found.high < 0), trial
+        assert math.isnan(found.p) or found.low <= found.value <= found.high, trial
+        decided += found.p < 0.05
+    assert decided > 20
+
+
+def test_critical_rho_of_a_few_pairs_is_the_exact_one() -> None:
+    """As tabled for two-sided tests at 5 %."""
+    assert [round(draws.critical_rho(n), 3) for n in (5, 6, 7, 8)] == [1.0, 0.886, 0.786, 0.738]
+    assert draws.critical_rho(5, 0.01) == draws.critical_rho(6, 0.05 / 66) == math.inf
+
+
 def test_critical_rho_is_a_little_beyond_the_exact_one() -> None:
     assert draws.critical_rho(12) == pytest.approx(0.611, abs=0.001)  # exact: 0.587
     assert draws.critical_rho(4) == math.inf

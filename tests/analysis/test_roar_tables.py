@@ -203,6 +203,41 @@ def test_agreement_is_oriented_and_scipys(made_up) -> None:
     assert "closest to" in correlation.closest_to_roar(pairs.reset_index())
 
 
+@pytest.mark.parametrize("mode", ["remove", "keep"])
+def test_a_ranking_that_lacks_a_level_leaves_the_others_as_they_are(made_up, mode: str) -> None:
+    """And is not judged by other levels than they are."""
+    gone = made_up.roar["estimator"].eq("sobel") & made_up.roar["level"].eq(90) & made_up.roar["mode"].eq(mode)
+    frames = roar_synthetic.without(made_up, gone)
+    found = [curves(one, 20, 0) for one in (made_up, frames)]
+    before, after = (correlation.ranking_criteria(*both).table for both in zip((made_up, frames), found, strict=True))
+    pd.testing.assert_frame_equal(before.drop("sobel"), after.drop("sobel"))
+    lost = ["ROAR", correlation.AREA] if mode == "remove" else ["KAR"]
+    assert after.loc["sobel"].isna().pipe(lambda row: row.index[row]).tolist() == lost
+    table = roar_tables.racu_table(frames, found[1]).set_index("estimator")["racu"]
+    assert np.isnan(table["sobel"]) == (mode == "remove") and table.drop("sobel").notna().all()
+    first, second = (roar_tables.beyond_chance(*both).plain for both in zip((made_up, frames), found, strict=True))
+    kept = first["estimator"] != "sobel"
+    np.testing.assert_allclose(first.loc[kept, "DiffROAR"], second.loc[kept, "DiffROAR"])
+
+
+def test_without_a_level_of_random_there_are_no_area_scores(made_up) -> None:
+    gone = made_up.roar["estimator"].eq("random") & made_up.roar["level"].eq(10) & made_up.roar["mode"].eq("remove")
+    frames = roar_synthetic.without(made_up, gone)
+    assert roar_tables.racu_table(frames, curves(frames, 20, 0))["racu"].isna().all()
+
+
+@pytest.mark.parametrize("units", [5, 6, 8])
+def test_criteria_that_have_nothing_in_common_are_seldom_starred(units: int) -> None:
+    random, starred = np.random.default_rng(units), 0
+    index = pd.RangeIndex(units, name="model")
+    for _ in range(60):
+        found = {f"c{i}": (random.normal(size=(1, units)), f"c{i}", "", 9) for i in range(8)}
+        pairs = correlation.correlate(correlation.gathered(found, pd.DataFrame(index=index)))
+        assert (pairs["q"] < 0.05).equals(pairs["rho"].abs() >= pairs["critical"])
+        starred += (pairs["q"] < 0.05).any()
+    assert starred <= 6
+
+
 def test_agreement_needs_four_shared_estimators() -> None:
     values = pd.DataFrame(
         {"a": [1, 2, 3, 4, np.nan], "b": [1, 2, 4, 3, 5], "c": [np.nan, 2, 1, 2, 3], "d": [1, 2, 3, np.nan, np.nan]},

@@ -117,6 +117,36 @@ def test_an_interval_is_of_the_images_that_have_a_score(study) -> None:
     assert [one.estimate.low for one in parts[0]] == pytest.approx([one.estimate.low for one in parts[1]])
 
 
+def hits(study, method: str, images: int, metric: str = "pointing_game"):
+    """The study with a method that hits on so many images, those on which the centre does not, and else has no score."""
+    rows = study.scores[(study.scores["metric"] == metric)]
+    centre = rows[rows["method"] == "centre_gaussian"].groupby("image")["value"].mean().sort_values(kind="stable")
+    own = (study.scores["metric"] == metric) & (study.scores["method"] == method)
+    value = study.scores["value"].mask(own)
+    value[own & study.scores["image"].isin(centre.index[:images])] = 1.0
+    return dataclasses.replace(study, scores=study.scores.assign(value=value))
+
+
+def test_a_few_images_of_one_method_revive_no_metric(study) -> None:
+    """It is compared on its own images, and on fewer than a third of them it is not asked."""
+    one = blind(study, "pointing_game")
+    for images in (2, 13):
+        assert controls.void(hits(one, "rise", images), 100) == ["pointing_game"], images
+    assert not controls.void(hits(one, "rise", 40), 100)
+
+
+def test_a_lead_is_over_the_centre_on_the_same_images(study) -> None:
+    """RISE hits where the centre does, and has no score on the harder half of the images."""
+    rows = study.scores[study.scores["metric"] == "pointing_game"]
+    centre = rows[rows["method"] == "centre_gaussian"].set_index(["model", "image"])["value"]
+    easy = centre.groupby("image").mean().sort_values(kind="stable").index[-20:]
+    own = (study.scores["metric"] == "pointing_game") & (study.scores["method"] != "centre_gaussian")
+    same = centre.reindex(pd.MultiIndex.from_frame(study.scores[["model", "image"]])).to_numpy()
+    value = study.scores["value"].mask(own, same).mask(own & ~study.scores["image"].isin(easy))
+    found = controls.leads(dataclasses.replace(study, scores=study.scores.assign(value=value)), 100)["pointing_game"]
+    assert found.value == found.low == found.high == 0
+
+
 def test_what_a_study_cannot_say_is_said(study) -> None:
     told = "\n".join(limits.limits(study, 100))
     assert "each was trained once" in told and "no image has an exact mask" in told and "Nothing by" not in told

@@ -33,6 +33,14 @@ def test_agreement_opposition_and_what_one_world_alone_decides(found: pd.DataFra
     assert "some worlds only: F3 and F5." in text and "Undecided in all" not in text
 
 
+@pytest.mark.parametrize("word", ["supported", "contradicted"])
+def test_what_is_decided_in_other_words_is_not_said_to_be_undecided(found: pd.DataFrame, word: str) -> None:
+    here, there = with_verdicts(found, F1=word), with_verdicts(found, F1="equivalent", F2="undecided")
+    text = worlds.verdict_on_worlds({"here": here, "there": there})
+    assert f"Decided differently: F1 ({word} on here, equivalent on there)." in text
+    assert "Decided in some worlds only: F2." in text and "disagree on" not in text
+
+
 def test_parts_that_disagree_are_told_with_each_worlds_word(found: pd.DataFrame) -> None:
     part = "Insertion with mean confidence"
     here, there = found.copy(), found.copy()

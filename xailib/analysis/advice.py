@@ -1,7 +1,7 @@
 """What a comparison of methods says: the table of the methods, and one paragraph that says which to trust, and how sure it is."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from xailib.analysis.frames import Frames
 from xailib.analysis.table import Table
 from xailib.analysis.tables import arrowed
 
+Won = Set[tuple[str, str]]  # `compare.won`
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -22,7 +24,7 @@ class Advice:
 
     Attributes:
         winner: id of the one method that is ahead of all others; empty where there is none.
-        leaders: ids of the first method and of those that cannot be told apart from it; none where nothing is recommended.
+        leaders: ids of the first method and of those that it is not seen to be ahead of; none where nothing is recommended.
         text: one paragraph of Markdown.
     """
 
@@ -34,28 +36,35 @@ class Advice:
 def advise(frames: Frames, costs: pd.DataFrame | None = None) -> Advice:
     """Return what can be recommended on one network, and how sure that is.
 
-    Leaders are the first of the ranking, and those that it is not seen to be ahead of: whose difference from it has an
-    adjusted p of 0.05 or more. Methods that fail the sanity check are not recommended, and nothing is where the first is
-    not ahead of every control on some metric that counts. So where all methods are alike, a single one is named in at most
-    5 % of studies, which a test holds this rule to.
+    Leaders are the first of the ranking, and those that it is not seen to be ahead of (`compare.won`). Methods that fail
+    the sanity check are not recommended, and nothing is where the first is not ahead of every control on some metric that
+    counts. So where all methods are alike, a single one is named in at most 5 % of studies, which a test holds this rule
+    to.
 
     Args:
         frames: of one network.
         costs: of its methods, see `compare.costs`.
     """
     judges, ranking = compare.judges(frames), compare.ranking(frames)
-    failing = set(compare.checked(frames).query("fails").index)
+    fails = compare.checked(frames)["fails"].reindex(compare.compared(frames))
+    failing = set(fails.index[fails.fillna(False)])
+    unchecked = list(fails.index[fails.isna()])
     standing = [name for name in ranking.dropna(subset="rank")["method"] if name not in failing]
     ahead = compare.beaten(frames)[list(judges.index[judges["word"] == COUNTS])].any(axis=1)
     ahead |= not compare.compared(frames, controls=True)
-    facts = [_failed(frames, failing), *_silent(frames, judges), _too_few(len(frames.images), len(ranking))]
+    sane = "does not fail" if set(unchecked) & set(standing) else "passes"
+    sane = f" that {sane} the sanity check" if failing else ""
+    facts = [_failed(frames, failing), _unchecked(frames, unchecked), *_silent(frames, judges)]
+    facts += [_too_few(len(frames.images), len(ranking))]
     lacking = _lacking(frames, judges, standing, ahead)
     if lacking:
         return Advice("", (), _paragraph(f"On **{_network(frames)}** nothing can be recommended: {lacking}.", *facts))
     p = compare.apart(frames)
-    leaders = tuple(name for name in standing if name == standing[0] or p.loc[standing[0], name] >= LEVEL)
+    won = compare.won(frames)
+    leaders = tuple(name for name in standing if (standing[0], name) not in won)
     sentences = [
-        _leading(frames, leaders, p.loc[leaders[0], standing], bool(failing)) + _behind(frames, leaders, p),
+        _leading(frames, leaders, p.loc[leaders[0], standing], won, sane) + _behind(frames, leaders, list(p), won),
+        _beaten(frames, leaders, standing, won),
         _how_sure(frames, leaders, list(judges.loc[judges["word"] == COUNTS, "label"])),
         _no_better_than_controls(frames, [name for name in leaders if not ahead[name]]),
         _by_chance(frames, leaders),
@@ -106,6 +115,10 @@ def said(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.{3 if p < 0.1 else 2}f}"
 
 
+def _or_more(p: pd.Series) -> str:
+    return f"({said(p.min())}{' or more' * (p.nunique() > 1)})"
+
+
 def _lacking(frames: Frames, judges: pd.DataFrame, standing: list[str], ahead: pd.Series) -> str:
     """Why nothing can be recommended; empty where something can."""
     if len(compare.compared(frames)) < 2 or len(frames.images) < 2:
@@ -121,14 +134,20 @@ def _lacking(frames: Frames, judges: pd.DataFrame, standing: list[str], ahead: p
     return ""
 
 
-def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, failing: bool) -> str:
+def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, won: Won, sane: str) -> str:
     """The words on the leaders, without a full stop; `p` of the first and each method that may lead."""
     first, rest = f"**{_labels(frames, leaders[:1])}**", list(leaders[1:])
-    on, sane = f"On **{_network(frames)}**", " that passes the sanity check" * failing
+    on, before = f"On **{_network(frames)}**", [name for name in rest if (name, leaders[0]) in won]
+    alike = [name for name in rest if name not in before]
+    if before:
+        verb = "is" if len(before) == 1 else "are"
+        less = f"({said(p[before].max())}{' or less' * (p[before].nunique() > 1)})"
+        text = f"{on}, {first} ranks first, but **{_labels(frames, before)}** {verb} ahead of it where both have scores {less}"
+        return text + (f"; {_labels(frames, alike)} cannot be told apart from it {_or_more(p[alike])}" if alike else "")
     if len(rest) == 1:
         return f"{on}, {first} and **{_labels(frames, rest)}** cannot be told apart ({said(p[rest[0]])})"
     if rest:
-        p_of_all = f"({said(p[rest].min())}{' or more' * (p[rest].nunique() > 1)})"
+        p_of_all = _or_more(p[rest])
         if len(rest) == len(p) - 1:
             return f"{on} no method can be preferred: {first} ranks first, but no other can be told apart from it {p_of_all}"
         return f"{on}, {first} ranks first, but {_labels(frames, rest)} cannot be told apart from it {p_of_all}"
@@ -139,13 +158,12 @@ def _leading(frames: Frames, leaders: Sequence[str], p: pd.Series, failing: bool
     return f"{on}, {first} is ahead of every other method{sane} ({said(most)}{several})"
 
 
-def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
-    """Whom all leaders are ahead of, and whom the first of them alone is; `p` of all pairs, from the best."""
+def _behind(frames: Frames, leaders: Sequence[str], methods: Sequence[str], won: Won) -> str:
+    """Whom all leaders are ahead of, and whom the first of them alone is; `methods` from the best."""
     if len(leaders) == 1:
         return "."
-    ranked_lower = p.columns[list(p.columns).index(leaders[0]) :]
-    later = [name for name in ranked_lower if name not in leaders and p.loc[leaders[0], name] < LEVEL]
-    shared = [name for name in later if (p.loc[list(leaders), name] < LEVEL).all()]
+    later = [name for name in methods if (leaders[0], name) in won]
+    shared = [name for name in later if all((leader, name) in won for leader in leaders)]
     own = [name for name in later if name not in shared]
     text = (
         f"; {'both are' if len(leaders) == 2 else 'each of them is'} ahead of {_labels(frames, shared)}"
@@ -155,6 +173,17 @@ def _behind(frames: Frames, leaders: Sequence[str], p: pd.DataFrame) -> str:
     return text + (f"; {_labels(frames, leaders[:1])} is ahead of {_labels(frames, own)}." if own else ".")
 
 
+def _beaten(frames: Frames, leaders: Sequence[str], standing: Sequence[str], won: Won) -> str:
+    """Which leaders after the first are themselves behind a method, by a test that the first one's does not pass."""
+    behind = {name: [other for other in standing if (other, name) in won] for name in leaders[1:]}
+    told = [
+        f"{_labels(frames, [name])} is itself behind {_labels(frames, found)}"
+        for name, found in behind.items()
+        if found
+    ]
+    return f"{'; '.join(told)}." if told else ""
+
+
 def _how_sure(frames: Frames, leaders: Sequence[str], metrics: Sequence[str]) -> str:
     """What the ranks are by, on how many images, and how many would decide between the leaders."""
     text, (first, *rest) = f"Ranked by {listed(metrics)}, n = {len(frames.images)} images", leaders
@@ -162,12 +191,16 @@ def _how_sure(frames: Frames, leaders: Sequence[str], metrics: Sequence[str]) ->
         return f"{text}."
     table = compare.overall(frames)
     both = pd.concat([table, table.rename(columns={"first": "second", "second": "first"})])
-    more = both[both["first"] == first].set_index("second")["more"][rest]
+    more = both[both["first"] == first].set_index("second")["more"][rest].dropna()  # of those that are not told apart
+    if more.empty:
+        return f"{text}."
     nearest, most = more.idxmin(), more.max()
     if math.isinf(more[nearest]):
         return f"{text}; no practical number of images would decide between them."
     if len(rest) == 1:
         return f"{text}; about {most:,.0f} more would decide between them, if the difference stays."
+    if len(more) == 1:
+        return f"{text}; about {most:,.0f} more would tell {_labels(frames, [first, nearest])} apart, if the difference stays."
     every = "no practical number" if math.isinf(most) else f"about {most:,.0f}"
     near = f"about {more[nearest]:,.0f} more would tell {_labels(frames, [first, nearest])} apart"
     return f"{text}; {near}, {every} would decide between all, if the differences stay."
@@ -201,20 +234,18 @@ def _cost(frames: Frames, leaders: Sequence[str], costs: pd.DataFrame | None) ->
 
 
 def _at_odds(frames: Frames) -> str:
-    """The two metrics that order the methods most against each other, if any two do."""
-    table = compare.agreement(frames).dropna(subset=["rho"])
-    if table.empty or table["rho"].min() >= 0:
+    """The two metrics that order the methods most against each other, if any two are seen to."""
+    table = compare.agreement(frames).query("rho <= -critical")
+    if table.empty:
         return ""
     pair = table.loc[table["rho"].idxmin()]
     first, second = frames.metrics.loc[pair[["first", "second"]], "label"]
     return f"{first} and {second} order the methods against each other (ρ = {pair['rho']:+.2f}): which counts for you?"
 
 
-def _failed(frames: Frames, failing: Iterable[str]) -> str:
-    """Which methods fail the sanity check, or that it was not made."""
-    if frames.sanity.empty:
-        return "Whether maps follow the network was not checked."
-    names = [name for name in compare.compared(frames) if name in set(failing)]
+def _failed(frames: Frames, failing: Set[str]) -> str:
+    """Which methods fail the sanity check."""
+    names = [name for name in compare.compared(frames) if name in failing]
     least = compare.checked(frames)["last"].reindex(names).min()
     return (
         f"{_labels(frames, names)} {'fails' if len(names) == 1 else 'fail'} the sanity check: with all weights random, maps "
@@ -222,6 +253,12 @@ def _failed(frames: Frames, failing: Iterable[str]) -> str:
         if names
         else ""
     )
+
+
+def _unchecked(frames: Frames, names: Sequence[str]) -> str:
+    """Of which methods the sanity check has no result."""
+    whose = f" of {_labels(frames, names)}" if 0 < len(names) < len(compare.compared(frames)) else ""
+    return f"Whether maps{whose} follow the network was not checked." if names else ""
 
 
 def _silent(frames: Frames, judges: pd.DataFrame) -> list[str]:

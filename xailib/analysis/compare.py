@@ -21,7 +21,7 @@ from scipy.stats import friedmanchisquare, wilcoxon
 
 from xailib.analysis import scores
 from xailib.analysis.controls import void
-from xailib.analysis.draws import critical_rho, estimate, mean_draws, nanmean, ranks, spearman
+from xailib.analysis.draws import critical_rhos, estimate, mean_draws, nanmean, ranks, spearman
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Array, holm
 from xailib.analysis.scores import Named
@@ -188,11 +188,24 @@ def apart(frames: Frames) -> pd.DataFrame:
     return found
 
 
+def won(frames: Frames) -> set[tuple[str, str]]:
+    """Return which method is seen to be ahead of which overall: (better, worse).
+
+    Two are compared on the images on which both have a rank. Where some lack one, a method may so be behind another that
+    its mean rank, over all of its own images, is before.
+    """
+    table = overall(frames)
+    return set(table.loc[table["adjusted"] < LEVEL, ["first", "second"]].itertuples(index=False, name=None))
+
+
 def checked(frames: Frames) -> pd.DataFrame:
-    """Return the sanity check by method: value, last (mean similarity over images, see `metrics.sanity`), n, fails."""
+    """Return the sanity check by method: value, last (mean similarity over images, see `metrics.sanity`), n, fails.
+
+    What has no similarity, as of constant maps, neither fails nor passes: `fails` is missing.
+    """
     table = frames.sanity.astype({"value": float, "last": float})
     found = table.groupby("method", sort=False).agg(value=("value", "mean"), last=("last", "mean"), n=("last", "count"))
-    return found.assign(fails=found["last"] >= SANE)
+    return found.assign(fails=(found["last"] >= SANE).astype("boolean").mask(found["last"].isna()))
 
 
 def costs(frames: Frames, results_dir: Path, images: int) -> pd.DataFrame:
@@ -216,14 +229,15 @@ def costs(frames: Frames, results_dir: Path, images: int) -> pd.DataFrame:
 def agreement(frames: Frames) -> pd.DataFrame:
     """Return Spearman's rho of every two metrics that count over the methods' means.
 
-    Columns: first, second, rho, low, high, p, n (methods), critical.
+    Columns: first, second, rho, low, high, p, n (methods), critical (the |rho| from which p is below 0.05 over the number of
+    pairs).
     """
     table, rows = places(frames), []
     for first, second in combinations(table, 2):
         own = spearman(-table[first].to_numpy(), -table[second].to_numpy())
-        row = {"first": first, "second": second, "rho": own.value, "low": own.low, "high": own.high, "p": own.p}
-        rows.append(row | {"n": own.n, "critical": critical_rho(own.n)})
-    return pd.DataFrame(rows, columns=["first", "second", "rho", "low", "high", "p", "n", "critical"])
+        rows.append((first, second, own.value, own.low, own.high, own.p, own.n))
+    found = pd.DataFrame(rows, columns=["first", "second", "rho", "low", "high", "p", "n"])
+    return found.assign(critical=critical_rhos(found, LEVEL / max(int(found["rho"].notna().sum()), 1)))
 
 
 def places(frames: Frames) -> pd.DataFrame:

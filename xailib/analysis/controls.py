@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis import scores
-from xailib.analysis.draws import FEWEST_UNITS, nanmean
+from xailib.analysis.draws import FEWEST_UNITS, mean_draws, nanmean
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, Estimate, crossed, largest, over_images
+from xailib.analysis.scores import Named
 from xailib.analysis.table import Table
 
 CENTRE = "centre_gaussian"
+LEAST = 1 / 3  # of the images that the centre has a score on, on which a method needs one too
 CONTROLS = {"chance": "random", "centre": CENTRE, "sobel": "sobel"}
 
 
@@ -50,20 +52,30 @@ def leads(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> dict[str, Est
 
 
 def _leads(frames: Frames, bootstrap: int, seed: int) -> list[tuple[str, dict[str, Contrast]]]:
-    """The leads of the methods over the centre, by metric; metrics without any are left out."""
+    """The leads of the methods over the centre, by metric; metrics without any are left out.
+
+    Image by image, on those on which both have a score. A network on which a method has one on fewer than a third of the
+    centre's images counts for nothing: a mean of so few is no word on the metric.
+    """
     centre = _control(frames, CENTRE)
     if centre is None or not frames.images:
         return []
-    good = scores.means(frames, bootstrap, seed, controls=True)
+    good = scores.goodness(scores.cube(frames, controls=True), frames)
     methods = list(frames.methods.index[frames.methods["family"] != "control"])
+    ours, centres = good.at(method=methods), good.at(method=[centre]).values
+    enough = np.isfinite(ours.values - centres).sum(axis=-1) >= np.isfinite(centres).sum(axis=-1) * LEAST
+    paired = np.where(enough[..., None], ours.values - centres, np.nan)
+    axes = {name: labels for name, labels in ours.axes.items() if name != "image"}
+    draws = scores.over_seeds(Named(mean_draws(paired, bootstrap, seed), axes), frames)
+    images = np.isfinite(paired).any(axis=0).sum(axis=-1)  # methods x metrics
     found = []
-    for metric in frames.metrics.index:
-        ours = good.at(metric=[metric], method=methods).values[..., 0]
-        draws = ours - good.at(metric=[metric], method=[centre]).values[..., 0]
-        own = {name: draws[..., i] for i, name in enumerate(methods) if np.isfinite(draws[0, :, i]).any()}
-        if own:
-            images = frames.scored(metric)
-            found.append((metric, {name: _lead(values, images, frames.unit) for name, values in own.items()}))
+    for k, metric in enumerate(frames.metrics.index):
+        own = {
+            name: _lead(draws.values[..., i, k], int(images[i, k]), frames.unit)
+            for i, name in enumerate(methods)
+            if images[i, k]
+        }
+        found += [(metric, own)] if own else []
     return found
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xailib.analysis import scores
 from xailib.analysis.controls import telling
-from xailib.analysis.draws import Array, critical_rho, interval, mean_draws, nanmean, spearman
+from xailib.analysis.draws import Array, critical_rhos, interval, mean_draws, nanmean, spearman
 from xailib.analysis.frames import Frames, metric_facts
 from xailib.analysis.intervals import false_discovery
 from xailib.analysis.roar_curves import Curves, racu
@@ -165,14 +165,14 @@ def _bits(texts: pd.Series) -> Array:
 def ranking_criteria(frames: RoarFrames, found: Curves) -> Criteria:
     """Return what each ranking of inputs is judged by, turned round so that higher is better, without an interval.
 
-    Accuracies are means over the levels that a ranking's mode was run at. The blurred and redrawn rankings are left
-    out: they are near copies of others.
+    Accuracies are means over the levels that a mode was run at; a ranking that lacks one of them is NaN. The blurred and
+    redrawn rankings are left out: they are near copies of others.
     """
     units = frames.estimators[frames.estimators["family"] != "check"]
     columns: dict[str, pd.Series] = {}
     for mode, (label, sign) in MEANS.items():
         known = found.known(mode, list(units.index))
-        levels = found.shared_levels(mode, known) if known else []
+        levels = found.run_levels(mode, known)
         if levels:
             columns[label] = pd.Series(sign * found.of(mode, known, levels)[0].mean(axis=1), known)
         if mode == "remove":
@@ -191,7 +191,7 @@ def correlate(criteria: Criteria) -> pd.DataFrame:
     """Return Spearman's rho of every pair of criteria over the units, one row a pair; a part beside its whole is none.
 
     Columns: first, second, rho (+1: the same order), low, high (95 %, over units), p (of the same method), n (units), q
-    (p adjusted for the whole table, by Benjamini and Hochberg), critical (the |rho| that n units must pass for q <
+    (p adjusted for the whole table, by Benjamini and Hochberg), critical (the |rho| from which q is below
     0.05), and for networks within (rho of ranks after each training algorithm's mean rank is taken away: what is left
     when vanilla, robust and AdvProp clusters are taken out).
     """
@@ -207,7 +207,7 @@ def correlate(criteria: Criteria) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)  # none where there is one criterion
     q = false_discovery(table["p"].astype(float))
     share = max(int((q < 0.05).sum()), 1) / max(int(np.isfinite(q).sum()), 1)
-    return table.assign(q=q, critical=[critical_rho(n, 0.05 * share) for n in table["n"]])
+    return table.assign(q=q, critical=critical_rhos(table, 0.05 * share))
 
 
 def part_of_whole(first: str, second: str) -> bool:

@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from xailib.analysis.intervals import (
+    EXACT,
     Array,
     Estimate,
     crossed,
+    exact_p,
     multipliers,
+    orders,
     over_images,
     quantile,
     rank_correlation,
@@ -117,13 +120,31 @@ def spearman(x: Array, y: Array, tests: int = 1) -> Estimate:
     n = int(known.sum())
     a, b = (pd.Series(values[known]).rank().to_numpy() - (n + 1) / 2 for values in (x, y))
     spread = math.sqrt(float((a @ a) * (b @ b)))
-    return rank_correlation(float(a @ b) / spread if n >= 3 and spread else math.nan, n, tests)
+    if n < 3 or not spread:
+        return rank_correlation(math.nan, n, tests)
+    exact = exact_p(a, b) if FEWEST_UNITS <= n <= EXACT else math.nan
+    return rank_correlation(float(a @ b) / spread, n, tests, exact)
 
 
 def critical_rho(n: int, level: float = 0.05) -> float:
-    """Return the smallest |rho| of `n` pairs with a p below `level` by `spearman`; infinite when no rho has."""
-    if n < 5:
+    """Return the smallest |rho| of `n` pairs without ties with a p below `level` by `spearman`; infinite when no rho has."""
+    if n < FEWEST_UNITS:
         return math.inf
+    if n <= EXACT:
+        ranks = np.arange(n) - (n - 1) / 2
+        sums, counts = np.unique(ranks[orders(n)] @ ranks, return_counts=True)
+        p = 2 * np.cumsum(counts[::-1])[::-1] / counts.sum()
+        return float(sums[p < level].min(initial=math.inf) / (ranks @ ranks))
     values = np.linspace(0, 1, 10_001)[:-1]
     found = np.arctanh(values) / np.sqrt((1 + values**2 / 2) / (n - 3)) > quantile(math.inf, 0.05 / level)
     return float(values[np.argmax(found)]) if found.any() else math.inf
+
+
+def critical_rhos(pairs: pd.DataFrame, level: float) -> Array:
+    """Return the |rho| from which a pair's p is below `level`: `pairs` has rho, p and n.
+
+    Ties can put a p on the other side of it than `critical_rho` says: then the pair's own rho, or infinite, as p is.
+    """
+    found = np.array([critical_rho(n, level) for n in pairs["n"]], float)
+    size, passed = pairs["rho"].abs().to_numpy(float), (pairs["p"] < level).to_numpy()
+    return np.where(passed, np.fmin(found, size), np.where(size >= found, np.inf, found))

@@ -88,6 +88,12 @@ class Curves:
         whole = np.isfinite(self.of(mode, estimators)[0]).all(axis=0)
         return [level for level, there in zip(self.levels, whole, strict=True) if there]
 
+    def run_levels(self, mode: str, estimators: Sequence[str] | None = None) -> list[int]:
+        """Return the levels at which any of the estimators (all by default) has an accuracy."""
+        names = list(self.estimators if estimators is None else estimators)
+        some = np.isfinite(self.of(mode, names)[0]).any(axis=0)
+        return [level for level, there in zip(self.levels, some, strict=True) if there]
+
     def contrast(self, draws: Array) -> Contrast:
         """Return a linear number with the variance of its draws `(1 + bootstrap,)`, over test images and trainings.
 
@@ -367,17 +373,15 @@ def racu(found: Curves, random: str = "random") -> dict[str, Array]:
     removed (Madsen et al. 2021, arXiv 2110.08412), by the trapezoid rule over 0 to 100 %. At 0 % all share
     the accuracy on unchanged images. At 100 % every image is the mean colour, so accuracy is chance whatever the
     ranking: no network is trained for that. 1: as if everything were gone at once; 0: as Random; below 0: worse.
-    The ranking is not computed anew after each removal, as it is in Recursive ROAR.
+    The ranking is not computed anew after each removal, as it is in Recursive ROAR. NaN where the estimator or Random
+    lacks a level that others have: areas over other levels are other scores.
     """
-    levels = found.shared_levels("remove", [random])
-    scores = {}
+    levels = found.run_levels("remove")
+    fractions = np.array([0, *levels, 100]) / 100
+    randoms, scores = _closed(found, random, levels), {}
+    area = np.trapezoid(randoms - found.chance, fractions, axis=1)
     for name in found.known("remove"):
-        shared = [level for level in levels if level in found.shared_levels("remove", [name])]
-        if not shared:
-            continue
-        fractions = np.array([0, *shared, 100]) / 100
-        ours, randoms = (_closed(found, who, shared) for who in (name, random))
-        area = np.trapezoid(randoms - found.chance, fractions, axis=1)
+        ours = _closed(found, name, levels)
         with np.errstate(divide="ignore", invalid="ignore"):
             score = np.trapezoid(randoms - ours, fractions, axis=1) / np.where(area > 0, area, np.nan)
         scores[name] = np.clip(score, -1, 1)

@@ -122,7 +122,7 @@ def beyond_chance(frames: RoarFrames, found: Curves) -> Table:
     retrained network has above that, which takes off too much where masks and inputs tell the same.
     """
     names, levels = masked(found)
-    kept, removed = (set(found.shared_levels(mode, found.known("keep"))) for mode in ("keep", "remove"))
+    kept, removed = (set(found.run_levels(mode, found.known("keep"))) for mode in ("keep", "remove"))
     share = min((one for one in kept if 100 - one in removed), default=None)
     rows = []
     for name in found.known("remove"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from xailib.analysis.facts import listed
 from xailib.analysis.frames import find_folder
 from xailib.analysis.rules import CONTRADICTED, DECIDED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
@@ -76,36 +77,37 @@ def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
     if verdicts.shape[1] < 2:
         return "No other world's findings are here: run its study, then this notebook again."
     kinds = {str(id): _kind(set(row)) for id, row in verdicts.iterrows()}
-    by_kind = {kind: [id for id in kinds if kinds[id] == kind] for kind in ("same", "opposed", "one", "open")}
+    by_kind = {kind: [id for id in kinds if kinds[id] == kind] for kind in ("same", "opposed", "apart", "one", "open")}
     sentences = [
-        f"**The worlds agree on** {_list([f'{id} ({verdicts.loc[id].iloc[0]})' for id in by_kind['same']])}."
+        f"**The worlds agree on** {listed([f'{id} ({verdicts.loc[id].iloc[0]})' for id in by_kind['same']])}."
         if by_kind["same"]
         else "**On no finding do all worlds agree.**",
-        f"**They disagree on** {_list(by_kind['opposed'])}: supported in one, contradicted in another."
+        f"**They disagree on** {listed(by_kind['opposed'])}: supported in one, contradicted in another."
         if by_kind["opposed"]
         else "No finding is supported in one and contradicted in another.",
     ]
-    sentences += [f"Decided in some worlds only: {_list(by_kind['one'])}."] if by_kind["one"] else []
-    sentences += [f"Undecided in all: {_list(by_kind['open'])}."] if by_kind["open"] else []
+    told = [_words(id, verdicts.loc[id]) for id in by_kind["apart"]]
+    sentences += [f"Decided differently: {listed(told)}."] if told else []
+    sentences += [f"Decided in some worlds only: {listed(by_kind['one'])}."] if by_kind["one"] else []
+    sentences += [f"Undecided in all: {listed(by_kind['open'])}."] if by_kind["open"] else []
     parts = verdict_table(worlds, parts=True)
     split = parts[[_kind(set(row)) == "opposed" for _, row in parts.iterrows()]]
-    told = [
-        f"{id}, {part} ({', '.join(f'{word} on {study}' for study, word in row.items())})"
-        for (id, part), row in split.iterrows()
-    ]
-    sentences += [f"**Behind the verdicts they disagree on** {_list(told)}."] if told else []
+    told = [_words(f"{id}, {part}", row) for (id, part), row in split.iterrows()]
+    sentences += [f"**Behind the verdicts they disagree on** {listed(told)}."] if told else []
     return " ".join(sentences)
 
 
 def _kind(verdicts: set[object]) -> str:
-    """How the verdicts of several worlds go together: same, opposed, one (decided in some only) or open."""
-    if {SUPPORTED, CONTRADICTED} <= verdicts:
+    """How the verdicts of several worlds go together: same, opposed, apart (in other words), one (in some only) or open."""
+    decided = verdicts & set(DECIDED)
+    if {SUPPORTED, CONTRADICTED} <= decided:
         return "opposed"
-    if verdicts & set(DECIDED):
+    if len(decided) > 1:
+        return "apart"
+    if decided:
         return "same" if len(verdicts) == 1 else "one"
     return "open"
 
 
-def _list(ids: Sequence[object]) -> str:
-    words = [str(id) for id in ids]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _words(name: str, row: pd.Series) -> str:
+    return f"{name} ({', '.join(f'{word} on {study}' for study, word in row.items())})"
