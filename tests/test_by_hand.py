@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -71,6 +72,54 @@ def test_a_notebook_refuses_images_of_other_classes(root: Path, tmp_path: Path) 
     space = run_cells("predict", unknown)
     assert space["accuracy"]["accuracy"].isna().all() and space["table"]["correct"].isna().all()
     assert space["table"]["confidence"].between(0, 1).all() and (space["table"]["label"] == -1).all()
+
+
+COLOURS = {"ant": "red", "bee": "lime", "cat": "blue"}
+ALWAYS_RIGHT = """
+import torch
+from torch import nn
+
+
+def make():
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network[0].weight.data = 10 * torch.eye(3)[:, :, None, None]
+    network[0].bias.data.zero_()
+    return network
+"""
+
+
+@pytest.fixture
+def splits(root: Path, tmp_path: Path) -> dict[str, Any]:
+    """Splits of other classes each, and a network that is right on all their images: a class has a colour."""
+    import yaml
+    from PIL import Image
+
+    for split, names in (("train", ("ant", "bee", "cat")), ("val", ("ant", "cat"))):
+        for name in names:
+            (tmp_path / "d" / split / name).mkdir(parents=True)
+            for i in range(3):
+                Image.new("RGB", (40, 40), COLOURS[name]).save(tmp_path / "d" / split / name / f"{i}.png")
+    (tmp_path / "net.py").write_text(ALWAYS_RIGHT)
+    record = {"model": "mine", "architecture": "function", "model_options": {"name": "net.py:make"}, "input_size": 32}
+    record |= {"training_algorithm": "vanilla", "class_names": [*COLOURS], "weights": {"source": "code"}}
+    (tmp_path / "params/models").mkdir(parents=True)
+    (tmp_path / "params/models/mine.yaml").write_text(yaml.safe_dump(record | {"cam_layer": "1"}))
+    return {"dataset": "folder", "dataset_classes": "by_name", "root": "d", "model": "mine", "device": "cpu"}
+
+
+@pytest.mark.parametrize(("split", "other"), [("train", "val"), ("val", "train")])
+def test_accuracy_counts_the_classes_of_its_own_split(splits: dict[str, Any], split: str, other: str) -> None:
+    given = {"split": split, "dataset_accuracy_options": {"split": other}, "limit": 2, "accuracy_images": 6}
+    space = run_cells("predict", splits | given | {"shifts": ["gaussian_noise_1"], "attack_images": 0})
+    assert space["accuracy"]["accuracy"].tolist() == [1.0, 1.0] and space["table"]["correct"].all()
+
+
+@pytest.mark.parametrize(("split", "other"), [("train", "val"), ("val", "train")])
+def test_a_copy_learns_from_the_classes_of_its_own_split(splits: dict[str, Any], split: str, other: str) -> None:
+    given = {"split": split, "finetune_split": other, "finetune_images": None, "finetune_steps": 1}
+    space = run_cells("finetune", splits | given)
+    assert space["accuracy"].loc["as they are", "network"] == 1
+    assert set(space["images"].labels.tolist()) == ({0, 1, 2} if other == "train" else {0, 2})
 
 
 @pytest.mark.parametrize("name", ["explainability", "gallery"])

@@ -128,6 +128,68 @@ def test_copies_need_labelled_training_images(tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture
+def splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of three classes, and two splits that have no other ones: `val` has two of them."""
+    import shutil
+
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
+    shutil.copytree(params.find("params"), tmp_path / "params")
+    model = params.find("params/models/mini_resnet_vanilla.yaml")
+    text = model.read_text().replace("mini_resnet_vanilla", "mine") + "class_names: [ant, bee, cat]\n"
+    (tmp_path / "params/models/mine.yaml").write_text(text)
+    for split, names in (("train", ("ant", "bee", "cat")), ("val", ("ant", "cat")), ("odd", ("ant", "cow"))):
+        for name in names:
+            (tmp_path / "d" / split / name).mkdir(parents=True)
+            Image.new("RGB", (40, 40)).save(tmp_path / "d" / split / name / "0.png")
+    return tmp_path
+
+
+def write_own(splits: Path, **values: Any) -> dict[str, Any]:
+    """A data set's file, and the values of a study that reads it."""
+    known = {"dataset": "pets", "dataset_function": "folder", "dataset_classes": "by_name"}
+    (splits / "params/datasets/pets.yaml").write_text(yaml.safe_dump(known | values))
+    return {"dataset": "pets", "root": str(splits / "d"), "split": "val", "models": ["mine"], "shifts": "none"}
+
+
+NO_COW = "the network has no class 'cow' for the data set's 'cow'; its 3 classes begin with ant, bee, cat"
+
+
+def test_classes_of_every_split_that_is_read(splits: Path) -> None:
+    """The split of the maps, of accuracy, and the one that copies are fine-tuned on; SHAP's references need no labels."""
+    copies = {"metrics": ["deletion", "idsds"], "finetune_split": "train"}
+    given = write_own(splits, dataset_references="odd")
+    assert faults(splits, **given) == [] == faults(splits, **given, **copies)
+    said = f"classes: mine, split 'odd': dataset_classes: {NO_COW}"
+    assert faults(splits, **given, **copies | {"finetune_split": "odd"}) == [said]
+    assert faults(splits, **given | {"split": "odd"}) == [said.replace(", split 'odd'", "")]
+    (fault,) = faults(splits, **given, **copies | {"finetune_split": "trian"})
+    assert fault.startswith("metrics: idsds: ") and fault.endswith(
+        "name another by finetune_split, or leave the metric out"
+    )
+    listed = write_own(splits, dataset_accuracy_options={"classes": ["ant", "cat", "cow"]})
+    assert faults(splits, **listed) == [said.replace("split 'odd'", "images of accuracy")]
+
+
+def test_splits_of_a_roar_study_have_the_same_classes(splits: Path) -> None:
+    given = {key: write_own(splits)[key] for key in ("dataset", "root")} | {"train_split": "train", "image_options": {}}
+    assert faults(splits, ROAR, **given, test_split="val") == [
+        "classes: splits 'train' and 'val' have different classes (bee); name splits with the same, or list them as"
+        " `classes` in image_options"
+    ]
+    listed = given | {"image_options": {"classes": ["ant", "bee", "cat"]}}
+    assert faults(splits, ROAR, **listed, test_split="val") == []
+
+
+@pytest.mark.parametrize("split", ["val", "train", "odd"])
+def test_a_changed_split_is_looked_at_again(splits: Path, split: str) -> None:
+    """Those of the maps, of copies and of references: an answer is kept while none of them changes."""
+    study, _ = opened(splits, **write_own(splits, dataset_references="odd"))
+    before = preflight._question(study.values)
+    (splits / "d" / split / "dog").mkdir()
+    assert preflight._question(study.values) != before
+
+
 def test_a_comparison_measures_no_shifts(tmp_path: Path) -> None:
     study, _ = opened(tmp_path, **COMPARED)
     assert study.values["shifts"] == "none" and study.values["attack_images"] == 0

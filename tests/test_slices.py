@@ -12,7 +12,7 @@ import xailib as xai
 from xailib.datasets import class_names
 from xailib.datasets.shifts import shift_images
 from xailib.errors import InputError
-from xailib.workflow.notebooks import contact_sheet, image_source
+from xailib.workflow.notebooks import background, contact_sheet, image_source
 
 
 @pytest.mark.parametrize("shift", ["gaussian_noise_2", "jpeg_3", "silhouette"])
@@ -69,6 +69,23 @@ def test_labels_count_the_networks_classes(photographs: Path) -> None:
     ) == {-1}
     model.class_names = ["ant", "bee-eater"]
     assert "relabelled" not in image_source("folder", model, root=str(photographs)), "the same names need no mapping"
+
+
+def test_a_background_of_a_split_with_other_classes(photographs: Path) -> None:
+    import shutil
+
+    (photographs / "val").mkdir()
+    for name in ("ant", "bee eater"):
+        shutil.move(photographs / name, photographs / "val" / name)
+    shutil.copytree(photographs / "val" / "ant", photographs / "train" / "ant")
+    model = SimpleNamespace(input_size=32, id="m", class_names=["bee eater", "ant"])
+    source = image_source("folder", model, "by_name", split="val", root=str(photographs))
+    assert source["relabelled"] == [1, 0]
+    assert background("shap", "folder", "train", source)["references"].shape == (2, 3, 32, 32)
+    with pytest.raises(InputError, match="relabelled: 2 labels for the 1 classes that the images have here"):
+        xai.load_images("folder", **{**source, "split": "train"})
+    with pytest.raises(InputError, match="relabelled: 2 labels for the 0 classes"):
+        xai.load_images([photographs / "val/ant/0.png"], relabelled=[1, 0])
 
 
 @pytest.fixture

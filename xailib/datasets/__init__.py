@@ -63,7 +63,8 @@ def load_images(
         crop: `resize` squeezes the whole image into the square, which is the default; `centre` keeps the middle (256 ->
             224). Images that are drawn take none.
         shift: one of `list_shifts(name)`, such as "silhouette", "gaussian_noise_2" or "shot_noise/3".
-        relabelled: what each of the data set's labels becomes, such as the network's output for each class.
+        relabelled: what each of the data set's labels becomes, such as the network's output for each class; made for the
+            class names that these options give, as another split may have others.
         options: what the data set's own function takes, such as `classes=10`.
 
     Returns:
@@ -72,7 +73,7 @@ def load_images(
 
     Raises:
         InputError: what is neither a data set nor a path nor an image; an unknown split, shift or option, a limit below 1,
-            a place that no image has, or data that cannot be read.
+            a place that no image has, `relabelled` of another length than the class names, or data that cannot be read.
     """
     name, root = _resolve(source, root)
     drawn = _is_drawn(shift, name or "folder")
@@ -90,10 +91,21 @@ def load_images(
     if shift is not None and not drawn:
         images = corrupt(images, shift, seed)
     if relabelled is not None:
-        unknown = max(relabelled, default=NO_LABEL) < 0
-        labels = torch.full_like(images.labels, NO_LABEL) if unknown else torch.tensor(relabelled)[images.labels]
-        images = images.with_labels(labels)
+        images = images.with_labels(_relabelled(images, relabelled))
     return images
+
+
+def _relabelled(images: ImageBatch, relabelled: Sequence[int]) -> torch.Tensor:
+    """The labels that those of a data set become; none where no class is known."""
+    if max(relabelled, default=NO_LABEL) < 0:
+        return torch.full_like(images.labels, NO_LABEL)
+    names = images.class_names or []
+    if len(relabelled) != len(names):
+        raise InputError(
+            f"relabelled: {len(relabelled)} labels for the {len(names)} classes that the images have here; another split may"
+            " have others: give one for each of class_names()"
+        )
+    return torch.tensor(relabelled)[images.labels]
 
 
 def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Path | None]:

@@ -2,51 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xailib.datasets.items import Item
 from xailib.errors import InputError, nearest
+from xailib.image_files import SUFFIXES, image_files, is_junk
 
 Classes = int | Sequence[str] | None
 ARCHIVES = (".tar", ".tgz", ".gz", ".zip")
-SUFFIXES = (
-    *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
-    *(".avif", ".heic", ".heif"),  # refused by name where Pillow cannot read them, not passed over
-)
-# What file systems, archives and cloud folders leave behind; so do names that begin with a dot.
-JUNK = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
-
-
-def image_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """Return the image files of a folder, sorted; hidden ones and what systems leave behind are none.
-
-    A folder that links lead to several times is entered once, and those around it never, so that links in a circle end.
-    """
-    return sorted(_walk(folder, recursive))
-
-
-def has_images(folder: Path) -> bool:
-    """Whether there is an image file in a folder or in those below."""
-    return next(_walk(folder, True), None) is not None
-
-
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    entered = {os.path.realpath(parent) for parent in Path(folder).absolute().parents}
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
-        entered.add(os.path.realpath(place))
-        inner = sorted(name for name in folders if recursive and not _is_junk(name))
-        folders[:] = [name for name in inner if os.path.realpath(os.path.join(place, name)) not in entered]
-        yield from (Path(place, name) for name in names if name.lower().endswith(SUFFIXES) and not _is_junk(name))
-
-
-def _unreadable(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name in JUNK
 
 
 def path_id(path: Path) -> str:
@@ -60,7 +25,7 @@ def look(folder: Path) -> str:
         if folder.name.endswith(ARCHIVES) and folder.exists():
             return "it is an archive: unpack it first"
         return "there is no such folder" if not folder.exists() else "it is not a folder"
-    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not _is_junk(path.name))
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not is_junk(path.name))
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     unpack = " (archives must be unpacked first)" if any(name.endswith(ARCHIVES) for name in names) else ""
     return f"it holds {', '.join(names[:4])}{more}{unpack}" if names else "it is empty"
@@ -83,7 +48,7 @@ def subfolders(top: Path) -> list[str]:
     """
     if not top.is_dir():
         raise InputError(f"{top}: looked for one folder a class there; {look(top)}")
-    found = sorted(path.name for path in top.iterdir() if path.is_dir() and not _is_junk(path.name))
+    found = sorted(path.name for path in top.iterdir() if path.is_dir() and not is_junk(path.name))
     return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
 
 

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xailib.datasets.files import (
-    SUFFIXES,
     Classes,
     class_folders,
     class_items,
     distinct,
     find_home,
-    has_images,
-    image_files,
     listed_items,
     look,
     numbered,
@@ -25,6 +22,7 @@ from xailib.datasets.files import (
 from xailib.datasets.imagenet.labels import imagenet_class_names, wordnet_labels
 from xailib.datasets.items import Item
 from xailib.errors import InputError, nearest, warn
+from xailib.image_files import SUFFIXES, has_images, image_files
 from xailib.images.truth import NO_LABEL
 from xailib.registry import dataset
 

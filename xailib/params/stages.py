@@ -32,7 +32,8 @@ class Stage:
 
 
 _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
-_DATASET = ("dataset_function", "dataset_options", "dataset_classes")
+_FILES = ("images", "other_images")  # what is in the files of a data set of one's own
+_DATASET = ("dataset_function", "dataset_options", "dataset_classes", *_FILES)
 _ACCURACY = (*_DATASET, "dataset_accuracy_options", "model", "network")
 _SHIFTS = ("shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps")
 _FINETUNE = ("finetune_split", "finetune_images", "finetune_steps", "finetune_rate")
@@ -123,7 +124,7 @@ STAGES = {
     "roar_images": Stage(
         "xailib.workflow.images",
         study=("dataset", "root", "image_options", "side", *_PARTS, "seed"),
-        files=("dataset_function", "dataset_options"),
+        files=("dataset_function", "dataset_options", *_FILES),
         uses=("dataset",),
         minutes=240,
     ),

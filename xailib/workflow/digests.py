@@ -33,7 +33,17 @@ BOOKKEEPING = frozenset(
         *("__init__", "errors", "plugins/__init__", "results/provenance", "workspace"),
         *(
             f"params/{name}"
-            for name in ("__init__", "schema", "records", "checks", "stages", "facts", "made_from", "shift_roots")
+            for name in (
+                "__init__",
+                "schema",
+                "records",
+                "checks",
+                "stages",
+                "facts",
+                "made_from",
+                "contents",
+                "shift_roots",
+            )
         ),
     )
 )

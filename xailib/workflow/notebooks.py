@@ -25,7 +25,8 @@ def image_source(
     """Return the arguments of `load_images` for images that fit the network.
 
     Data sets read from files take any `side`; unless the options give one, it is the network's. None is left out, and
-    `root` starts from the repository.
+    `root` starts from the repository. They are for the split that the options name and no other: its labels count its own
+    classes, so that images of another split are asked for anew.
 
     Args:
         dataset: as it is registered.
@@ -93,13 +94,14 @@ def study_images(
 def background(
     function: str, dataset: str, split: str | None, source: dict[str, Any], count: int = 50
 ) -> dict[str, Any]:
-    """Return `{"references": pixels}`, images of another `split`, for methods that take a background."""
+    """Return `{"references": pixels}`, images of another `split`, for methods that take a background; labels are no matter."""
     from xailib import datasets, registry
     from xailib.params import signatures
 
     if split is None or "references" not in signatures.defaults(registry.method.get(function).function):
         return {}
-    return {"references": datasets.load_images(dataset, limit=count, **{**source, "split": split}).pixels}
+    given = {key: value for key, value in source.items() if key != "relabelled"} | {"split": split}
+    return {"references": datasets.load_images(dataset, limit=count, **given).pixels}
 
 
 def contact_sheet(pixels: Tensor, maps: Tensor, side: int = 96) -> Image.Image:

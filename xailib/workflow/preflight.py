@@ -48,18 +48,15 @@ def _question(values: Values) -> Values:
         key: values.get(key)
         for key in (*asked, "image_options", "train_split", "test_split", "kind", "limit", "finetune_split")
     }
-    found["datasets"] = params.load_params("datasets", values["dataset"])
+    found["datasets"] = record = params.load_params("datasets", values["dataset"])
     for kind in ("models", "methods", "metrics", "estimators"):
         found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
     files = [record["class_names"] for record in found["models"] if isinstance(record.get("class_names"), str)]
     files += [option for option in found["datasets"]["dataset_options"].values() if isinstance(option, str)]
     roots = [root for root in (values["root"], *(values.get("shift_roots") or {}).values()) if root]
-    splits = [
-        Path(root) / str(part)
-        for root in roots
-        for part in (found[key] for key in ("split", "train_split", "finetune_split"))
-        if part
-    ]
+    parts = [found[key] for key in ("split", "train_split", "test_split", "finetune_split")]
+    parts += [record["dataset_references"]]
+    splits = [Path(root) / str(part) for root in roots for part in parts if part]
     found["times"] = [_changed(place(path)) for path in (*files, *roots, *splits)]
     return found
 
@@ -116,25 +113,39 @@ def _images(values: Values) -> Iterator[str]:
 
 
 def _classes(values: Values) -> Iterator[str]:
-    """Whether the networks answer in the classes of the data set."""
-    from xailib import datasets
-
+    """Whether the networks answer in the classes of the data set, those of each split whose labels the study reads."""
     function, source = _dataset(values)
-    wanted = params.load_params("datasets", values["dataset"]).get("dataset_classes")
+    record = params.load_params("datasets", values["dataset"])
+    wanted = record["dataset_classes"]
     if wanted == "unknown" and values["target"] != "predicted":
         yield f"target: '{values['target']}' needs labels, and dataset_classes is unknown; write target: predicted"
-    given = {key: value for key, value in {**source, "split": values["split"]}.items() if key != "seed"}
-    ours: list[str] = []
-    faults = (
-        [] if wanted == "unknown" else _told("classes", lambda: ours.extend(datasets.class_names(function, **given)))
-    )
-    if faults:
-        yield from faults
-        return
+    source["split"] = values["split"]
+    samples = {"": source, ", images of accuracy": {**source, **record["dataset_accuracy_options"]}}
+    if grids.finetuned(values):
+        samples[f", split '{values['finetune_split']}'"] = {**source, "split": values["finetune_split"]}
+    lists: dict[str, list[str]] = {}
+    for where, sample in {} if wanted == "unknown" else samples.items():
+        ours, faults = _class_names(function, sample)
+        if faults and not where:
+            yield from faults
+            return
+        if not faults and ours not in lists.values():  # where others have none, `_images` and `_copies` say so
+            lists[where] = ours
     for id in values["models"]:
-        record = params.load_params("models", id)
-        faults = _told("classes", classes.of_model, record)
-        yield from faults or _told("classes", classes.mapping, ours, classes.of_model(record), wanted, f"{id}: ")
+        network = params.load_params("models", id)
+        faults = _told("classes", classes.of_model, network)
+        yield from faults
+        for where, ours in {} if faults else lists.items():
+            yield from _told("classes", classes.mapping, ours, classes.of_model(network), wanted, f"{id}{where}: ")
+
+
+def _class_names(function: str, sample: Values) -> tuple[list[str], list[str]]:
+    """The class names of images that are read with these options, and why there are none."""
+    from xailib import datasets
+
+    found: list[str] = []
+    given = {key: value for key, value in sample.items() if key != "seed"}
+    return found, _told("classes", lambda: found.extend(datasets.class_names(function, **given)))
 
 
 def _shifts(values: Values) -> Iterator[str]:
@@ -228,13 +239,21 @@ def _estimator_options(values: Values) -> Iterator[str]:
 
 
 def _roar_images(values: Values) -> Iterator[str]:
-    """Whether both parts of a ROAR study's images are there."""
+    """Whether both parts of a ROAR study's images are there, with labels that count the same classes."""
     from xailib import datasets
 
     function, source = _dataset(values)
-    source |= values["image_options"]
-    for split in (values["train_split"], values["test_split"]):
-        yield from _told("dataset", datasets.open_images, function, limit=1, split=split, **source)
+    samples = [source | values["image_options"] | {"split": values[key]} for key in ("train_split", "test_split")]
+    faults = [fault for one in samples for fault in _told("dataset", datasets.open_images, function, limit=1, **one)]
+    yield from faults
+    (train, wrong), (test, _) = (_class_names(function, sample) for sample in samples)
+    yield from [] if faults else wrong
+    if not faults and train != test:
+        odd = ", ".join(sorted({*train} ^ {*test})[:3]) or "in another order"
+        yield (
+            f"classes: splits '{values['train_split']}' and '{values['test_split']}' have different classes ({odd}); name"
+            " splits with the same, or list them as `classes` in image_options"
+        )
 
 
 if __name__ == "__main__":

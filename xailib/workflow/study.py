@@ -3,6 +3,7 @@
 A ROAR study is one of them; its slices are trainings instead of pairs of a network and a method.
 """
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ import yaml
 
 from xailib import params
 from xailib.errors import InputError, nearest
-from xailib.params import made_from, shift_roots
+from xailib.params import contents, made_from, shift_roots
 from xailib.params.findings import SHIPPED_FINDINGS, findings_path
 from xailib.params.stages import FINALS, STAGES
 from xailib.workflow import grids, preflight
@@ -30,6 +31,7 @@ class Study:
         name, path, values: its id, its YAML file, and what is in it, as `resolved` gives it.
         grid: stage -> its slices; see `grids.grid`.
         skipped: (model, method, reason) of the pairs that are not in the grid.
+        look: `contents.images`, asked once for each folder: a study that was opened goes by one state of its images.
     """
 
     name: str
@@ -37,6 +39,9 @@ class Study:
     values: dict[str, Any]
     grid: grids.Grid
     skipped: list[tuple[str, str, str]] = field(default_factory=list)
+    look: Callable[[Path], str | None] = field(
+        default_factory=lambda: functools.cache(contents.images), repr=False, compare=False
+    )
 
     @property
     def models(self) -> list[str]:
@@ -120,7 +125,7 @@ class Study:
         values = self.slice_values(stage, facts) | params.load_params("datasets", self.values["dataset"])
         values |= params.load_params("methods", facts["method"]) if "method" in facts else {}
         values |= params.load_params("metrics", facts["metric"]) if "metric" in facts else {}
-        found = made_from.made_from(stage, values, checked=True)
+        found = made_from.made_from(stage, values, checked=True, look=self.look)
         return found | ({"maps": self.made_from("attribute", **facts)} if stage in ("evaluate", "indomain") else {})
 
     def slice_values(self, stage: str, facts: Mapping[str, Any]) -> dict[str, Any]:

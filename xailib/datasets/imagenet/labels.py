@@ -9,8 +9,9 @@ import importlib.util
 import re
 from pathlib import Path, PurePosixPath
 
-from xailib.datasets.files import SUFFIXES, distinct, look, numbered, read_classes, read_lines, read_text
+from xailib.datasets.files import distinct, look, numbered, read_classes, read_lines, read_text
 from xailib.errors import InputError
+from xailib.image_files import SUFFIXES
 
 IMAGES = 50_000
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"

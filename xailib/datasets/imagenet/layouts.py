@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xailib.datasets.files import SUFFIXES, class_folders, class_items, image_files, look, numbered
+from xailib.datasets.files import class_folders, class_items, look, numbered
 from xailib.datasets.imagenet.boxes import read_boxes
 from xailib.datasets.imagenet.labels import (
     NUMBER,
@@ -22,6 +22,7 @@ from xailib.datasets.imagenet.labels import (
 )
 from xailib.datasets.items import Item, choose
 from xailib.errors import InputError, nearest
+from xailib.image_files import SUFFIXES, image_files
 
 MAPPING = "LOC_synset_mapping.txt"
 
