@@ -302,6 +302,17 @@ def test_a_large_data_set_is_looked_through_once_and_a_few_of_its_images_into(
     assert contents.images(own / "d/train") != before
 
 
+def test_a_table_is_read_as_its_data_set_reads_it(tmp_path: Path) -> None:
+    table, image = tmp_path / "t.csv", tmp_path / "a.bmp"
+    image.write_bytes(b"one")
+    table.write_text("File,label\na.bmp,ant\n")
+    before = contents.images(table)
+    image.write_bytes(b"two")
+    assert contents.images(table) != before, "the column is found in any case, as the data set finds it"
+    table.write_text("path,label\na.bmp,ant,more\n")
+    assert contents.images(table), "what is wrong with it is the data set's to say"
+
+
 def test_a_roar_study_builds_its_images_again(own: Path) -> None:
     values = yaml.safe_load(params.find("params/studies/roar_smoke.yaml").read_text())
     values |= {"study": "own_roar", "dataset": "pets", "root": "d", "test_split": "val", "image_options": {}}

@@ -63,8 +63,10 @@ def _listed(table: Path) -> list[str]:
     """What stands in the column `file` of a table, each once; what is wrong with it is the data set's to say."""
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.DictReader(file)
-        column = next((name for name in reader.fieldnames or () if name.strip() == "file"), None)
         try:
+            column = next((name for name in reader.fieldnames or () if name.strip().casefold() == "file"), None)
+            if column is None:
+                return []
             return list(dict.fromkeys((row.get(column) or "").strip() for row in reader))
         except csv.Error:
             return []
