@@ -147,7 +147,7 @@ def test_no_word_contradicts_a_test_of_two_methods() -> None:
                 beaten += 1
                 words = "ranks first, but" if worse == first else f"{label[worse]} is itself behind"
                 assert not found.winner and label[better] in found.text.split(words)[1].split(". ")[0]
-    assert beaten > 4
+    assert beaten > 2
 
 
 def test_a_leader_that_another_method_is_ahead_of_is_said_to_be_behind_it() -> None:
