@@ -196,6 +196,10 @@ def test_imagenet_c(imagenet_c: Path, kaggle: Path) -> None:
         images, "imagenet", parts[3], {"side": 8, "crop": "centre", "split": "val", "one_box": True}, roots
     )
     assert len(moved) == 5 and moved.pixels.mean() == pytest.approx(120 / 255)
+    with pytest.raises(
+        InputError, match=r"'imagenet_c/gaussian_noise/3' counts the classes of 'imagenet' in their own"
+    ):
+        shift_images(images, "imagenet", parts[3], {"side": 8, "relabelled": list(range(1000))[::-1]}, roots)
     # Groups, as the archives are often unpacked.
     (imagenet_c / "noise").mkdir()
     (imagenet_c / "gaussian_noise").rename(imagenet_c / "noise" / "gaussian_noise")

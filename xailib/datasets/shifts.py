@@ -66,6 +66,9 @@ def shift_images(
     The same as loading them with `shift=`, but a corruption is put on the images at hand: making them again costs more.
     For a variant named in `roots`, at most as many of its own images come from its folder, with the side, crop and seed of
     the source; or the images at hand with its labels.
+
+    Raises:
+        InputError: a variant, whose labels count its own classes, where those of the source are mapped to a network's.
     """
     from xailib.datasets import load_images, takes
 
@@ -74,6 +77,11 @@ def shift_images(
     name, _, part = shift.partition("/")
     if name not in (roots or {}):
         return load_images(dataset, limit=len(images), shift=shift, **source)
+    if "relabelled" in source:
+        raise InputError(
+            f"shifts: '{shift}' counts the classes of '{dataset}' in their own order, but dataset_classes maps them to the "
+            "network's; leave it out of shift_roots, or give a network with these classes in this order"
+        )
     variant, root = registry.dataset.get(name), roots[name] and str(params.place(roots[name]))
     if variant.relabel is not None:
         return variant.relabel(images, root)
