@@ -132,8 +132,10 @@ def test_a_study_runs_from_it_and_is_finished_wherever_it_is_installed(
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout + run.stderr
 
-    snakemake(site)
-    assert "Brightness" in (root / "results/own/report.html").read_text(encoding="utf-8")
+    said = snakemake(site)
+    report = root / "results/own/report.html"
+    assert report.exists(), said
+    assert "Brightness" in report.read_text(encoding="utf-8")
     assert {path.name for path in root.iterdir()} == {
         ".snakemake", "Snakefile", "logs", "params", "plugins", "profiles", "results",
     }  # fmt: skip
