@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xailib.analysis import findings, rules, story
+from xailib.analysis import findings, rules, story, worlds
 from xailib.plots import style
 
 DOCS = Path(__file__).resolve().parent
@@ -64,10 +64,11 @@ def answer() -> str:
 
 
 def details() -> str:
-    """Return the headline of every shipped finding in Markdown, a paragraph each under the name of its study."""
-    text = ""
+    """Return in Markdown where worlds agree, and the headline of every shipped finding under the name of its study."""
+    tables = {world: shipped(world) for world in WORLDS}
+    text = worlds.verdict_on_worlds({world: tables[world] for world in WORLDS if world not in STUDIES[1:]}) + "\n\n"
     for world, title in WORLDS.items():
-        found = shipped(world)
+        found = tables[world]
         text += f"## {title}\n\nn = {found['images'].max()} images; 95 % intervals.\n\n"
         for row in found[found["part"] == "headline"].to_dict("records"):
             paper, needs = findings.papers(row), row.get("needs")

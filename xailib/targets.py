@@ -93,7 +93,8 @@ def labels(model: Model, images: ImageBatch) -> Tensor:
     if not images.has_labels:
         raise InputError("targets: the images have no labels; use targets='predicted', or name the class")
     lists = images.class_names or [], model.class_names
-    theirs, ours = [list(map(comparer(*lists), names)) for names in lists]
+    compared = comparer(*lists)
+    theirs, ours = [list(map(compared, names)) for names in lists]
     found = images.labels.cpu()
     if theirs and theirs != ours[: len(theirs)]:
         strange = next((i for i, name in enumerate(theirs) if ours.count(name) != 1), None)

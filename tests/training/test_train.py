@@ -79,6 +79,11 @@ def test_other_files_are_other_training_images(place: Path) -> None:
     assert len(train.training_set("mine", None, root=place / "B")[1]) == 17
     Image.new("RGB", (64, 64), (9, 9, 9)).save(place / "A/train/dark/9.png")
     assert len(train.training_set("mine", None, root=place / "A")[1]) == 17
+    (place / "C").mkdir()
+    (place / "C/train").symlink_to(place / "A/train")
+    assert len(train.training_set("mine", None, root=place / "C")[1]) == 17
+    Image.new("RGB", (64, 64), (8, 8, 8)).save(place / "A/train/dark/8.png")
+    assert len(train.training_set("mine", None, root=place / "C")[1]) == 18, "files behind a link count too"
 
 
 def test_a_fingerprint_is_of_values_types_and_shapes() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xailib.datasets import load_images
 from xailib.errors import InputError, nearest
+from xailib.image_files import image_files
 from xailib.images import ImageBatch
 from xailib.models import build_network, from_record
 from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
@@ -105,7 +106,8 @@ def _files(root: str | Path | None) -> list[tuple[str, int, int]]:
     if root is None:
         return []
     top = Path(root).expanduser().resolve()
-    files = sorted(path for path in [top, *top.rglob("*")] if path.is_file())
+    below = image_files(top, recursive=True) if top.is_dir() else []  # behind links too, which `rglob` passes by
+    files = sorted({*below, *(path for path in [top, *top.rglob("*")] if path.is_file())})
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
