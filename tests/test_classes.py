@@ -16,6 +16,7 @@ NAMES = ["tench", "goldfish", "great white shark"]
         (NAMES, None, None),
         (["Tench", "GOLDFISH", "great_white-shark"], None, None),
         (["n01440764", "n01443537", "n01484850"], None, None),  # WordNet ids of the three
+        (NAMES, "by_name", None),
         (["goldfish", "tench"], "by_name", [1, 0]),
         (["n01443537"], "by_name", [1]),
         (["gold", "tench"], {"gold": "goldfish"}, [1, 0]),

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from xailib import params
+from xailib.datasets import shifts
 from xailib.errors import InputError
 from xailib.workflow import preflight
 from xailib.workflow import study as workflow
@@ -169,6 +170,18 @@ def test_classes_of_every_split_that_is_read(splits: Path) -> None:
     )
     listed = write_own(splits, dataset_accuracy_options={"classes": ["ant", "cat", "cow"]})
     assert faults(splits, **listed) == [said.replace("split 'odd'", "images of accuracy")]
+
+
+def test_variants_are_no_shifts_where_classes_are_mapped(splits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their labels count the data set's own classes: in `val` these are not the network's, in `train` they are."""
+    monkeypatch.setattr(shifts, "variants", lambda: {"pets_v2": ("folder", False)})
+    monkeypatch.setattr(shifts, "list_shifts", lambda *_: ["pets_v2"])
+    study, _ = opened(splits, **write_own(splits))
+    values = study.values | {"shifts": "all", "shift_roots": {"pets_v2": str(splits)}}
+    (fault,) = preflight._shifts(values)
+    assert fault.startswith("shifts: 'pets_v2' counts the classes of 'folder' in their own order")
+    assert list(preflight._shifts(values | {"split": "train"})) == []
+    assert list(preflight._shifts(study.values)) == []
 
 
 def test_splits_of_a_roar_study_have_the_same_classes(splits: Path) -> None:

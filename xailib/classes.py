@@ -98,7 +98,7 @@ def mapping(
             f"{names}dataset_classes: the network has no class '{wanted[missing]}' for the data set's '{data[missing]}';"
             f" its {len(network)} classes begin with {_first(network)}{_close(wanted[missing], theirs)}"
         )
-    return [theirs.index(name) for name in wanted]
+    return None if ours == theirs and wanted == ours else [theirs.index(name) for name in wanted]
 
 
 def comparer(*lists: Iterable[str]) -> Callable[[str], str]:

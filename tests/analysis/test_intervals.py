@@ -139,3 +139,13 @@ def test_an_interval_is_narrowed_by_more_of_what_it_rests_on() -> None:
     assert contrast.narrowed(0.8) == "about 193 images, if the number stays"
     assert contrast.narrowed(0.4) == "about 6.2 times as many images and trainings, if the number stays"
     assert contrast.needs() == "about 15.4 times as many images and trainings, if the number stays"
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.5, -0.45])
+def test_a_rank_correlation_says_how_many_networks_would_decide_it(rho: float) -> None:
+    """As many as it says exclude zero at this correlation, and one fewer does not."""
+    found = intervals.rank_correlation(rho, 12)
+    assert found.low < 0 < found.high
+    enough = int(found.needs.removeprefix("about ").split(" networks")[0].replace(",", ""))
+    decided = [intervals.rank_correlation(rho, n) for n in (enough - 1, enough)]
+    assert [one.low > 0 or one.high < 0 for one in decided] == [False, True]

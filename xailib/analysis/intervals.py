@@ -49,6 +49,7 @@ class Contrast:
         df: degrees of freedom of the variance.
         sources: what was sampled -> (how many, the part of the variance that shrinks as one over how many).
         lacking: what a variance that is not known would need.
+        unseen: how many more are sampled than `sources` counts, as the three of a rank correlation's.
     """
 
     value: float
@@ -56,6 +57,7 @@ class Contrast:
     df: float = math.inf
     sources: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     lacking: str = ""
+    unseen: int = 0
 
     @property
     def t(self) -> float:
@@ -113,7 +115,7 @@ class Contrast:
                 return 0
             needed = count * share / left
             df = self.df * max(needed / count, 1.0)
-        return math.ceil(needed)
+        return math.ceil(needed) + self.unseen
 
 
 def quantile(df: float, tests: float = 1) -> float:
@@ -310,7 +312,9 @@ def rank_correlation(rho: float, n: int, tests: int = 1, exact: float = math.nan
     variance = (1 + rho**2 / 2) / (n - 3)
     if known and exact < 0.5:  # above, z is near zero, and both methods leave it inside
         variance = (z / float(ndtri(exact / 2))) ** 2
-    found = smallest([Contrast(z, variance, sources={"networks": (n if known else n - 3, variance)})], n, tests)
+    unseen = 0 if known else 3
+    contrast = Contrast(z, variance, sources={"networks": (n - unseen, variance)}, unseen=unseen)
+    found = smallest([contrast], n, tests)
     low, high = min(math.tanh(found.low), rho), max(math.tanh(found.high), rho)
     p = min(1.0, exact * (tests if rho < 0 else 1)) if known else found.p
     return Estimate(rho, low, high, n, p, found.needs)

@@ -58,6 +58,20 @@ def choose_shifts(wanted: str | Iterable[str], dataset: str, roots: Roots | None
     return list(found)
 
 
+def refuse_variants(shifts: Iterable[str], dataset: str) -> None:
+    """Refuse shifts that are variants, whose labels count the data set's own classes: for where these are mapped to others.
+
+    Raises:
+        InputError: one of them is a variant.
+    """
+    for shift in shifts:
+        if shift.partition("/")[0] in variants():
+            raise InputError(
+                f"shifts: '{shift}' counts the classes of '{dataset}' in their own order, but dataset_classes maps them to "
+                "the network's; leave it out of shift_roots, or give a network with these classes in this order"
+            )
+
+
 def shift_images(
     images: ImageBatch, dataset: str, shift: str, source: Mapping[str, Any], roots: Roots | None = None
 ) -> ImageBatch:
@@ -78,10 +92,7 @@ def shift_images(
     if name not in (roots or {}):
         return load_images(dataset, limit=len(images), shift=shift, **source)
     if "relabelled" in source:
-        raise InputError(
-            f"shifts: '{shift}' counts the classes of '{dataset}' in their own order, but dataset_classes maps them to the "
-            "network's; leave it out of shift_roots, or give a network with these classes in this order"
-        )
+        refuse_variants([shift], dataset)
     variant, root = registry.dataset.get(name), roots[name] and str(params.place(roots[name]))
     if variant.relabel is not None:
         return variant.relabel(images, root)

@@ -85,7 +85,10 @@ def _distances(peak: np.ndarray, there: np.ndarray) -> np.ndarray:
     """Distance `(k,)` of each of the k pixels of a bool map `(h, w)` to the nearest pixel of another."""
     from scipy.ndimage import distance_transform_edt
 
-    (y, x), (rows, columns) = np.nonzero(peak), np.nonzero(there)
+    y, x = np.nonzero(peak)
+    if there[y, x].all():
+        return np.zeros(len(y))
     if len(y) > FEW:
         return distance_transform_edt(~there)[peak]
+    rows, columns = np.nonzero(there)
     return np.sqrt(((y[:, None] - rows) ** 2 + (x[:, None] - columns) ** 2).min(axis=1))

@@ -109,11 +109,14 @@ def resolved_copy(study: str) -> Path:
 def scale_faults(scale: Any) -> list[str]:
     """Return a sentence on a scale that no method, metric or estimator has options for; `full` always is one."""
     known = {"full"}
+    if not isinstance(scale, str) or scale in known:  # what is no text is its record's business
+        return []
     for kind in ("methods", "metrics", "estimators"):
         for id in ids(kind):
             known |= set(read(path_of(kind, id), kind)[0].get(f"{KINDS[kind]}_scales") or {})
-    fits = not isinstance(scale, str) or scale in known  # what is no text is its record's business
-    return [] if fits else [f"scale: no method, metric or estimator has a scale '{scale}'{nearest(scale, known)}"]
+            if scale in known:
+                return []
+    return [f"scale: no method, metric or estimator has a scale '{scale}'{nearest(scale, known)}"]
 
 
 def resolve(kind: str, wanted: str | Iterable[str]) -> list[str]:

@@ -22,6 +22,7 @@ from jupyter_client.session import Session
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
+from papermill.iorw import write_ipynb
 from traitlets.config import Config
 
 Message = dict[str, Any]
@@ -60,7 +61,8 @@ class Client(PapermillNotebookClient):
         with _kernel(self.receive) as self.kernel:
             # For widgets that capture output: what a frontend tells them waits until the cell has ended.
             self.kc = SimpleNamespace(session=self.kernel.session, shell_channel=SimpleNamespace(send=self.late.append))
-            self.papermill_execute_cells()
+            with _saved_seldom(self.nb_man):
+                self.papermill_execute_cells()
         self.nb.metadata["language_info"] = self.kernel.language_info
         self.set_widgets_metadata()
         return self.nb
@@ -70,6 +72,7 @@ class Client(PapermillNotebookClient):
         if cell.cell_type != "code" or not cell.source.strip():
             return cell
         self.cell, self.cell_index, self.clear_before_next_output, cell.outputs = cell, cell_index, False, []
+        write_ipynb(self.nb, self.nb_man.output_path)  # a killed process leaves what it was at
         self.kernel.set_parent([], self.kernel.session.msg("execute_request"))
         result = self.kernel.shell.run_cell(cell.source, store_history=True)
         sys.stdout.flush()
@@ -95,6 +98,22 @@ class Client(PapermillNotebookClient):
             texts = [output for output in self.cell.outputs[-2:] if output.output_type == "stream"]
             if len(texts) == 2 and texts[0].name == texts[1].name:
                 texts[0].text += self.cell.outputs.pop().text
+
+
+@contextlib.contextmanager
+def _saved_seldom(nb_man: Any) -> Iterator[None]:
+    """Save the notebook as often as papermill saves a long cell's, not before and after each: a tenth of a short slice."""
+    save = nb_man.save
+
+    def seldom(**_: Any) -> None:
+        if (nb_man.now() - nb_man.last_save_time).total_seconds() >= nb_man.autosave_cell_every:
+            save()
+
+    nb_man.save = seldom
+    try:
+        yield
+    finally:
+        nb_man.save = save
 
 
 class _Session(Session):

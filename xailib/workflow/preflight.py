@@ -83,7 +83,7 @@ def _told(key: str, call: Callable[..., Any], *arguments: Any, **options: Any) -
         with warnings.catch_warnings(action="ignore"):
             call(*arguments, **options)
     except InputError as error:
-        return [f"{key}: {error}"]
+        return [f"{key}: {str(error).removeprefix(f'{key}: ')}"]
     return []
 
 
@@ -149,9 +149,26 @@ def _class_names(function: str, sample: Values) -> tuple[list[str], list[str]]:
 
 
 def _shifts(values: Values) -> Iterator[str]:
-    from xailib.datasets.shifts import choose_shifts
+    """Whether the shifts are known, and their labels those that the networks are asked for."""
+    from xailib.datasets.shifts import choose_shifts, refuse_variants
 
-    yield from _told("shifts", choose_shifts, values["shifts"], _dataset(values)[0], values["shift_roots"])
+    function, source = _dataset(values)
+    faults = _told("shifts", choose_shifts, values["shifts"], function, values["shift_roots"])
+    yield from faults
+    if not faults and _are_mapped(values, function, {**source, "split": values["split"]}):
+        shifts = choose_shifts(values["shifts"], function, values["shift_roots"])
+        yield from _told("shifts", refuse_variants, shifts, function)
+
+
+def _are_mapped(values: Values, function: str, source: Values) -> bool:
+    """Whether the data set's labels become others for a network; what cannot be mapped is told by `_classes`."""
+    wanted = params.load_params("datasets", values["dataset"])["dataset_classes"]
+    ours, _ = _class_names(function, source)
+    for id in values["models"]:
+        with contextlib.suppress(InputError):
+            if classes.mapping(ours, classes.of_model(params.load_params("models", id)), wanted) is not None:
+                return True
+    return False
 
 
 def _options(values: Values) -> Iterator[str]:

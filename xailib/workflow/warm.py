@@ -43,9 +43,10 @@ PYTHON = [
 # What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
 # Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
 PRELOAD = (
-    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic",
-    "papermill", "nbclient", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.inprocess.socket",
+    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic.main",
+    "pydantic.types", "papermill", "black", "nbclient", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.inprocess.socket",
     "matplotlib.pyplot", "captum.attr", "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
+    "scipy.stats", "seaborn",
 )  # fmt: skip
 IDLE_SECONDS = 60
 GRACE_SECONDS = 10  # for a slice to clean up when its caller is gone
@@ -154,6 +155,12 @@ def serve(address: str) -> None:
     for name in chosen if chosen[0] else PRELOAD:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        import nbformat
+        import pydantic
+
+        nbformat.validate(nbformat.v4.new_notebook())  # its schema is compiled for the first
+        pydantic.create_model("First")  # looks for plugins among all packages
     gc.collect()
     gc.freeze()  # collections in the forks would copy every page that they share
     with contextlib.suppress(FileNotFoundError):
