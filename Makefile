@@ -32,11 +32,17 @@ test-slurm: .venv/developer ## run the smoke study through a Slurm on this machi
 	$(BIN)/python -m tests.slurm.drive
 
 LAB_SETTINGS = .venv/etc/jupyter/labconfig/page_config.json
-lab: .venv/installed $(LAB_SETTINGS) results/by_hand/explore.ipynb ## open JupyterLab on a copy of notebooks/explore.ipynb
-	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. results/by_hand/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+KERNEL_SETTINGS = .venv/etc/ipython/ipython_kernel_config.py
+lab: .venv/installed $(LAB_SETTINGS) $(KERNEL_SETTINGS) results/by_hand/explore.ipynb ## open JupyterLab on a copy of notebooks/explore.ipynb
+	KERNEL_IMPORTS="xailib.explorer.widget torchvision matplotlib.pyplot" OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/jupyter lab --notebook-dir=. results/by_hand/explore.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 $(LAB_SETTINGS): .venv/installed # no news, which would be fetched from the network
 	@mkdir -p $(@D) && echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > $@
+
+# Kernels load what the explorer needs while the notebook opens: seconds that Run would take.
+$(KERNEL_SETTINGS): Makefile
+	@mkdir -p $(@D) && printf '%s\n' 'import os' 'for name in os.environ.get("KERNEL_IMPORTS", "").split():' \
+		'    c.IPKernelApp.exec_lines.append(f"__import__({name!r});")' > $@
 
 # What is clicked and typed there is saved by JupyterLab: into the copy, which Git ignores. A newer original replaces it.
 results/by_hand/explore.ipynb: notebooks/explore.ipynb
