@@ -17,7 +17,7 @@ from xailib.attribution.pooling import pooled
 from xailib.metrics import curves
 from xailib.metrics.accuracy import accuracy_table, predictions
 from xailib.models.model import Model
-from xailib.targets import as_targets
+from xailib.models.targets import as_targets
 
 NAMES = ["red", "green", "light blue"]
 SIDE = 16

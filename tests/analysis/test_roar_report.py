@@ -14,12 +14,14 @@ from cells import run_cells, texts
 from test_report import write_report
 
 from xailib import plots
-from xailib.analysis import findings, report, roar_examples, roar_tables
+from xailib.analysis import findings, report, roar_tables
 from xailib.analysis.page import remote_loads
 from xailib.analysis.roar_curves import curves
+from xailib.analysis.roar_frames import RoarFrames
 from xailib.errors import InputError
 from xailib.results import write_json
 from xailib.roar import removal, store
+from xailib.roar.examples import examples
 
 FEW = ("gradient", "squared_gradient", "smoothgrad_gradient", "vargrad_gradient", "random", "sobel", "blurred_gradient")
 
@@ -114,8 +116,13 @@ def test_figures_say_so_when_there_is_nothing_to_draw(accuracy, made_up, folder,
     assert (tmp_path / "roar_leak.png").exists() and (tmp_path / "roar_area.png").exists()
 
 
+def known(frames: RoarFrames) -> tuple[dict[str, str], list[int]]:
+    """What the examples take of a study."""
+    return frames.estimators["label"].to_dict(), frames.levels
+
+
 def test_examples_are_the_images_with_exactly_those_pixels_replaced(made_up, folder) -> None:
-    found = roar_examples.examples(made_up, folder, image=1)
+    found = examples(*known(made_up), folder, image=1)
     assert [label for label, _ in found.rows] == ["Random", "GRAD"] and found.titles == [
         "Unchanged",
         "10 %",
@@ -130,16 +137,16 @@ def test_examples_are_the_images_with_exactly_those_pixels_replaced(made_up, fol
     assert found.table["image"].nunique() == 1
     assert "90 %" in texts(plots.picture_grid(found))
     with pytest.raises(InputError, match="no test image 3"):
-        roar_examples.examples(made_up, folder, image=3)
+        examples(*known(made_up), folder, image=3)
     with pytest.raises(InputError, match="did you mean 'gradient'"):
-        roar_examples.examples(made_up, folder, ["gradeint"])
+        examples(*known(made_up), folder, ["gradeint"])
 
 
 def test_examples_are_left_out_with_a_sentence(made_up, folder, tmp_path) -> None:
-    found = roar_examples.examples(made_up, tmp_path)
+    found = examples(*known(made_up), tmp_path)
     assert found.rows == [] and "no finished store" in found.caption
     assert "no finished store" in texts(plots.picture_grid(found))
-    without = roar_examples.examples(made_up, folder, ["sobel"])
+    without = examples(*known(made_up), folder, ["sobel"])
     assert without.rows == [] and "none of sobel has a ranking" in without.caption
 
 

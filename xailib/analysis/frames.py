@@ -12,8 +12,7 @@ from xailib import params
 from xailib.errors import InputError, nearest
 from xailib.params.facts import registry_facts
 from xailib.params.made_from import require
-from xailib.results import read_table
-from xailib.workspace import place
+from xailib.results import find_folder, read_table
 
 RELIABILITY = ("model", "method", "metric", "image", "value", "second", "correlation", "same")
 SANITY = ("model", "method", "image", "value", "last")
@@ -169,14 +168,6 @@ def read_frames(results_dir: str | Path, **made_from: Any) -> Frames:
         methods=distinct(method_facts(present["method"])),
         metrics=distinct(metric_facts(present["metric"])),
     )
-
-
-def find_folder(results_dir: str | Path) -> Path:
-    """Return the study's results folder, looked up here first and then in the workspace."""
-    for folder in (Path(results_dir), place(results_dir)):
-        if folder.is_dir():
-            return folder
-    raise InputError(f"{results_dir}: no such results folder; run the study first (snakemake)")
 
 
 def distinct(facts: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What the gallery shows: which networks, which images, which maps."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,34 +9,11 @@ import pandas as pd
 
 from xailib.analysis import scores
 from xailib.analysis.facts import many
-from xailib.analysis.frames import Frames, correct_by_all, find_folder
+from xailib.analysis.frames import Frames, correct_by_all
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
-from xailib.results import read_maps
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A figure of pictures; without rows the caption says why.
-
-    Attributes:
-        rows: (label, pictures), one picture for each title: pixels `(3, h, w)` in [0, 1], a map `(h, w)`, or None.
-        titles: of the columns.
-        caption: of the figure.
-        table: one row a picture: what it is.
-        signed: titles of the columns whose maps have negative values.
-    """
-
-    rows: list[tuple[str, list[Any]]]
-    titles: list[str]
-    caption: str
-    table: pd.DataFrame
-    signed: set[str] = field(default_factory=set)
-
-    def turned(self) -> "Grid":
-        """The same pictures with rows as columns, for grids of images, which need no signs."""
-        columns = [(title, [pictures[i] for _, pictures in self.rows]) for i, title in enumerate(self.titles)]
-        return replace(self, rows=columns if self.rows else [], titles=[label for label, _ in self.rows])
+from xailib.plots.maps import Grid
+from xailib.results import find_folder, read_maps
 
 
 def alt(grid: Grid) -> str:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from xailib.analysis.facts import fewer, question, study_values
-from xailib.analysis.frames import find_folder
 from xailib.analysis.page import compose, visible
 from xailib.errors import InputError
 from xailib.params.stages import FINALS
-from xailib.results import read_table
+from xailib.results import find_folder, read_table
 
 NOTEBOOKS = FINALS["papers"]
 ROAR_NOTEBOOKS = ("roar_results",)

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xailib.analysis.frames import by_kind, distinct, find_folder
+from xailib.analysis.frames import by_kind, distinct
 from xailib.errors import InputError
 from xailib.params import load_params
 from xailib.params.estimator_files import family
 from xailib.params.facts import registry_facts
-from xailib.results import read_table
+from xailib.results import find_folder, read_table
 
 ORDER = ("base", "smoothgrad", "squared", "ensemble", "control", "check")
 COLUMNS = ["estimator", "mode", "level", "seed", "base", "accuracy", "n", "epochs", "seconds", "status", "correct"]

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis.facts import many
-from xailib.analysis.frames import find_folder
 from xailib.analysis.roar_claims import MASK, masked
 from xailib.analysis.roar_curves import Curves, racu
 from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
 from xailib.analysis.tables import best_of
-from xailib.results import read_table, write_table
+from xailib.results import find_folder, read_table, write_table
 from xailib.workspace import place
 
 RACU = "RACU"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis.draws import Array, nanmean
-from xailib.analysis.frames import Frames, find_folder
+from xailib.analysis.frames import Frames
 from xailib.errors import InputError
-from xailib.results import read_curves, read_maps
+from xailib.results import find_folder, read_curves, read_maps
 
 MOST_IMAGES, MOST_PIXELS = 16, 64  # of each network's maps that are compared: images, and pixels a side
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from xailib.analysis.facts import listed
-from xailib.analysis.frames import find_folder
 from xailib.analysis.rules import CONTRADICTED, DECIDED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
 from xailib.errors import InputError
 from xailib.params.findings import findings_path
+from xailib.results import find_folder
 
 
 def other_findings(studies: Sequence[str], results_dir: str | Path) -> dict[str, pd.DataFrame]:

@@ -25,10 +25,10 @@ from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import check, gradient_asked
 from xailib.models.state import untouched
+from xailib.models.targets import as_images, as_targets
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.seeding import whole
-from xailib.targets import as_images, as_targets
 
 __all__ = ["attribute", "defaults", "lacking", "list_methods"]
 

@@ -16,10 +16,10 @@ from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
+from xailib.models.targets import as_targets
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.seeding import whole
-from xailib.targets import as_targets
 
 if TYPE_CHECKING:
     from captum.attr import Attribution

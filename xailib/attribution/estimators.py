@@ -18,11 +18,11 @@ from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
+from xailib.models.targets import as_images, as_targets
 from xailib.params import checks, estimator_files, facts, signatures
 from xailib.params.estimator_files import Record
 from xailib.params.records import Estimator
 from xailib.seeding import whole
-from xailib.targets import as_images, as_targets
 
 
 def list_estimators(pattern: str = "*") -> list[str]:

@@ -25,8 +25,8 @@ from xailib.maps import Maps
 from xailib.metrics import curves
 from xailib.metrics.removal import counts
 from xailib.models.model import Model
+from xailib.models.targets import labels
 from xailib.registry import metric as metrics
-from xailib.targets import labels
 
 TOP = 5  # classes that a network's answer names
 CHUNK = 16  # images whose answers are asked for at once

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import xailib as xai
-from xailib import classes, params, registry
+from xailib import params, registry
 from xailib.analysis import frames
 from xailib.attribution import defaults, lacking
 from xailib.errors import InputError, nearest
 from xailib.explorer.facts import stored_curves
 from xailib.images import ImageBatch
 from xailib.maps import Maps
+from xailib.models import classes
 from xailib.models.model import Model
 from xailib.models.private import private
+from xailib.models.targets import as_images
 from xailib.results import read_maps, read_table
-from xailib.targets import as_images
 from xailib.workflow.notebooks import background, image_source, study_images
 from xailib.workflow.study import open_study
 

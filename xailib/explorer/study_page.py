@@ -15,14 +15,15 @@ import pandas as pd
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from xailib import classes, params
+from xailib import params
 from xailib.analysis import gallery, scores
 from xailib.analysis.facts import study_values
-from xailib.analysis.frames import Frames, find_folder, read_frames
+from xailib.analysis.frames import Frames, read_frames
 from xailib.errors import InputError, command
 from xailib.explorer import facts
 from xailib.images.colours import is_signed, limits
-from xailib.results import atomic, read_maps
+from xailib.models import classes
+from xailib.results import atomic, find_folder, read_maps
 
 HERE = Path(__file__).parent
 LEVELS = 63  # steps of a map between its ends, as in component.js

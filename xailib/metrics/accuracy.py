@@ -15,8 +15,8 @@ from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check
 from xailib.models.state import untouched
-from xailib.targets import as_images, masked
-from xailib.targets import labels as labels_of
+from xailib.models.targets import as_images, masked
+from xailib.models.targets import labels as labels_of
 
 if TYPE_CHECKING:
     import pandas as pd

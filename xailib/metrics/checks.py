@@ -12,7 +12,7 @@ from xailib.images import ImageBatch, box_masks
 from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
 from xailib.models.probes import check
-from xailib.targets import as_images, as_targets
+from xailib.models.targets import as_images, as_targets
 
 
 def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:

@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import nn
 
-from xailib import classes, params
+from xailib import params
 from xailib.devices import pick as pick_device
 from xailib.errors import InputError
+from xailib.models import classes
 from xailib.models.checkpoints import lay_in
 from xailib.models.model import Model
 from xailib.models.probes import check

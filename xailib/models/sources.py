@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from xailib import classes
 from xailib.errors import InputError, nearest
+from xailib.models import classes
 from xailib.models.checkpoints import State, check_hash, load_file_weights, read_checkpoint
 from xailib.models.layouts import network_state
 from xailib.registry import architecture

@@ -122,7 +122,7 @@ STAGES = {
     "train": Stage("notebooks/train.ipynb", uses=("model",), minutes=1440, gpu=True, any_scale=True),
     # Of a ROAR study. Which estimators there are, or how many seeds, re-run no ranking.
     "roar_images": Stage(
-        "xailib.workflow.images",
+        "xailib.roar.images",
         study=("dataset", "root", "image_options", "side", *_PARTS, "seed"),
         files=("dataset_function", "dataset_options", *_FILES),
         uses=("dataset",),

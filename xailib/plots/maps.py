@@ -1,9 +1,11 @@
 """Pictures of maps: over images, in grids, and the curves of Deletion and Insertion."""
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,10 +14,31 @@ from xailib.images import ImageBatch, colours
 from xailib.maps import check_ids
 from xailib.plots.style import empty, styled, subplots
 
-if TYPE_CHECKING:
-    from xailib.analysis.gallery import Grid
-
 CURVES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A figure of pictures; without rows the caption says why.
+
+    Attributes:
+        rows: (label, pictures), one picture for each title: pixels `(3, h, w)` in [0, 1], a map `(h, w)`, or None.
+        titles: of the columns.
+        caption: of the figure.
+        table: one row a picture: what it is.
+        signed: titles of the columns whose maps have negative values.
+    """
+
+    rows: list[tuple[str, list[Any]]]
+    titles: list[str]
+    caption: str
+    table: pd.DataFrame
+    signed: set[str] = field(default_factory=set)
+
+    def turned(self) -> "Grid":
+        """The same pictures with rows as columns, for grids of images, which need no signs."""
+        columns = [(title, [pictures[i] for _, pictures in self.rows]) for i, title in enumerate(self.titles)]
+        return replace(self, rows=columns if self.rows else [], titles=[label for label, _ in self.rows])
 
 
 def draw_map(axes: Axes, map: Any, *, signed: bool | None = None, **options: Any) -> None:
@@ -130,7 +153,7 @@ def curves(fractions: Any, scores: dict[str, Any], title: str = "") -> Figure:
 
 
 @styled
-def picture_grid(grid: "Grid") -> Figure:
+def picture_grid(grid: Grid) -> Figure:
     """Draw rows of images and maps; a cell that has none, such as a method that does not apply, shows a dash."""
     if not grid.rows:
         return empty(grid.caption)

@@ -12,6 +12,7 @@ import numpy as np
 
 from xailib.errors import InputError
 from xailib.params.made_from import IMAGES_AND_NETWORK, require
+from xailib.workspace import place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,14 @@ _FULL = {
     errno.EACCES: "the folder is not open for writing",
     errno.EFBIG: "the file would be too large",
 }
+
+
+def find_folder(results_dir: str | Path) -> Path:
+    """Return the study's results folder, looked up here first and then in the workspace."""
+    for folder in (Path(results_dir), place(results_dir)):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{results_dir}: no such results folder; run the study first (snakemake)")
 
 
 @contextlib.contextmanager

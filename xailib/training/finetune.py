@@ -13,8 +13,8 @@ from xailib.errors import InputError
 from xailib.models import Model, build_network, from_record
 from xailib.models.checkpoints import lay_in, read_state
 from xailib.models.probes import check
+from xailib.models.targets import as_images, as_targets
 from xailib.params import load_params
-from xailib.targets import as_images, as_targets
 from xailib.training.fit import Recipe, fit
 from xailib.training.loop import fingerprint
 from xailib.workspace import place

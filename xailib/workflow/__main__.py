@@ -76,7 +76,7 @@ def _of_study(command: str, words: list[str]) -> int:
 
         collect(study, arguments.folder)
     else:
-        from xailib.workflow.images import images
+        from xailib.roar.images import images
 
         images(study, arguments.folder)
     return 0

@@ -31,14 +31,14 @@ def image_source(
     Args:
         dataset: as it is registered.
         model: whose classes the labels are to count.
-        classes: `dataset_classes` of its parameter file; see `xailib.classes.mapping`.
+        classes: `dataset_classes` of its parameter file; see `xailib.models.classes.mapping`.
         options: what `load_images` takes.
 
     Raises:
         InputError: the network's classes are not those of the data set.
     """
     from xailib import datasets, params
-    from xailib.classes import mapping
+    from xailib.models.classes import mapping
 
     source = {key: value for key, value in options.items() if value is not None}
     if "root" in source:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from xailib import classes, params
+from xailib import params
 from xailib.errors import InputError
 from xailib.workflow import grids
 from xailib.workspace import environment, place
@@ -114,6 +114,8 @@ def _images(values: Values) -> Iterator[str]:
 
 def _classes(values: Values) -> Iterator[str]:
     """Whether the networks answer in the classes of the data set, those of each split whose labels the study reads."""
+    from xailib.models import classes
+
     function, source = _dataset(values)
     record = params.load_params("datasets", values["dataset"])
     wanted = record["dataset_classes"]
@@ -162,6 +164,8 @@ def _shifts(values: Values) -> Iterator[str]:
 
 def _are_mapped(values: Values, function: str, source: Values) -> bool:
     """Whether the data set's labels become others for a network; what cannot be mapped is told by `_classes`."""
+    from xailib.models import classes
+
     wanted = params.load_params("datasets", values["dataset"])["dataset_classes"]
     ours, _ = _class_names(function, source)
     for id in values["models"]:
@@ -205,6 +209,7 @@ def _copies(values: Values) -> Iterator[str]:
 def _comparison(values: Values) -> Iterator[str]:
     """Whether there is something to compare: methods, networks of the same classes, a sample of images, a metric."""
     from xailib import registry
+    from xailib.models import classes
 
     functions = {id: params.load_params("methods", id).get("method_function", id) for id in values["methods"]}
     ours = [id for id, name in functions.items() if registry.method.get(name).family != "control"]

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from xailib import classes, params
+from xailib import params
 from xailib.errors import InputError
 from xailib.maps import Maps
+from xailib.models import classes
 from xailib.params import citations
 from xailib.results import read_table
 from xailib.results.stored import load_maps, save_maps

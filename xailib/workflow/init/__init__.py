@@ -138,7 +138,7 @@ def check_free(place: Path) -> None:
 
 def _names(given: str | None) -> Any:
     """Class names as `wrap` takes them."""
-    from xailib.classes import read_names
+    from xailib.models.classes import read_names
 
     if given is None or given == "imagenet":
         return given

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xailib import classes, datasets, params
+from xailib import datasets, params
 from xailib.errors import InputError, nearest
+from xailib.models import classes
 from xailib.workflow.init.text import Draft
 
 LOOKED_AT = 200  # images that are read before anything is written: a study of so many finds no broken one later

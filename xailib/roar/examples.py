@@ -1,23 +1,20 @@
 """What a network of a ROAR study gets to see: one test image at every level of several rankings."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from xailib.analysis.frames import find_folder
-from xailib.analysis.gallery import Grid
-from xailib.analysis.roar_frames import RoarFrames
 from xailib.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from xailib.roar.store import Part
+from xailib.plots.maps import Grid
+from xailib.results import find_folder
+from xailib.roar.store import Part, open_store
+from xailib.roar.view import View, open_ranking
 
 TELLING = (
     "random",
@@ -31,7 +28,8 @@ TELLING = (
 
 
 def examples(
-    frames: RoarFrames,
+    labels: Mapping[str, str],
+    levels: Sequence[int],
     results_dir: str | Path,
     estimators: Sequence[str] = (),
     image: int = 0,
@@ -41,7 +39,8 @@ def examples(
     """Take one test image at every level of some rankings, as the retrained networks saw it.
 
     Args:
-        frames: the study.
+        labels: of the study's estimators, by id.
+        levels: percentages of the pixels.
         results_dir: its folder, with the first base network's rankings.
         estimators: whose rankings; by default up to seven telling ones of those that are there.
         image: position of the test image.
@@ -51,12 +50,9 @@ def examples(
     Raises:
         InputError: an estimator that the study does not have, or no such image.
     """
-    from xailib.roar.store import open_store
-
-    known, labels = frames.estimators.index, frames.estimators["label"]
-    unknown = [name for name in estimators if name not in known]
+    unknown = [name for name in estimators if name not in labels]
     if unknown:
-        raise InputError(f"estimators: '{unknown[0]}' is not in this study{nearest(unknown[0], known)}")
+        raise InputError(f"estimators: '{unknown[0]}' is not in this study{nearest(unknown[0], labels)}")
     folder = find_folder(results_dir)
     names = ["estimator", "mode", "level", "image"]
     try:
@@ -66,8 +62,8 @@ def examples(
     part = store.test
     if not 0 <= image < len(part):
         raise InputError(f"example: there is no test image {image}; there are {len(part)}, counted from 0")
-    chosen = estimators or [name for name in TELLING if name in known] or known[:6]
-    rows, table, levels = [], [], frames.levels
+    chosen = estimators or [name for name in TELLING if name in labels] or list(labels)[:6]
+    rows, table = [], []
     for name in chosen:
         with contextlib.suppress(InputError):  # a ranking that was cleared away; the others are still worth a look
             rows.append((labels[name], at_levels(folder / "base_0" / name, part, store.mean, image, levels, mode)))
@@ -80,13 +76,9 @@ def examples(
 
 
 def at_levels(
-    folder: Path, part: "Part", mean: "Tensor", image: int, levels: Sequence[int], mode: str
+    folder: Path, part: Part, mean: Tensor, image: int, levels: Sequence[int], mode: str
 ) -> list[NDArray[np.float32]]:
     """Return one test image unchanged and at each level of the ranking in a folder: `(3, h, w)` each."""
-    import torch
-
-    from xailib.roar.view import View, open_ranking
-
     ranking, rows, device = open_ranking(folder, "test", part), torch.tensor([image]), torch.device("cpu")
     views = [View(part, mean, device), *(View(part, mean, device, ranking, level, mode) for level in levels)]
     return [view.batch(rows)[0][0].numpy() for view in views]

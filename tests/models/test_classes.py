@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xailib import classes
 from xailib.errors import InputError
+from xailib.models import classes
 
 NAMES = ["tench", "goldfish", "great white shark"]
 

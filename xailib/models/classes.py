@@ -75,7 +75,7 @@ def mapping(
     """
     if classes == "unknown":
         return [UNKNOWN] * len(data)
-    given = {} if classes is None or classes == "by_name" else dict(classes)
+    given = dict(classes) if isinstance(classes, Mapping) else {}
     compared = comparer(data, network, given)
     ours, theirs = [compared(name) for name in data], [compared(name) for name in network]
     if classes is None:

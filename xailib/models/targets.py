@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from xailib import engine
-from xailib.classes import comparer
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
+from xailib.models.classes import comparer
 from xailib.models.model import Model
 from xailib.models.state import untouched
 
@@ -85,23 +85,23 @@ def labels(model: Model, images: ImageBatch) -> Tensor:
     """Return the images' labels as the model counts its classes, int64 `(n,)`.
 
     Where the images name their classes otherwise than the model, a class is the model's of the same name, compared as
-    `xailib.classes.comparer` says.
+    `xailib.models.classes.comparer` says.
 
     Raises:
         InputError: images without labels, a label that the model does not know, classes that are not the model's.
     """
     if not images.has_labels:
         raise InputError("targets: the images have no labels; use targets='predicted', or name the class")
-    lists = images.class_names or [], model.class_names
-    compared = comparer(*lists)
-    theirs, ours = [list(map(compared, names)) for names in lists]
+    named = images.class_names or []
+    compared = comparer(named, model.class_names)
+    theirs, ours = [list(map(compared, names)) for names in (named, model.class_names)]
     found = images.labels.cpu()
     if theirs and theirs != ours[: len(theirs)]:
         strange = next((i for i, name in enumerate(theirs) if ours.count(name) != 1), None)
         if strange is not None:
             raise InputError(
-                f"labels: the images' class '{images.class_names[strange]}' is none of model '{model.id}': the images' are "
-                f"{_first(images.class_names)}, the model's {_first(model.class_names)}; use targets='predicted', or "
+                f"labels: the images' class '{named[strange]}' is none of model '{model.id}': the images' are "
+                f"{_first(named)}, the model's {_first(model.class_names)}; use targets='predicted', or "
                 "images.with_labels(...) with the model's"
             )
         found = torch.tensor([ours.index(name) for name in theirs])[found]
