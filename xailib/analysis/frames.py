@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Frames:
         labels = self.recipes.loc[self.recipes["architecture"] == architecture, "label"]
         return str(labels.iloc[0]) if len(labels) else architecture
 
-    @property
+    @cached_property
     def recipes(self) -> pd.DataFrame:
         """Facts like those of `models`, one row a recipe, indexed by its first network: the units of intervals over networks.
 
@@ -65,12 +66,12 @@ class Frames:
         first = self.models[~self.models["recipe"].duplicated()]
         return distinct(first.assign(label=first["recipe_label"]))
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """What an interval over networks counts: networks, or recipes where some have several seeds."""
         return "networks" if len(self.recipes) == len(self.models) else "recipes"
 
-    @property
+    @cached_property
     def images(self) -> list[str]:
         """Ids of the images that have scores, in order of appearance."""
         return self.scores["image"].unique().tolist()
@@ -80,7 +81,7 @@ class Frames:
         rows = self.scores[self.scores["metric"].isin(metrics) & self.scores["value"].notna()]
         return rows["image"].nunique()
 
-    @property
+    @cached_property
     def labelled(self) -> bool:
         """Whether any image has a label; without one no answer is right or wrong."""
         return bool(self.predictions["correct"].notna().any())

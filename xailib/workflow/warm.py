@@ -1,8 +1,8 @@
-"""A process for a slice: forked from a Python that has torch and the Jupyter stack loaded, 0.2 s instead of 5, or started cold.
+"""A process for a slice: forked from a Python that has torch, Jupyter and xailib loaded, 0.2 s instead of 5, or started cold.
 
 `python -m xailib.workflow slice --warm` asks a server of its own user, interpreter and checkout, started on first use, to
-fork. The fork imports `xailib` afresh, so code edits count at once. The server leaves when it has been idle for a minute;
-XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job (a slice must stay in its job's cgroup); everywhere
+fork. A server is of one state of xailib's files: after an edit slices ask another one. It leaves when it has been idle for
+a minute; XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job, whose cgroup a slice must stay in; everywhere
 else, and whenever anything is wrong with the server, a new Python does the same.
 
 The slice's process has the caller's files, folder and environment, tells its exit status through a socket, and ends when
@@ -40,13 +40,14 @@ PYTHON = [
     "-m",
     "xailib.workflow.warm",
 ]  # as kernels start, for the debugger
-# What slices import; whatever is missing is skipped. Never xailib itself: its code may change while the server lives.
+# What slices import; whatever is missing is skipped. Not plug-ins, which a workspace may edit while the server lives.
 # Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
 PRELOAD = (
     "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic.main",
     "pydantic.types", "papermill", "black", "nbclient", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.inprocess.socket",
     "matplotlib.pyplot", "captum.attr", "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
-    "scipy.stats", "seaborn",
+    "scipy.stats", "seaborn", "xailib.workflow.slices", "xailib.workflow.inprocess", "xailib.workflow.notebooks",
+    "xailib.plots", "xailib.training.adversary", "xailib.roar.slices", "xailib.roar.trust",
 )  # fmt: skip
 IDLE_SECONDS = 60
 GRACE_SECONDS = 10  # for a slice to clean up when its caller is gone
@@ -113,15 +114,19 @@ def _connect() -> socket.socket | None:
 
 
 def _address() -> Path:
-    """The socket of this user, interpreter, set of packages, search path, checkout and version of this file."""
-    packages = Path(sysconfig.get_path("purelib"))
-    versions = [path.stat().st_mtime_ns for path in (packages, Path(__file__))]
-    identity = f"{sys.executable}\n{workspace.PACKAGE}\n{versions}\n{os.environ.get('PYTHONPATH')}"
+    """The socket of this user, interpreter, set of packages, search path, checkout and its state."""
+    packages = os.stat(sysconfig.get_path("purelib")).st_mtime_ns
+    identity = f"{sys.executable}\n{workspace.PACKAGE}\n{packages}\n{_code()}\n{os.environ.get('PYTHONPATH')}"
     folder = Path(tempfile.gettempdir()) / f"xailib-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
         raise OSError(f"{folder} is open to others")
     return folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _code() -> list[tuple[str, int]]:
+    """The files of xailib, and when each was written."""
+    return sorted((str(path), path.stat().st_mtime_ns) for path in workspace.PACKAGE.rglob("*.py"))
 
 
 def _start_server(address: Path) -> socket.socket | None:
@@ -151,16 +156,10 @@ def _try(address: Path) -> socket.socket | None:
 
 def serve(address: str) -> None:
     """Load what slices need, then fork for every request until a minute has passed without one."""
-    chosen = os.environ.get("XAILIB_WARM", "").split(",")  # tests load less
-    for name in chosen if chosen[0] else PRELOAD:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    with contextlib.suppress(ImportError):
-        import nbformat
-        import pydantic
-
-        nbformat.validate(nbformat.v4.new_notebook())  # its schema is compiled for the first
-        pydantic.create_model("First")  # looks for plugins among all packages
+    before = _code()
+    _load(os.environ.get("XAILIB_WARM", ""))
+    if _code() != before:  # edited meanwhile: nobody knows which state this is of
+        return
     gc.collect()
     gc.freeze()  # collections in the forks would copy every page that they share
     with contextlib.suppress(FileNotFoundError):
@@ -188,6 +187,23 @@ def serve(address: str) -> None:
             os.unlink(address)
 
 
+def _load(chosen: str) -> None:
+    """Import what slices do, or only what was `chosen`, as tests do; and do what each would do for the first time."""
+    for name in chosen.split(",") if chosen else PRELOAD:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    if chosen:
+        return
+    with contextlib.suppress(ImportError):
+        import nbformat
+
+        from xailib import registry
+
+        nbformat.validate(nbformat.v4.new_notebook())  # compiles its schema
+        for kind in (registry.method, registry.metric, registry.dataset, registry.architecture):
+            kind.fill()
+
+
 def become_slice(connection: socket.socket) -> NoReturn:
     """Take over the caller's files, folder and environment, run the slice, answer its exit status, end."""
     status = 1
@@ -203,10 +219,8 @@ def become_slice(connection: socket.socket) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["env"])
         faulthandler.enable(os.fdopen(os.dup(2), "w"))
-        for name in [name for name in sys.modules if name == "xailib" or name.startswith("xailib.")]:
-            del sys.modules[name]
         _set_like_a_new_process()
-        from xailib.workflow import slices  # as it is on disk now
+        from xailib.workflow import slices
 
         give_up = functools.partial(slices.remove, slices.results(slices.parser().parse_args(request["words"])))
         threading.Thread(target=_end_with_caller, args=(connection, give_up), daemon=True).start()
