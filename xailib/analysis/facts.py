@@ -141,9 +141,9 @@ def origins(slices: pd.DataFrame) -> Table:
     return Table(pd.DataFrame({"Value": facts}), "Where the results come from")
 
 
-def listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[Any]) -> str:
     """Write words as a list: "a, b and c"."""
-    *most, last = words
+    *most, last = map(str, words)
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -12,6 +12,7 @@ from itertools import combinations, product
 import numpy as np
 
 from xailib.analysis import rules
+from xailib.analysis.facts import listed
 from xailib.analysis.intervals import Array, Estimate, best_beside, smallest
 from xailib.analysis.intervals import spread as apart
 from xailib.analysis.roar_curves import Curves
@@ -309,13 +310,13 @@ def r10_mask(found: Curves) -> Finding:
         for i in np.argsort(ahead[0, :, j], kind="stable"):
             name = label(names[i]) + (f" at {level} %" if len(levels) > 1 else "")
             parts.append(number(found, name, f"{statistic} {level} %", ahead[:, i, j]))
-    told = [
-        f"At {level} % the masks alone tell the class in {own.min():.1%} to {own.max():.1%} of the images "
-        f"(chance {found.chance:.1%}); for {int((own > found.chance + FAR).sum())} of {len(names)} rankings in "
-        f"{100 * FAR:.0f} points more than chance."
-        for level, own in zip(levels, alone[0].T, strict=True)
-    ]
-    return Finding(parts[0].verdict, " ".join(told), parts)
+    shares = [f"{own.min():.1%} to {own.max():.1%} at {level} %" for level, own in zip(levels, alone[0].T, strict=True)]
+    leaky = int((alone[0] > found.chance + FAR).all(axis=1).sum())
+    sentence = (
+        f"The masks alone tell the class in {listed(shares)} of the images (chance {found.chance:.1%}); for {leaky} of "
+        f"{len(names)} rankings in {100 * FAR:.0f} points more than chance{' at every level' if len(levels) > 1 else ''}."
+    )
+    return Finding(parts[0].verdict, sentence, parts)
 
 
 LEAKING = ("R1", "R3", "R4", "R5", "R6")  # rest on accuracies after retraining alone, and can be tested at some levels
@@ -414,11 +415,6 @@ def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Array, list[in
     """
     levels = found.shared_levels("remove", [*names, over])
     return found.of("remove", names, levels) - found.of("remove", over, levels)[:, None], levels
-
-
-def listed(levels: Sequence[int]) -> str:
-    """Levels in words: 50 and 90."""
-    return " and ".join(filter(None, [", ".join(map(str, levels[:-1])), str(levels[-1])]))
 
 
 def points(value: float) -> str:
