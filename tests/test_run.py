@@ -438,6 +438,25 @@ class TestWarm:
             servers.append(server)
         assert servers[0] == servers[1] != servers[2]
 
+    def test_what_the_server_loads_survives_a_fork(self) -> None:
+        """A GPU's context, threads and the backend of notebooks do not; and plug-ins are a workspace's."""
+        code = (
+            "import sys, threading, torch\n"
+            "asked = []\n"
+            "for name in ('is_available', 'device_count', '_lazy_init'):\n"
+            "    setattr(torch.cuda, name, lambda *_, name=name: asked.append(name))\n"
+            "from xailib.workflow import warm\n"
+            "warm._load('')\n"
+            "held = {'matplotlib_inline.backend_inline', 'xailib.plugins'} & set(sys.modules)\n"
+            "loaded = {'xailib.attribution.rise', 'xailib.metrics.removal', 'xailib.roar.retrain'} <= set(sys.modules)\n"
+            "print(asked, held, loaded, len(threading.enumerate()))"
+        )
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        run = subprocess.run(
+            [*warm.PYTHON[:-2], "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=200
+        )
+        assert run.stdout.splitlines()[-1] == "[] set() True 1"
+
     def test_chance_is_not_shared(self, notebook: Callable[..., Path]) -> None:
         """What is drawn without a seed differs between forks, as it does between processes."""
         path = notebook("import random, numpy\nopen(out_path, 'w').write(f'{numpy.random.rand()} {random.random()}')")
