@@ -1,14 +1,18 @@
 """The shipped networks are what their model cards say, and the robust ones are robust."""
 
+import functools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 import xailib as xai
 from xailib import engine
+from xailib.training import card as cards
 from xailib.training.card import measure
 from xailib.workspace import find
 
@@ -23,6 +27,13 @@ HARD = xai.list_models("hard_*")
 LEAST = {"pictograms": (0.9, 0.8), "tiny_imagenet": (0.75, 0.55), "pictograms_hard": (0.74, 0.67)}
 # How many times as often as its vanilla twin a robust network is right under attack; of AlexNets both hold out.
 TIMES = {"pictograms": 3, "tiny_imagenet": 3, "pictograms_hard": 2.5}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rendered_once() -> Iterator[None]:
+    """The networks of one world see the same images."""
+    with mock.patch.object(cards, "split_images", functools.cache(cards.split_images)):
+        yield
 
 
 @pytest.mark.parametrize("world", WORLDS)

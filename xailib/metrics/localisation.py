@@ -162,10 +162,10 @@ def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> t
     """
     from scipy import ndimage
 
-    # In the map's own precision, so that a value of 0.2 is not above a threshold of 0.2.
-    above = scaled[None] > grid.astype(scaled.dtype)[:, None, None]
+    grid = grid.astype(scaled.dtype)  # in the map's own precision, so that a value of 0.2 is not above a threshold of 0.2
     if rule.box == "extent":
-        return _extents(above), np.arange(len(grid))
+        return _extents(*(scaled.max(axis=axis) > grid[:, None] for axis in (1, 0))), np.arange(len(grid))
+    above = scaled > grid[:, None, None]
     if rule.box == "largest" and rule.largest_by == "contour":
         above = _filled(above, 12 - rule.connectivity)  # a line of 8 neighbours parts a background of 4, and so round
     labels, number = ndimage.label(above, _neighbours(rule.connectivity))
@@ -180,7 +180,8 @@ def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> t
     size = _contour_areas(rivals, number) if rule.largest_by == "contour" else _counts(rivals.ravel(), number)
     # Sorted by layer, then size, then label: the last of each layer is its largest.
     order = 1 + np.lexsort((size[1:], np.repeat(np.arange(len(grid)), counts)))
-    return _extents(labels == order[last - 1][:, None, None]), np.arange(len(grid))
+    regions = labels == order[last - 1][:, None, None]
+    return _extents(regions.any(axis=2), regions.any(axis=1)), np.arange(len(grid))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -192,9 +193,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return common / (area_a[:, None] + area_b[None] - common)
 
 
-def _extents(regions: np.ndarray) -> np.ndarray:
-    """Bounding boxes `(t, 4)` of regions `(t, h, w)`, none of them empty."""
-    rows, columns = np.asarray(regions.any(axis=2)), np.asarray(regions.any(axis=1))
+def _extents(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Bounding boxes `(t, 4)` of regions, none of them empty, by which rows `(t, h)` and columns `(t, w)` they touch."""
     x1, x2 = columns.argmax(axis=1), columns.shape[1] - columns[:, ::-1].argmax(axis=1)
     y1, y2 = rows.argmax(axis=1), rows.shape[1] - rows[:, ::-1].argmax(axis=1)
     return np.stack([x1, y1, x2, y2], axis=1)
