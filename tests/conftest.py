@@ -7,6 +7,10 @@ from unittest import mock
 
 import pytest
 
+# Read when torch is loaded, which test files do; notebooks and Snakemake inherit it. Two tests at a time whose threads are more
+# than the cores take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
@@ -22,12 +26,6 @@ def short_tmp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
     return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Notebooks and Snakemake inherit it: more threads than cores make every test slower."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """The claims R1 to R10 on planted accuracies: the verdict must be the planted one, also when it is reversed or unclear."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -203,7 +205,8 @@ def test_a_claim_is_put_to_the_masks_of_every_level_that_has_them() -> None:
     heads = table[table["part"] == "headline"].set_index("finding")
     assert "At 50 and 90 % the leak decides: supported as measured" in heads.loc["R1", "sentence"]
     told = heads.loc["R10", "sentence"]
-    assert "At 50 % the masks alone" in told and "At 90 % the masks alone" in told
+    assert re.match(r"The masks alone tell the class in \S+ to \S+ at 50 % and \S+ to \S+ at 90 % of the images", told)
+    assert told.endswith("more than chance at every level.")
     parts = set(table.loc[table["finding"] == "R10", "part"])
     assert {"GRAD at 50 %", "GRAD at 90 %"} <= parts and "GRAD" not in parts
 

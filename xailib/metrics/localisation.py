@@ -162,7 +162,8 @@ def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> t
     """
     from scipy import ndimage
 
-    grid = grid.astype(scaled.dtype)  # in the map's own precision, so that a value of 0.2 is not above a threshold of 0.2
+    # In the map's own precision, so that a value of 0.2 is not above a threshold of 0.2.
+    grid = grid.astype(scaled.dtype)
     if rule.box == "extent":
         return _extents(*(scaled.max(axis=axis) > grid[:, None] for axis in (1, 0))), np.arange(len(grid))
     above = scaled > grid[:, None, None]
