@@ -155,11 +155,10 @@ def _shifts(values: Values) -> Iterator[str]:
     from xailib.datasets.shifts import choose_shifts, refuse_variants
 
     function, source = _dataset(values)
-    faults = _told("shifts", choose_shifts, values["shifts"], function, values["shift_roots"])
-    yield from faults
-    if not faults and _are_mapped(values, function, {**source, "split": values["split"]}):
-        shifts = choose_shifts(values["shifts"], function, values["shift_roots"])
-        yield from _told("shifts", refuse_variants, shifts, function)
+    chosen: list[str] = []
+    yield from _told("shifts", lambda: chosen.extend(choose_shifts(values["shifts"], function, values["shift_roots"])))
+    if chosen and _are_mapped(values, function, {**source, "split": values["split"]}):
+        yield from _told("shifts", refuse_variants, chosen, function)
 
 
 def _are_mapped(values: Values, function: str, source: Values) -> bool:

@@ -40,14 +40,13 @@ PYTHON = [
     "-m",
     "xailib.workflow.warm",
 ]  # as kernels start, for the debugger
-# What slices import; whatever is missing is skipped. Not plug-ins, which a workspace may edit while the server lives.
-# Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
+# What slices run, and what these import late; whatever is missing is skipped. Not plug-ins, which a workspace may edit while
+# the server lives. Nor matplotlib's backend for notebooks, which joins the shell that is there when it is loaded.
 PRELOAD = (
-    "torch", "torchvision", "numpy", "PIL.Image", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic.main",
-    "pydantic.types", "papermill", "black", "nbclient", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.inprocess.socket",
-    "matplotlib.pyplot", "captum.attr", "scipy.ndimage", "skimage.segmentation", "sklearn.linear_model",
-    "scipy.stats", "seaborn", "xailib.workflow.slices", "xailib.workflow.inprocess", "xailib.workflow.notebooks",
-    "xailib.plots", "xailib.training.adversary", "xailib.roar.slices", "xailib.roar.trust",
+    "xailib.workflow.slices", "xailib.workflow.inprocess", "xailib.workflow.notebooks", "xailib.plots",
+    "xailib.training.adversary", "xailib.roar.slices", "xailib.roar.trust", "torchvision", "pyarrow.parquet",
+    "safetensors.torch", "black", "ipykernel.debugger", "captum.attr", "scipy.ndimage", "scipy.stats", "seaborn",
+    "skimage.segmentation", "sklearn.linear_model",
 )  # fmt: skip
 IDLE_SECONDS = 60
 GRACE_SECONDS = 10  # for a slice to clean up when its caller is gone
