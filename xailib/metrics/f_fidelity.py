@@ -55,7 +55,9 @@ def f_fidelity(
     """How much more of the target's probability is lost with named pixels than with others, mean over sizes of what is named.
 
     At size s the most important share s of the pixels is named. A random share min(alpha s, beta) of the image goes from
-    there (Fid+), or min(alpha (1 - s), beta) from the rest (Fid-), and shows the model's mean colour.
+    there (Fid+), or min(alpha (1 - s), beta) from the rest (Fid-), and shows the model's mean colour. The authors' code
+    for images counts right answers where this takes probabilities, lets every pixel go by a coin of its own where this
+    draws their number exactly, and scores maps of the fine-tuned copy where this scores those of the network itself.
 
     Args:
         sizes: s is 1 / sizes, 2 / sizes, ... below 1.
