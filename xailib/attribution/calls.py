@@ -1,6 +1,5 @@
 """Our methods as other packages call theirs: as a captum `Attribution`, and as Quantus' `explain_func`."""
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ def explain_any(
                 one = targets.item()
             classes = as_targets(one, model, ImageBatch(inputs.clamp(0, 1)))
         with gradient_asked(entry.name, model, inputs), lent(model, inputs, function) as fast:
-            given = {"seed": whole(seed), **chosen} if "seed" in inspect.signature(function).parameters else chosen
+            given = {"seed": whole(seed), **chosen} if signatures.takes(function, "seed") else chosen
             values = function(fast, inputs.clone(), classes.to(model.device), **given)
     check_values(values, entry.name, model)
     return values.detach().to(pixels.device)

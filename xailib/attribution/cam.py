@@ -185,5 +185,5 @@ def upsample(maps: Tensor, pixels: Tensor, relu: Relu, upsampling: Upsampling, a
     """Bring maps `(n, hc, wc)` to the size of `pixels`, with the ReLU at the named place."""
     corners = align_corners if upsampling == "bilinear" else None
     maps = maps.relu() if relu == "before" else maps
-    maps = functional.interpolate(maps[:, None], tuple(pixels.shape[-2:]), mode=upsampling, align_corners=corners)[:, 0]
+    maps = functional.interpolate(maps[None], tuple(pixels.shape[-2:]), mode=upsampling, align_corners=corners)[0]
     return maps.relu() if relu == "after" else maps

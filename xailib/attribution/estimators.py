@@ -17,7 +17,6 @@ from xailib.errors import InputError
 from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
-from xailib.models.state import untouched
 from xailib.models.targets import as_images, as_targets
 from xailib.params import checks, estimator_files, facts, signatures
 from xailib.params.estimator_files import Record
@@ -79,7 +78,7 @@ def estimate(
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
-    with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(**settings) as run:
+    with torch.inference_mode(False), torch.enable_grad(), engine.using(**settings) as run:
 
         def work(part: slice) -> dict[str, Tensor]:
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)

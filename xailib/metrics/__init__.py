@@ -78,7 +78,7 @@ def evaluate(
         values, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
-            with untouched(model), lent(model, images.pixels, entry.function) as fast:
+            with untouched(model) if entry.explains else lent(model, images.pixels, entry.function) as fast:
                 given = (maps, model) if entry.explains else (values, fast)
                 frame = entry.function(*given, images, **own)
             curve = frame.attrs.pop("curve", None)
@@ -126,5 +126,5 @@ def curves(
     options = signatures.check("metric", entry.name, entry.function, options, settled=())
     with engine.using(batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
-        with untouched(model), lent(model, images.pixels, entry.curve) as fast:
+        with lent(model, images.pixels, entry.curve) as fast:
             return entry.curve(maps, fast, images, **options).double()

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from xailib.models.model import Model
 from xailib.models.prepacked import prepack
-from xailib.models.state import untouched
+from xailib.models.state import float32_by_default, untouched
 
 TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on two images
 
@@ -50,16 +50,16 @@ def folded(model: Model, pixels: Tensor) -> Model:
     modules or a `forward` of one object's own, scripted modules, answers that differ.
     """
     modules: list[nn.Module] = [model]
+    held: list[Any] = []
     # Grows while it is walked, by hand: `modules()` and the like take a tenth of a small network's pass.
     for one in modules:
         if _watched(one):
             return model
         modules += [child for child in one._modules.values() if child is not None]
-    held: list[dict[str, Any]] = [*(one._parameters for one in modules), *(one._buffers for one in modules)]
-    values = [value for tensors in held for value in tensors.values() if value is not None]
-    facts = (model.output, model.cam_layer_name, list(model.class_names), model.offers)
-    places = [(value.data_ptr(), value._version, value.device) for value in values]
-    state = (facts, [id(module) for module in modules], places)
+        held += [*one._parameters.values(), *one._buffers.values()]
+    values = [value for value in held if value is not None]
+    facts = (model.output, model.cam_layer_name, list(model.class_names), model.offers, model.device)
+    state = (facts, list(map(id, modules)), [(value.data_ptr(), value._version) for value in values])
     kept = _kept.get(model)
     if kept is None or kept.state != state or not torch.equal(torch.cat(kept.sampled), kept.values):
         sampled = [_sample(value) for value in values if value.dtype == torch.float32]  # mean and std are always there
@@ -69,19 +69,19 @@ def folded(model: Model, pixels: Tensor) -> Model:
 
 @contextlib.contextmanager
 def lent(model: Model, pixels: Tensor, function: Callable[..., Any]) -> Iterator[Model]:
-    """Lend `folded`'s copy to a function for a block: what a function of someone's own was lent, nobody is lent again.
+    """Lend `folded`'s copy to a function for a block, or `model` itself, frozen and left as found, where there is none.
 
-    It may redraw weights, hang hooks or replace layers of what it gets; neither `model` nor a later call sees any of it.
+    What a function of someone's own was lent, nobody is lent again: it may redraw weights, hang hooks or replace layers of
+    what it gets; neither `model` nor a later call sees any of it.
     """
     fast = folded(model, pixels)
-    if (getattr(function, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]:
-        yield fast
-        return
+    ours = (getattr(function, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]
     try:
-        with untouched(fast):
+        with float32_by_default() if ours and fast is not model else untouched(fast):
             yield fast
     finally:
-        _kept.pop(model, None)
+        if not ours:
+            _kept.pop(model, None)
 
 
 def _sample(value: Tensor) -> Tensor:

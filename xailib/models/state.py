@@ -28,12 +28,10 @@ def untouched(model: nn.Module) -> Iterator[None]:
     for parameter, trainable, _ in parameters:
         if trainable:
             parameter.requires_grad_(False)
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
     try:
-        yield
+        with float32_by_default():
+            yield
     finally:
-        torch.set_default_dtype(default)
         for module, training, inplace in flags:
             if module.training != training:
                 module.training = training
@@ -48,6 +46,17 @@ def untouched(model: nn.Module) -> Iterator[None]:
                 parameter.requires_grad_(trainable)
             if parameter.grad is not gradient:
                 parameter.grad = gradient
+
+
+@contextlib.contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Within the block new tensors are float32, whatever torch's default type is."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
 
 
 def _hooks(module: nn.Module) -> tuple[dict[int, Any], ...]:

@@ -54,6 +54,12 @@ def check(
     return known | options
 
 
+@functools.cache
+def takes(function: Callable[..., Any], argument: str) -> bool:
+    """Return whether a function has an argument of this name."""
+    return argument in inspect.signature(function).parameters
+
+
 @functools.cache  # a signature takes longer to read than a small network to answer
 def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the keyword-only arguments of a function with their defaults."""
