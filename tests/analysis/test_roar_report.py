@@ -94,9 +94,14 @@ def test_pairs_checks_and_leak(accuracy, drawn) -> None:
     masks = cells_of(accuracy, "mask_only_remove").set_index("label")["accuracy"]
     order = [label.get_text() for label in leak.axes[0].get_yticklabels()]
     assert masks[order].is_monotonic_increasing and "90 % removed" in texts(leak)
-    for axes, mode in zip(leak.axes, ("mask_only_remove", "remove"), strict=True):
+    (axes,) = leak.axes  # one level
+    for mode, hollow in (("mask_only_remove", True), ("remove", False)):
         at = cells_of(accuracy, mode).query("level == 90").set_index("label")["accuracy"]
-        dots = axes.collections[1].get_offsets()
+        lines = [
+            one for one in axes.lines if one.get_marker() == "o" and (one.get_markerfacecolor() == "white") == hollow
+        ]
+        dots = np.concatenate([one.get_xydata() for one in lines])
+        assert len(dots) == len(order)
         np.testing.assert_allclose(dots[:, 0], at[[order[int(y)] for y in dots[:, 1]]])
     assert "RACU" in texts(drawn["roar_area"])
 
