@@ -75,6 +75,17 @@ def test_some_classes(folder: Path) -> None:
         class_names("tiny_imagenet")
 
 
+def test_images_whose_object_fills_them_are_left_out_of_val(folder: Path, replace) -> None:
+    replace(VAL, "val_1.JPEG\tn01629819\t0\t32", "val_1.JPEG\tn01629819\t0\t0")
+    few = xai.load_images("tiny_imagenet", root=folder, max_box_area=0.4)
+    assert dict(zip(few.ids, few.labels.tolist(), strict=True)) == {"val_0": 0, "val_2": 2}
+    assert len(xai.load_images("tiny_imagenet", root=folder, split="train", max_box_area=0.4)) == 6
+    with pytest.raises(InputError, match=r"no image passes max_box_area=0\.1"):
+        xai.load_images("tiny_imagenet", root=folder, max_box_area=0.1)
+    with pytest.raises(InputError, match=r"option max_box_area must be .*not 40"):
+        xai.load_images("tiny_imagenet", root=folder, max_box_area=40)
+
+
 def test_a_list_of_names_needs_no_folder() -> None:
     assert class_names("tiny_imagenet", classes=["orange", "bison"]) == ["orange", "bison"]
 

@@ -25,7 +25,7 @@ from xailib.images.truth import NO_LABEL
 from xailib.params import signatures
 from xailib.registry import dataset
 
-SETTLED = ("seed", "limit", "side", "shift", "classes", "bad_boxes")  # arguments that have sentences of their own
+SETTLED = ("seed", "limit", "side", "shift", "classes")  # arguments that have sentences of their own
 
 
 def load_images(

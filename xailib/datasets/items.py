@@ -5,10 +5,11 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Gt, Le
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from xailib.images.pictures import Size, read_image, to_pixels
 
 Crop = Literal["resize", "centre"]
 Box = tuple[float, float, float, float]
+BoxArea = Annotated[float, Gt(0), Le(1)]  # a share of the picture
 
 # The centre crop keeps 87.5 % of the short side, as in 256 -> 224.
 CENTRE_SHARE = 0.875
@@ -47,6 +49,11 @@ class Item:
     answers: tuple[int, ...] = ()
     turn: bool | Size = False
     draw: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+
+    @property
+    def box_area(self) -> float:
+        """The share of the picture that the largest box covers; 0 without boxes."""
+        return max(((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in self.boxes), default=0.0)
 
 
 @dataclass(frozen=True)

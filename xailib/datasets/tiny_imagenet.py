@@ -15,7 +15,7 @@ from xailib.datasets.files import (
     pick_classes,
     read_lines,
 )
-from xailib.datasets.items import Item
+from xailib.datasets.items import BoxArea, Item
 from xailib.errors import InputError, nearest
 from xailib.registry import dataset
 
@@ -37,20 +37,26 @@ def tiny_imagenet_class_names(root: Path | None = None, classes: Classes = None)
 @dataset(
     "tiny_imagenet", label="Tiny ImageNet", splits=("val", "train"), side=SIDE, class_names=tiny_imagenet_class_names
 )
-def tiny_imagenet(root: Path, split: str, *, classes: Classes = None) -> list[Item]:
+def tiny_imagenet(root: Path, split: str, *, classes: Classes = None, max_box_area: BoxArea = 1.0) -> list[Item]:
     """Images with their boxes: 500 a class in train, 50 in val.
 
     Args:
         root: the folder that holds `tiny-imagenet-200`, or that folder itself.
         classes: the first so many classes, or a list of their names or WordNet ids. By default all that have a folder in
             `train`, in the order of `wnids.txt`.
+        max_box_area: of val only images whose box covers at most this share; networks are trained on all.
 
     Raises:
         InputError: a folder, list, class or image that is missing, or a row that is no box.
     """
     home = _home(root)
     labels = numbered(_classes(home, classes))
-    return _train_items(home, labels) if split == "train" else _val_items(home, labels)
+    if split == "train":
+        return _train_items(home, labels)
+    found = [item for item in _val_items(home, labels) if item.box_area <= max_box_area]
+    if not found:
+        raise InputError(f"{root}: no image passes max_box_area={max_box_area}")
+    return found
 
 
 def _home(root: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from xailib.datasets.imagenet.labels import imagenet_class_names
 from xailib.datasets.imagenet.layouts import find_split, items
-from xailib.datasets.items import Item
+from xailib.datasets.items import BoxArea, Item
 from xailib.errors import InputError
 from xailib.registry import dataset
 
@@ -19,7 +19,7 @@ def imagenet(
     seed: int,
     limit: int | None,
     one_box: bool = False,
-    max_box_area: float = 1.0,
+    max_box_area: BoxArea = 1.0,
     bad_boxes: Literal["refuse", "drop"] = "refuse",
 ) -> list[Item]:
     """ImageNet's images in the seed's order, those of val with the boxes of the labelled class where they are there.
@@ -40,10 +40,6 @@ def imagenet(
     Raises:
         InputError: a folder, table, image or annotation that is missing or wrong.
     """
-    if bad_boxes not in ("refuse", "drop"):
-        raise InputError(f"bad_boxes: '{bad_boxes}' is not known; use 'refuse' or 'drop'")
-    if not 0 < max_box_area <= 1:
-        raise InputError(f"max_box_area: {max_box_area} is not a share of the image: above 0 and at most 1")
     home = find_split(root, split)
     if (one_box or max_box_area < 1) and home.annotations() is None:
         places = f"looked for *.xml in {', '.join(map(str, home.annotation_places))}"
@@ -51,8 +47,7 @@ def imagenet(
         raise InputError(f"{root}: one_box and max_box_area need the images' boxes; {looked}")
 
     def passes(item: Item) -> bool:
-        areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in item.boxes]
-        return (not one_box or len(areas) == 1) and max(areas, default=0.0) <= max_box_area
+        return (not one_box or len(item.boxes) == 1) and item.box_area <= max_box_area
 
     found = list(islice(filter(passes, items(home, seed, bad_boxes)), limit))
     if not found:
