@@ -24,6 +24,7 @@ WORLDS = {
     "pictograms_full": "Pictograms",
     "tiny_imagenet": "Tiny ImageNet",
     "roar_pictograms_full": "ROAR on pictograms",
+    "roar_imagenette": "ROAR on photographs (Imagenette)",
 }
 ANSWERS = {  # question of the front page -> the claim that answers it
     "Are robust networks explained better?": "F1",
@@ -73,7 +74,8 @@ def details() -> str:
         for row in found[found["part"] == "headline"].to_dict("records"):
             paper, needs = findings.papers(row), row.get("needs")
             text += f"**{row['finding']}, {row['verdict']}.** *{row['claim']}* {row['sentence']}\n"
-            text += f"The number: {findings.number(row)}, {row['statistic']}; n = {row['n']:,.0f} {row['unit']}."
+            if isinstance(row["statistic"], str):  # not where a study lacks what a claim is about
+                text += f"The number: {findings.number(row)}, {row['statistic']}; n = {row['n']:,.0f} {row['unit']}."
             text += f" The paper's: {paper}." if paper != "-" else ""
             text += f" What would decide it: {needs}.\n\n" if isinstance(needs, str) else "\n\n"
     return text

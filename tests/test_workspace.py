@@ -149,7 +149,9 @@ def test_another_workflow_takes_the_study_in(root: Path) -> None:
         'rule ours:\n    default_target: True\n    input: "results/own/mini_resnet_vanilla/mine/maps.npz"\n'
         '    output: "ours.txt"\n    shell: "ls {input} > {output}"\n'
     )
-    (root / "params/studies/own.yaml").write_text(STUDY + "limit: 2\n")
+    (root / "params/studies/own.yaml").write_text(
+        STUDY + "limit: 2\nscale: smoke\nshifts: none\naccuracy_images: 24\nattack_images: 0\n"
+    )
     (root / "params/models").mkdir()
     record = find("params/models/mini_resnet_vanilla.yaml").read_text()
     (root / "params/models/mini_resnet_vanilla.yaml").write_text(re.sub(r"(?m)^accuracy: .*\n", "", record))
