@@ -12,6 +12,11 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that run Snakemake, which take minutes: at the end the short ones share out evenly."""
+    items.sort(key=lambda item: not {"World", "SNAKEFILE"} & vars(getattr(item, "module", None)).keys())
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of this checkout."""

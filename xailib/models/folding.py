@@ -77,7 +77,12 @@ def lent(model: Model, pixels: Tensor, function: Callable[..., Any]) -> Iterator
     fast = folded(model, pixels)
     ours = (getattr(function, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]
     try:
-        with float32_by_default() if ours and fast is not model else untouched(fast):
+        with contextlib.ExitStack() as stack:
+            if ours and fast is not model:
+                stack.enter_context(float32_by_default())
+            else:  # somebody's own function may know `model` from elsewhere, too
+                for one in {model, fast}:
+                    stack.enter_context(untouched(one))
             yield fast
     finally:
         if not ours:
