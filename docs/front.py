@@ -67,7 +67,10 @@ def answer() -> str:
 def details() -> str:
     """Return in Markdown where worlds agree, and the headline of every shipped finding under the name of its study."""
     tables = {world: shipped(world) for world in WORLDS}
-    text = worlds.verdict_on_worlds({world: tables[world] for world in WORLDS if world not in STUDIES[1:]}) + "\n\n"
+    text = ""
+    for kind, roar in (("F1 to F6", False), ("R1 to R10", True)):
+        alike = {world: table for world, table in tables.items() if world.startswith("roar_") == roar}
+        text += f"{kind}. {worlds.verdict_on_worlds(alike)}\n\n"
     for world, title in WORLDS.items():
         found = tables[world]
         text += f"## {title}\n\nn = {found['images'].max()} images; 95 % intervals.\n\n"
