@@ -26,6 +26,11 @@ WORLDS = {
     "roar_pictograms_full": "ROAR on pictograms",
     "roar_imagenette": "ROAR on photographs (Imagenette)",
 }
+COUNTED = {
+    "pictograms_hard": "findings of Nourelahi et al.",
+    "roar_pictograms_full": "claims about ROAR, on pictograms,",
+    "roar_imagenette": "on photographs",
+}
 ANSWERS = {  # question of the front page -> the claim that answers it
     "Are robust networks explained better?": "F1",
     "Which method ranks first?": "F3",
@@ -55,13 +60,26 @@ def answer() -> str:
     lines = []
     for question, finding in ANSWERS.items():
         row = rows.loc[finding]
-        lines.append(f"- **{question}** {row['sentence']} *{finding} {row['verdict']}: {row['claim']}*")
+        lines.append(
+            f"- **{question}** {row['sentence']} *{finding} {row['verdict']}: {row['claim']}* {elsewhere(finding)}"
+        )
     counted = []
-    for name, letter in {"findings of Nourelahi et al.": "F", "claims about ROAR": "R"}.items():
-        counts = rows.loc[rows.index.str.startswith(letter), "verdict"].value_counts()
+    for world, name in COUNTED.items():
+        counts = shipped(world).query("part == 'headline'")["verdict"].value_counts()
         told = ", ".join(f"{counts[word]} {word}" for word in rules.COLOURS if word in counts)
         counted.append(f"Of {counts.sum()} {name} {told}.")
     return "\n".join([*lines, "", " ".join(counted), ""])
+
+
+def elsewhere(finding: str) -> str:
+    """Return the verdicts on a finding in the other worlds that ask it, as a sentence."""
+    heads = {world: shipped(world).query("part == 'headline'").set_index("finding") for world in WORLDS}
+    told = [
+        f"{head.loc[finding, 'verdict']} on {WORLDS[world].removeprefix('ROAR on ')}"
+        for world, head in heads.items()
+        if world not in STUDIES and finding in head.index
+    ]
+    return f"Elsewhere: {', '.join(told)}." if told else ""
 
 
 def details() -> str:

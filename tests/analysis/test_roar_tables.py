@@ -70,6 +70,15 @@ def test_failed_and_missing_trainings_are_reported(made_up, written) -> None:
     assert "diverged" in roar_tables.failures(read)._repr_html_()
 
 
+def test_images_without_boxes_are_no_failure(made_up, written) -> None:
+    """One ranking without a hit is; none that has any means that there is nothing to hit."""
+    boxed = made_up.trust["check"] == "pointing_game"
+    assert boxed.any()
+    for rows, told in ((boxed, 0), (boxed & (made_up.trust["estimator"] == "sobel"), 1)):
+        write_table(written / "trust.parquet", made_up.trust.assign(value=made_up.trust["value"].mask(rows)))
+        assert len(roar_frames.read_roar(written, made_up.study).failed) == told
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
