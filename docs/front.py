@@ -91,12 +91,12 @@ def details() -> str:
         text += f"{kind}. {worlds.verdict_on_worlds(alike)}\n\n"
     for world, title in WORLDS.items():
         found = tables[world]
-        text += f"## {title}\n\nn = {found['images'].max()} images; 95 % intervals.\n\n"
+        text += f"## {title}\n\nn = {found['images'].max():,} images; 95 % intervals.\n\n"
         for row in found[found["part"] == "headline"].to_dict("records"):
             paper, needs = findings.papers(row), row.get("needs")
-            text += f"**{row['finding']}, {row['verdict']}.** *{row['claim']}* {row['sentence']}\n"
+            text += f"**{row['finding']}, {row['verdict']}.** *{row['claim']}* {row['sentence']}"
             if isinstance(row["statistic"], str):  # not where a study lacks what a claim is about
-                text += f"The number: {findings.number(row)}, {row['statistic']}; n = {row['n']:,.0f} {row['unit']}."
+                text += f"\nThe number: {findings.number(row)}, {row['statistic']}; n = {row['n']:,.0f} {row['unit']}."
             text += f" The paper's: {paper}." if paper != "-" else ""
             text += f" What would decide it: {needs}.\n\n" if isinstance(needs, str) else "\n\n"
     return text

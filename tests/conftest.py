@@ -12,9 +12,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Begin with the files that run Snakemake, which take minutes: at the end the short ones share out evenly."""
-    items.sort(key=lambda item: not {"World", "SNAKEFILE"} & vars(getattr(item, "module", None)).keys())
+    items.sort(key=lambda item: not {"World", "SNAKEFILE"} & vars(item.module).keys())
 
 
 @pytest.fixture(scope="session")

@@ -174,10 +174,8 @@ def test_edits_of_what_no_result_depends_on_rerun_nothing(finished: World) -> No
     edits = [
         (SMOKE, lambda text: text + "batch_size: 16\n"),
         ("notebooks/attribute.ipynb", lambda text: text.replace("Look at the first ones", "Look")),  # prose
-        (
-            "xailib/attribution/rise.py",
-            remark,
-        ),  # a method, a data set and a kind of slices that the study does not have
+        # A method, a data set and a kind of slices that the study does not have.
+        ("xailib/attribution/rise.py", remark),
         ("xailib/datasets/tiny_imagenet.py", remark),
         ("xailib/roar/retrain.py", remark),
         ("xailib/params/__init__.py", remark),

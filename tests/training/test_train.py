@@ -91,3 +91,15 @@ def test_a_fingerprint_is_of_values_types_and_shapes() -> None:
     assert fingerprint({"a": 1, "b": 2}, ones) == fingerprint({"b": 2, "a": 1}, ones.clone())
     others = [ones.T, ones.double(), ones * 2, torch.tensor(1.0), torch.ones(0)]
     assert len({fingerprint(one) for one in [ones, *others]}) == 6
+
+
+@pytest.mark.parametrize(
+    ("dataset", "right"), [("tiny_imagenet_10", {"max_box_area": 1.0}), ("imagenet_paper", {"one_box": False})]
+)
+def test_networks_learn_from_and_are_measured_on_more_images_than_are_explained(
+    dataset: str, right: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "load_images", lambda name, **given: given)
+    for split in ("train", None):
+        given = train.split_images(dataset, split, limit=3)
+        assert right.items() <= given.items() and given["split"] == split and given["limit"] == 3

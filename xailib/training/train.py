@@ -120,6 +120,10 @@ def _keep(path: Path, dataset: str, count: int | None, seed: int, root: str | Pa
 
 
 def split_images(dataset: str, split: str | None, **arguments: Any) -> ImageBatch:
-    """Return `load_images` of a data set of `params/datasets/` with the options of its file; None is its default split."""
+    """Return `load_images` of a data set of `params/datasets/` with the options of its file; None is its default split.
+
+    Those of accuracy, which may take in more images than are explained.
+    """
     record = load_params("datasets", dataset)
-    return load_images(record.get("dataset_function", dataset), split=split, **record["dataset_options"], **arguments)
+    options = {**record["dataset_options"], **record["dataset_accuracy_options"]}
+    return load_images(record.get("dataset_function", dataset), split=split, **options, **arguments)
