@@ -47,6 +47,8 @@ class World:
 
     Attributes:
         architectures, seeds: networks of each architecture under each training algorithm.
+        radii: of attackers that a vanilla and robust ladder of ResNets were trained against, beside the other networks;
+            what is planted of robust networks then grows from one radius to the next.
         images, test_images: with maps, and for accuracy.
         gains: (training algorithm or "", family or method or "") -> added to the goodness of its maps.
         others: gains by the other convention of each metric, where scores have one (`ALTERNATIVES`); None is none.
@@ -62,6 +64,7 @@ class World:
 
     architectures: tuple[str, ...] = ARCHITECTURES
     seeds: int = 1
+    radii: tuple[float, ...] = ()
     images: int = 24
     test_images: int = 480
     gains: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -81,9 +84,12 @@ def networks(world: World) -> pd.DataFrame:
     rows = []
     for name in world.architectures:
         kinds = ["vanilla", *["advprop"] * (2 * (name == "resnet")), "robust"]
-        rows += [(name, kind) for kind in kinds for _ in range(world.seeds)]
-    table = pd.DataFrame(rows, columns=["architecture", "training_algorithm"])
+        rows += [(name, kind, np.nan) for kind in kinds for _ in range(world.seeds)]
+    rungs = [("vanilla", 0.0), *(("robust", radius) for radius in world.radii)] if world.radii else []
+    rows += [("ladder", *rung) for rung in rungs for _ in range(world.seeds)]
+    table = pd.DataFrame(rows, columns=["architecture", "training_algorithm", "epsilon"])
     names = table["architecture"] + "_" + table["training_algorithm"]
+    names = names.where(table["epsilon"].isna(), names + "_" + table["epsilon"].astype(str))
     count = names.groupby(names).cumcount()
     table["model"] = names + "_" + count.astype(str)
     recipe = names + (count % 2).astype(str).where(
@@ -92,7 +98,9 @@ def networks(world: World) -> pd.DataFrame:
     table = table.assign(
         label=table["model"], recipe=recipe, recipe_label=recipe if world.seeds > 1 else table["model"]
     )
-    return table.set_index("model")[["label", "architecture", "training_algorithm", "recipe", "recipe_label"]]
+    return table.set_index("model")[
+        ["label", "architecture", "training_algorithm", "epsilon", "recipe", "recipe_label"]
+    ]
 
 
 def study(world: World, seed: int = 0) -> Frames:
@@ -171,10 +179,12 @@ def _gains(
 ) -> Array:
     """What is planted in the goodness of maps `(networks, methods)`."""
     planted = np.zeros((len(models), len(methods)))
+    rung = models["epsilon"].rank(method="dense").to_numpy() - 1
+    dose = np.where(np.isnan(rung), 1.0, rung / max(models["epsilon"].nunique() - 1, 1))
     kinds, names = models["training_algorithm"].to_numpy(str), models["architecture"].to_numpy(str)
     for (kind, family), gain in gains.items():
         columns = [family in ("", name, own) for name, own in methods.items()]
-        planted += gain * np.outer((kinds == kind) | (kind == ""), columns)
+        planted += gain * np.outer(np.where(kind == "", 1.0, (kinds == kind) * dose), columns)
     planted += np.array([world.leads.get(name, 0.0) for name in names])[:, None]
     planted += np.array([world.network_leads.get(name, (0, 0, 0))[2] for name in models.index])[:, None]
     return planted
@@ -221,6 +231,7 @@ def _accuracies(world: World, models: pd.DataFrame, confidence: Array, ids: list
     return pd.concat(predictions, ignore_index=True), accuracy
 
 
+RADII = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 GAIN = {("robust", "gradient"): 0.09}
 STRONG, WEAK = {("robust", "gradient"): 0.15}, {("robust", "gradient"): -0.15}
 CHAMPIONS = {("", "gradcam"): 0.06, ("", "rise"): 0.06}
@@ -283,6 +294,16 @@ WORLDS: dict[str, dict[str, tuple[World, tuple[str, ...]]]] = {
         "true": (World(leads={"resnet": 0.06}), WRONG["true"]),
         "false": (World(leads={"densenet": 0.06}), WRONG["false"]),
         "edge: one other as good": (World(leads={"resnet": 0.06, "densenet": 0.06}), BOTH),
+    },
+    "F7": {
+        "null": (World((), 3, RADII, images=60), BOTH),
+        "null, 24 images, two seeds": (World((), 2, RADII, images=24), BOTH),
+        "true": (World((), 3, RADII, images=60, gains={("robust", "gradient"): 0.15}), WRONG["true"]),
+        "false": (World((), 3, RADII, images=60, gains={("robust", "gradient"): -0.15}), WRONG["false"]),
+        "edge: as much by CAM": (
+            World((), 3, RADII, images=60, gains={("robust", "gradient"): 0.15, ("robust", "cam"): 0.15}),
+            WRONG["false"],
+        ),
     },
     VOID: {
         "null": (World(controls=True), BOTH),
@@ -387,6 +408,11 @@ CURVES: dict[str, tuple[str, str, str, dict[str, dict[float, object]]]] = {
         "one network is best at everything", "contradicted", "its lead in points",
         {f"{n} images": {p: World(images=n, areas=1.0, network_leads={"resnet_vanilla_0": (p / 100,) * 3})
                          for p in (2, 4, 6, 8, 10)} for n in (24, 58)},
+    ),
+    "F7": (
+        "gradient maps gain along seven radii", "supported", "the gain in points of hit rate",
+        {f"{n} images": {p: World((), 3, RADII, images=n, gains={("robust", "gradient"): p / 100})
+                         for p in (3, 6, 9, 12, 15)} for n in (24, 60)},
     ),
     "R6": (
         "a GRAD ensemble is best by 9 points at 90 %", "supported", "trainings a ranking",

@@ -40,7 +40,13 @@ def test_no_claim_of_roar_comes_from_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("claim", "name", "word"),
-    [("F1", "true", "supported"), ("F3", "true, 150 images", "supported"), ("F5", "false", "contradicted")],
+    [
+        ("F1", "true", "supported"),
+        ("F3", "true, 150 images", "supported"),
+        ("F5", "false", "contradicted"),
+        ("F7", "true", "supported"),
+        ("F7", "false", "contradicted"),
+    ],
 )
 def test_what_is_true_by_a_margin_is_mostly_found(claim: str, name: str, word: str) -> None:
     world, wrong = planted.WORLDS[claim][name]

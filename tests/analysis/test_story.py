@@ -115,7 +115,8 @@ def test_void_metrics_and_few_images_are_told(tmp_path) -> None:
 def test_few_images_are_told_as_they_were_chosen(only_correct: bool, images: int, told: str, tmp_path: Path) -> None:
     values = {**params.read(params.study_path("smoke"), "studies")[0], "only_correct": only_correct}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
-    write_table(tmp_path / "findings.csv", UNDECIDED.assign(images=images))
+    every = pd.concat([UNDECIDED.assign(finding=f"F{i}", images=images) for i in range(1, 7)])
+    write_table(tmp_path / "findings.csv", every)
     (said,) = story.warnings(tmp_path, None)
     assert said.endswith(told)
 

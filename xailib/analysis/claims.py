@@ -1,8 +1,10 @@
 """The claims F1 to F6 of "How explainable are adversarially-robust CNNs?" (arXiv 2205.13042): words, rule and test of each.
 
-The paper's own numbers are not public, so nothing is compared with them: each claim is tested as a direction.
+The paper's own numbers are not public, so nothing is compared with them: each claim is tested as a direction. F7 is ours:
+F1 as a dose and its response.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
@@ -10,7 +12,7 @@ from math import nan
 
 import numpy as np
 
-from xailib.analysis import rules, scores
+from xailib.analysis import ladder, rules, scores
 from xailib.analysis.controls import telling, void
 from xailib.analysis.correlation import model_criteria
 from xailib.analysis.draws import FEWEST_UNITS, Array, over_units, ranks, spearman
@@ -18,7 +20,7 @@ from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, Estimate, crossed, largest_smallest, over_images, smallest
 from xailib.analysis.rankings import FAMILIES, families, rank_draws
-from xailib.analysis.verdicts import Claim, Finding, claim, needs, part, together
+from xailib.analysis.verdicts import Claim, Finding, Part, claim, needs, part, together
 
 MARGIN = 0.05  # a gain in explainability (hit rate or area, 0 to 1) below this is none
 LOSS = 0.02  # an accuracy lower by less than this still counts as "as high"
@@ -51,21 +53,33 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     named = " and ".join(name.replace("_", " ") for name in metrics)
     statistic, units = f"robust minus vanilla hit rate ({named})", "architectures"
     over = partial(over_units, images=frames.scored(*metrics), tests=2 * len(gains) - 1)
-    own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), units, NO_NIL)]
+    verdict, parts, told = gradients_only(gains, over, statistic, units)
+    n = many(parts[0].estimate.n, "architecture")
+    return Finding(verdict, f"Robust networks gain {told}, as hit rates over {n}.", parts)
+
+
+def gradients_only(
+    gains: dict[str, Array], over: Callable[[Array], Estimate], statistic: str, unit: str
+) -> tuple[str, list[Part], str]:
+    """Return verdict, parts and the numbers in words of a gain that is claimed of gradient methods and of no others.
+
+    Args:
+        gains: family -> draws of what `over` makes a number of; the first is the gradient methods'.
+        over: turns draws into a number whose bounds hold for all parts together.
+        statistic: what the number is.
+        unit: what its n counts.
+    """
+    own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), unit, NO_NIL)]
     beyond = []
     for name in list(gains)[1:]:
         found = replace(rules.turned(over(-gains[name])), needs="")
-        own.append(part(f"{FAMILIES[name]} methods", statistic, found, units, NO_GAIN))
+        own.append(part(f"{FAMILIES[name]} methods", statistic, found, unit, NO_GAIN))
         found = over(gains["gradient"] - gains[name])
         title = f"gradient beyond {FAMILIES[name]}"
-        beyond.append(part(title, f"{statistic}, difference of gains", found, units, rules.above))
+        beyond.append(part(title, f"{statistic}, difference of gains", found, unit, rules.above))
     vetoes = [one for one in own[1:] if one.verdict == rules.CONTRADICTED]
     told = ", ".join(f"{one.estimate.value:+z.2f} by {one.name}" for one in own)
-    return Finding(
-        together([own[0], *beyond, *vetoes]),
-        f"Robust networks gain {told}, as hit rates over {many(own[0].estimate.n, 'architecture')}.",
-        [*own, *beyond],
-    )
+    return together([own[0], *beyond, *vetoes]), [*own, *beyond], told
 
 
 @claim(CLAIMS, loss=LOSS, margin=MARGIN)
@@ -259,6 +273,45 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         parts.append(part(f"mean rank of {label}", "mean rank (1 is best)", own, "images"))
     told = ", ".join(f"{labels[i]} {rank[0, i]:.1f}" for i in np.argsort(rank[0]))
     return Finding(parts[0].verdict, f"Mean ranks of {len(cells)} architectures: {told}.", parts)
+
+
+@claim(CLAIMS, ("WSL box", "Pointing margin", "Method settings", "Images"), asked=ladder.there, margin=MARGIN)
+def f7_dose(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
+    """F7: The larger the attacks that a network is trained against, the better gradient methods explain it, and only they.
+
+    Our claim, asked where an architecture was trained against several radii. The number is
+    the rise in hit rate from the vanilla network to the largest radius, along the line fitted to the radii in their order.
+    Supported: the rise by gradient methods is above zero and above the rise by each other family. Contradicted: any of
+    these is below zero, or another family's rise is above {margin}. Equivalent: the rise by gradient methods is inside
+    {margin} on both sides. Intervals over images and seeds; the bounds that contradict hold for all of them together.
+    """
+    metrics = [name for name in LOCALISING if name in telling(frames, bootstrap, seed)]
+    methods, rungs = families(frames), ladder.rungs(frames)
+    if rungs.empty:
+        return needs(f"an architecture trained against {ladder.RUNGS} radii or more, 0 among them")
+    if not metrics or "gradient" not in methods or len(methods) < 2:
+        return needs("a hit rate that tells methods from the centre, gradient methods, and others beside them")
+    if rungs["seeds"].min() < 2:
+        return needs("at least two seeds of every radius: between single trainings a trend may be chance")
+    found = scores.means(frames, bootstrap, seed, each=True).at(metric=metrics)
+    gains = {name: found.at(method=own).mean("method", "metric").values for name, own in methods.items()}
+    n, tests = frames.scored(*metrics), 2 * len(gains) - 1
+
+    def over(draws: Array) -> Estimate:
+        return smallest([ladder.rise(draws, frames, n, seed)], n, tests)
+
+    named = " and ".join(name.replace("_", " ") for name in metrics)
+    statistic = f"rise in hit rate ({named}) from radius 0 to {rungs['epsilon'].max():g}"
+    verdict, parts, told = gradients_only(gains, over, statistic, "images")
+    networks = f"{many(len(rungs), 'recipe')} of {many(int(rungs['seeds'].min()), 'seed')} or more"
+    return Finding(
+        verdict, f"From radius 0 to {rungs['epsilon'].max():g}, hit rates change by {told} ({networks}).", parts
+    )
+
+
+def asked(frames: Frames) -> dict[str, Claim]:
+    """Return the claims that a study is asked: the paper's, and ours where it has the networks that they are about."""
+    return {id: claim for id, claim in CLAIMS.items() if claim.asked(frames)}
 
 
 def no_better(gain: Contrast, n: int, tests: int, margin: float) -> Estimate:

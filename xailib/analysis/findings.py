@@ -22,7 +22,7 @@ PAPER = "paper_"  # columns with the same statistic of a data set of the paper's
 
 
 def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0, everything: Frames | None = None) -> pd.DataFrame:
-    """Test F1 to F6 on a study: a headline row a claim, followed by its parts (`verdicts.table`); n images as `images`.
+    """Test F1 to F6, and F7 where it is asked: a headline row a claim, then its parts (`verdicts.table`); n images as `images`.
 
     Claims speak of methods and metrics, so one setting of each is tested (`Frames.one_setting`). The numbers are those of the
     study's own conventions. Where a claim depends on conventions, the headline's verdict is the word that enough of them
@@ -35,13 +35,14 @@ def examine(frames: Frames, bootstrap: int = 2000, seed: int = 0, everything: Fr
         seed: of the copies.
         everything: the study with all images, where which count is varied too.
     """
+    asked = claims.asked(frames)
     if not frames.images:
         right = "at least one image that every network classifies correctly"
-        found = verdicts.undecided(claims.CLAIMS, right if frames.labelled else "labels of the images")
+        found = verdicts.undecided(asked, right if frames.labelled else "labels of the images")
     elif (frames.methods["family"] == "control").all():
-        found = verdicts.undecided(claims.CLAIMS, "at least one method beside the controls")
+        found = verdicts.undecided(asked, "at least one method beside the controls")
     else:
-        found = verdicts.examine(claims.CLAIMS, frames.one_setting(), bootstrap, seed).drop(columns="lead")
+        found = verdicts.examine(asked, frames.one_setting(), bootstrap, seed).drop(columns="lead")
     found = found.assign(images=len(frames.images), share=np.nan, specifications=0, void="")
     if not frames.images:
         return found

@@ -1,6 +1,7 @@
 """The tidy frames of one study, with the facts of its models, methods and metrics beside them."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -32,7 +33,8 @@ class Frames:
         reliability: model, method, metric, image, value, second (the score of the same image's map under another seed),
             correlation (Spearman's, of the two maps), same (they are equal); empty where it was not measured.
         sanity: model, method, image, value, last (see `metrics.sanity`); empty where it was not checked.
-        models: indexed by model: label, architecture, training_algorithm, and recipe, one word for networks that are
+        models: indexed by model: label, architecture, training_algorithm, epsilon (the radius that it was trained against;
+            0 is vanilla, NaN not known), and recipe, one word for networks that are
             trained alike but for the seed, with its recipe_label. Without these two every network is one of its own.
         methods: indexed by method: label, family, function (what it is registered as; an id may be another setting).
         metrics: indexed by metric: label, better (higher or lower), low, high, function, extra (no claim rests on it).
@@ -190,8 +192,10 @@ def model_facts(models: Sequence[str]) -> pd.DataFrame:
     """
     records = [params.load_params("models", model) for model in models]
     rows = [{"model": model, **record, "recipe": recipe(record)} for model, record in zip(models, records, strict=True)]
-    columns = ["model", "label", "architecture", "training_algorithm", "recipe"]
+    rows = [row | {"epsilon": radius(row)} for row in rows]
+    columns = ["model", "label", "architecture", "training_algorithm", "epsilon", "recipe"]
     table = pd.DataFrame(rows, columns=columns).set_index("model")
+    table = table.sort_values("epsilon", kind="stable")
     trained = by_kind(table, "training_algorithm", ("vanilla", "advprop", "robust"))
     table = trained.sort_values("architecture", kind="stable").assign(recipe_label=lambda table: table["label"])
     seeds, several = table.groupby("recipe").cumcount() + 1, table["recipe"].duplicated(keep=False)
@@ -199,6 +203,12 @@ def model_facts(models: Sequence[str]) -> pd.DataFrame:
         label=table["label"].where(~several, table["label"] + " " + seeds.astype(str)),
         recipe=table.index.to_series().groupby(table["recipe"]).transform("first"),
     )
+
+
+def radius(record: Mapping[str, Any]) -> float:
+    """Return the L2 radius of the attacks that a network was trained against; 0 of a vanilla one, NaN where not known."""
+    known = record.get("epsilon", (record.get("training") or {}).get("epsilon"))
+    return known if known is not None else 0.0 if record["training_algorithm"] == "vanilla" else math.nan
 
 
 def recipe(record: Mapping[str, Any]) -> str:

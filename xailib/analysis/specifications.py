@@ -69,7 +69,7 @@ def table(frames: Frames, everything: Frames, bootstrap: int = 2000, seed: int =
         column a convention with the name of the option; empty where it is not varied.
     """
     able = bool(frames.images) and bool((frames.methods["family"] != "control").any())
-    tests = claims.CLAIMS if able else ()
+    tests = claims.asked(frames) if able else ()
     rows = [row for id in tests for row in tested(id, frames, everything, min(bootstrap, COPIES), seed)]
     conventions = [*COLUMNS, SCORES, SETTINGS, IMAGES]
     found = pd.DataFrame(rows, columns=[*FACTS, *conventions])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xailib.analysis import claims, findings, roar_claims, rules
-from xailib.analysis.facts import fewer, many, study_values
+from xailib.analysis import findings, roar_claims, rules
+from xailib.analysis.facts import fewer, listed, many, study_values
 from xailib.analysis.table import chip
 from xailib.results import read_table
 
@@ -22,7 +22,6 @@ PAPERS = {
         "https://arxiv.org/abs/1806.10758",
     ),
 }
-CLAIMS = {"F": claims.CLAIMS, "R": roar_claims.CLAIMS}
 SECTIONS = {"F": "Findings", "R": "Claims"}  # where the report shows how each verdict was reached
 SHORT = {
     "F1": "Robust networks gain, by gradient methods only",
@@ -31,6 +30,7 @@ SHORT = {
     "F4": "Insertion and Deletion follow confidence",
     "F5": "No network is best at everything",
     "F6": "ResNet is the best architecture",
+    "F7": "... and more so the larger the attacks",
     "R1": "Single estimates are worse than random",
     "R2": "... and most so at the highest level",
     "R3": "... and no better than Sobel's edges",
@@ -50,6 +50,10 @@ AGAINST = {  # claims on ROAR itself, which no paper makes -> what it means wher
     ),
     "R10": ("The masks of ROAR give the class away", "The masks of ROAR may give the class away", "roar_leak"),
 }
+OURS = {
+    "F7": "how F1 goes with the radius",
+    **dict.fromkeys(AGAINST, "ROAR itself"),
+}  # what no paper claims: about what
 ANSWERS = {  # the claim that answers it -> question
     "F1": "Are robust networks explained better?",
     "F3": "Which method ranks first?",
@@ -91,7 +95,7 @@ def answers(found: dict[str, pd.DataFrame]) -> list[str]:
         if name in heads and isinstance(heads[name]["sentence"], str):
             sentence = html.escape(heads[name]["sentence"])
             told.append(f"<b>{question}</b> {sentence} <i>{name}: {heads[name]['verdict']}.</i>")
-    own = {name: row for name, row in heads.items() if name not in AGAINST}
+    own = {name: row for name, row in heads.items() if name not in OURS}
     words = pd.Series([row["verdict"] for row in own.values()]).value_counts()
     counts = ", ".join(f"{n} {word}" for word, n in words.items())
     papers = " and ".join(f'<a href="{PAPERS[letter][1]}"><cite>{PAPERS[letter][0]}</cite></a>' for letter in found)
@@ -137,8 +141,9 @@ def _few(main: Path | None, roar: Path | None) -> Iterator[str]:
             kind = "test image" if letter == "R" else "image"
             chosen = letter == "F" and main and study_values(main).get("only_correct", True)
             right = " that every network classifies correctly" if chosen else ""
+            names = list(table["finding"].unique())
             n = many(images, kind) if images else f"no {kind}"
-            yield f"<b>n is small</b>: {letter}1 to {letter}{len(CLAIMS[letter])} rest on {n}{right}."
+            yield f"<b>n is small</b>: {names[0]} to {names[-1]} rest on {n}{right}."
     if roar and (roar / "roar_accuracy.csv").exists():
         removed = read_table(roar / "roar_accuracy.csv").query("mode == 'remove' and level > 0")
         if len(removed) and removed["seeds"].max() < 5:
@@ -173,10 +178,11 @@ def forest(found: dict[str, pd.DataFrame], start: Path, roar: Path | None = None
     heads = ["Claim", "Effect, 95 % interval", "Here", "In the paper", "Verdict"]
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     names = [name for table in found.values() for name in table["finding"].unique()]
-    own = [name for name in names if name in AGAINST]
+    own = [name for name in names if name in OURS]
+    about = dict.fromkeys(OURS[name] for name in own)
     caption = (
         f"The verdicts on {many(len(names) - len(own), 'claim')} of the papers"
-        + (f", and on {' and '.join(own)}, which are ours on ROAR itself" if own else "")
+        + (f", and on {listed(own)}, which {'are' if len(own) > 1 else 'is'} ours on {listed(about)}" if own else "")
         + ": the number that each hangs on, with its 95 % interval. Shaded: the side that the claim predicts"
         + ("; diamonds: the paper's own numbers (Birdsnap, Food-101, ImageNet)" if "R" in found else "")
         + ("; under a verdict: how many conventions of measuring give it" if shares else "")
@@ -212,7 +218,7 @@ def _row(row: dict[str, Any], reach: float) -> str:
     cells = [f"{name}<small>{html.escape(part)}</small></th>", f"<td>{_drawn(row, reach)}</td>"]
     number += f" <small>{interval.removesuffix(')')}</small>" if interval else ""
     cells += [f'<td class="here" title="{html.escape(str(row["statistic"]))}">{number}</td>']
-    cells.append(f"<td class='here'>{_papers(row) if row['finding'] in roar_claims.CLAIMS else 'not public'}</td>")
+    cells.append(f"<td class='here'>{_papers(row)}</td>")
     share = ""
     if pd.notna(row.get("share")):
         n = int(row["specifications"])
@@ -222,8 +228,12 @@ def _row(row: dict[str, Any], reach: float) -> str:
 
 def _papers(row: dict[str, Any]) -> str:
     """The paper's own numbers, in points and the order of its data sets."""
+    if row["finding"] in OURS:
+        return "no paper's claim"
+    if row["finding"] not in roar_claims.CLAIMS:
+        return "not public"
     values = [100 * row[name] for name in row if str(name).startswith(findings.PAPER) and pd.notna(row[name])]
-    return "no paper's claim" if row["finding"] in AGAINST else ", ".join(f"{value:+.1f}" for value in values) or "-"
+    return ", ".join(f"{value:+.1f}" for value in values) or "-"
 
 
 def _reach(rows: Sequence[dict[str, Any]]) -> float:

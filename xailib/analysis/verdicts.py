@@ -111,25 +111,32 @@ def needs(what: str) -> Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a paper: its words, how it gets its verdict, the function that tests it, and over which conventions."""
+    """One claim: its words, how it gets its verdict, the function that tests it, over which conventions, of which studies."""
 
     text: str
     rule: str
     test: Callable[..., Finding]
     varies: tuple[str, ...] = ()
+    asked: Callable[..., bool] = lambda _: True
 
 
-def claim(claims: dict[str, Claim], varies: Sequence[str] = (), **numbers: float) -> Callable[[Callable], Callable]:
+def claim(
+    claims: dict[str, Claim],
+    varies: Sequence[str] = (),
+    asked: Callable[..., bool] = Claim.asked,
+    **numbers: float,
+) -> Callable[[Callable], Callable]:
     """Decorate the test of a claim, so that `claims` knows it.
 
     The test's docstring holds the words that readers see: the id and the claim ("F1: ..."), a blank line, and the rule of
-    its verdict, where `{margin}` stands for one of `numbers`. `varies` are the conventions that it is tested under.
+    its verdict, where `{margin}` stands for one of `numbers`. `varies` are the conventions that it is tested under, `asked`
+    says of which studies; the papers' claims are asked of all.
     """
 
     def known(test: Callable[..., Finding]) -> Callable[..., Finding]:
         head, rule = (" ".join(text.split()) for text in inspect.getdoc(test).split("\n\n"))
         id, text = head.split(": ", 1)
-        claims[id] = Claim(text, rule.format(**numbers), test, tuple(varies))
+        claims[id] = Claim(text, rule.format(**numbers), test, tuple(varies), asked)
         return test
 
     return known

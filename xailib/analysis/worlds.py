@@ -73,7 +73,8 @@ def _cell(row: object) -> str:
 
 def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
     """Return what the comparison comes to, as some sentences in Markdown: agreement, disagreement, also of the parts."""
-    verdicts = verdict_table(worlds).fillna(UNDECIDED)
+    verdicts = verdict_table(worlds)
+    verdicts = verdicts[verdicts.notna().sum(axis=1) > 1].fillna(UNDECIDED)  # those that two worlds were asked
     if verdicts.shape[1] < 2:
         return "No other world's findings are here: run its study, then this notebook again."
     kinds = {str(id): _kind(set(row)) for id, row in verdicts.iterrows()}

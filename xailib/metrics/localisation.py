@@ -114,6 +114,9 @@ def _best(ious: np.ndarray, min_iou: float) -> int | None:
     return int(np.argmax((ious >= min_iou).sum(axis=0) + ious.mean(axis=0) / 2))
 
 
+LABELLED = 200_000  # pixels that are labelled at once: more are slow, as they do not stay in the processor's cache
+
+
 @dataclass(frozen=True)
 class BoxRule:
     """How the pixels above a threshold become a box.
@@ -156,16 +159,30 @@ def ious_by_threshold(maps: np.ndarray, truth: list[np.ndarray], grid: np.ndarra
 
 
 def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes `(k, 4)` of a map `(h, w)` in [0, 1] at every threshold, and the index of the threshold `(k,)` each is of.
+    """Boxes `(k, 4)` of a map `(h, w)` in [0, 1] at every threshold, and the index of the threshold `(k,)` each is of."""
+    # In the map's own precision, so that a value of 0.2 is not above a threshold of 0.2.
+    grid = grid.astype(scaled.dtype)
+    extents = _extents(*(scaled.max(axis=axis) > grid[:, None] for axis in (1, 0)))
+    if rule.box == "extent":
+        return extents, np.arange(len(grid))
+    boxes, owners, start = [], [], 0
+    while start < len(grid):
+        x1, y1, x2, y2 = extents[start]  # what is above a higher threshold lies in it too
+        step = max(1, LABELLED // ((x2 - x1) * (y2 - y1)))
+        found, owner = _components(scaled[y1:y2, x1:x2], grid[start : start + step], rule)
+        boxes.append(found + (x1, y1, x1, y1))
+        owners.append(owner + start)
+        start += step
+    return np.concatenate(boxes), np.concatenate(owners)
+
+
+def _components(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> tuple[np.ndarray, np.ndarray]:
+    """What `boxes_by_threshold` returns, of components.
 
     One labelling serves all thresholds: the thresholded maps are stacked and neighbours stay within their layer.
     """
     from scipy import ndimage
 
-    # In the map's own precision, so that a value of 0.2 is not above a threshold of 0.2.
-    grid = grid.astype(scaled.dtype)
-    if rule.box == "extent":
-        return _extents(*(scaled.max(axis=axis) > grid[:, None] for axis in (1, 0))), np.arange(len(grid))
     above = scaled > grid[:, None, None]
     if rule.box == "largest" and rule.largest_by == "contour":
         above = _filled(above, 12 - rule.connectivity)  # a line of 8 neighbours parts a background of 4, and so round

@@ -142,6 +142,9 @@ class Model(Record):
     training_algorithm: Id = field(
         "vanilla, robust and advprop are the paper's; another word is a group of its own in figures"
     )
+    epsilon: Annotated[float, Ge(0)] = field(
+        "L2 radius, over pixels in [0, 1], of the attacks it was trained against, where `training` does not say", None
+    )
     model_dataset: str = field(
         "Data set that it was trained on, and whose class names it has unless class_names says otherwise", None
     )

@@ -10,6 +10,7 @@ import re
 import shutil
 from functools import partial
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 from xailib import engine
@@ -103,11 +104,11 @@ def describe(id: str, root: str | None = None) -> dict[str, Any]:
 
 
 def twin_epsilon(id: str) -> float:
-    """Radius that a vanilla network is attacked with: that of the largest attacker among the networks started from it."""
+    """Radius that a vanilla network is attacked with: that of most networks started from it; 1 where none was."""
     recipes = [
         recipe_of(record) for record in map(partial(load_params, "models"), list_models()) if "training" in record
     ]
-    return max((recipe.epsilon for recipe in recipes if recipe.initial == id), default=1.0)
+    return mode([recipe.epsilon for recipe in recipes if recipe.initial == id] or [1.0])
 
 
 def measure(

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xailib.engine.passes import precision_on
 from xailib.errors import InputError
 from xailib.training.adversary import network_attack
 from xailib.training.advprop import auxiliary_view, join, split, without_auxiliary
@@ -80,7 +81,7 @@ def fit(
         )
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
     start = resume_checkpoint(checkpoint, **parts)
-    began, running = time.perf_counter(), 0.0
+    began, running, precision = time.perf_counter(), 0.0, precision_on(torch.device("cpu"), "auto")
     for step, rows in batches(len(pixels), recipe.batch_size, recipe.steps, recipe.seed, start):
         generator = torch.Generator().manual_seed(7_919 * recipe.seed + step)
         batch = pixels[rows].float().div_(255)
@@ -89,7 +90,7 @@ def fit(
         )
         batch, targets = batch.contiguous(memory_format=torch.channels_last), labels[rows]
         epsilon = recipe.epsilon * min(1.0, (step + 1) / max(1.0, recipe.ramp * recipe.steps))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss = _loss(network, normalise, batch, targets, epsilon, recipe, advprop=advprop)
         if not torch.isfinite(loss):
             raise InputError(f"training diverged at step {step}: the loss is {loss.item()}; lower learning_rate")
