@@ -8,6 +8,7 @@ import planted
 import pytest
 from planted import World
 
+from xailib import plots
 from xailib.analysis import claims, findings, ladder
 from xailib.analysis.frames import Frames, model_facts, radius
 from xailib.params import ids
@@ -82,7 +83,7 @@ def test_too_little_gets_a_sentence(world: World, lacking: str) -> None:
 
 def test_doses_are_means_of_the_seeds(study: Frames) -> None:
     found = ladder.doses(study, claims.LOCALISING, 100, 0)
-    row = found.query("what == 'gradient methods' and rung == 6").iloc[0]
+    row = found.query("what == 'Gradient methods' and rung == 6").iloc[0]
     scored = study.scores.assign(
         epsilon=study.scores["model"].map(study.models["epsilon"]),
         family=study.scores["method"].map(study.methods["family"]),
@@ -92,6 +93,16 @@ def test_doses_are_means_of_the_seeds(study: Frames) -> None:
     clean = found.query("what == 'Clean images' and rung == 0")["value"].item()
     rows = study.accuracy[study.accuracy["model"].map(study.models["epsilon"]) == 0]
     assert clean == pytest.approx(rows.query("shift == 'clean'")["accuracy"].mean())
+
+
+def test_the_figure_draws_every_number(study: Frames) -> None:
+    found = ladder.doses(study, claims.LOCALISING, 100, 0)
+    left, right = plots.dose(found).axes
+    for axes, side in ((left, "Hit rate"), (right, "Accuracy")):
+        drawn = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 7]
+        for what, own in found[found["axis"] == side].sort_values("rung").groupby("what"):
+            assert any(np.allclose(line, own["value"]) for line in drawn), what
+        assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["0", "0.03", "0.06"]
 
 
 def test_shipped_ladder_has_seven_radii_of_one_recipe() -> None:

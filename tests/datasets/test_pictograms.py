@@ -111,6 +111,8 @@ def test_fewer_classes_larger_objects_and_less_turning() -> None:
     [
         ({"classes": 1}, "classes"),
         ({"classes": 13}, "classes"),
+        ({"class_by": "colour", "classes": 12}, "classes: 12 is not a whole number from 2 to the 6 colours"),
+        ({"class_by": "size"}, "class_by"),
         ({"smallest": 0.8}, "smallest"),
         ({"turn": -1.0}, "turn"),
         ({"contrast": [0.3, 0.2]}, "contrast"),
@@ -126,6 +128,20 @@ def test_fewer_classes_larger_objects_and_less_turning() -> None:
 def test_layouts_out_of_range_are_refused(options: dict[str, float], word: str) -> None:
     with pytest.raises(InputError, match=word):
         xai.load_images("pictograms", limit=1, **options)
+
+
+def test_a_class_may_be_a_colour_that_any_symbol_has() -> None:
+    """Hues of what the mask holds are those of the class; its pixels are those of another symbol as often as not."""
+    images = xai.load_images("pictograms", limit=120, classes=6, class_by="colour")
+    assert images.class_names == ["red", "yellow", "green", "cyan", "blue", "magenta"]
+    colour = torch.stack([pixels[:, mask].mean(1) for pixels, mask in zip(images.pixels, images.masks, strict=True)])
+    corners = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]], dtype=torch.float)
+    colour, corners = (rgb - rgb.mean(1, keepdim=True) for rgb in (colour, corners))
+    nearest = (torch.nn.functional.normalize(colour) @ torch.nn.functional.normalize(corners).T).argmax(1)
+    assert (nearest == images.labels).float().mean() > 0.95
+    areas = images.masks.float().mean((1, 2)).view(20, 6)
+    shapes = xai.load_images("pictograms", limit=120, classes=6).masks.float().mean((1, 2)).view(20, 6)
+    assert areas.mean(0).std() < 0.5 * shapes.mean(0).std()  # where it is tells nothing of the class
 
 
 HARD = {"smallest": 0.25, "largest": 0.42, "contrast": (0.12, 0.28), "off_centre": 0.2, "distractor": 0.6}

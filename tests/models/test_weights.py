@@ -16,7 +16,12 @@ from xailib.training import card as cards
 from xailib.training.card import measure
 from xailib.workspace import find
 
-WORLDS = {"pictograms": "mini_*", "tiny_imagenet": "tiny_*", "pictograms_hard": "hard_*"}
+WORLDS = {
+    "pictograms": "mini_*",
+    "tiny_imagenet": "tiny_*",
+    "pictograms_hard": "hard_*",
+    "pictograms_ladder": "ladder_*",
+}
 CARDS = {name: json.loads(find(f"weights/{name}/card.json").read_text()) for name in WORLDS}
 EVERY = [(world, name) for world, card in CARDS.items() for name in card]
 MEASURED = [(world, name) for world, name in EVERY if not name.endswith(("_s1", "_s2"))]  # of three seeds the first
@@ -40,8 +45,13 @@ def rendered_once() -> Iterator[None]:
 def test_card_covers_all_networks_and_no_file_exceeds_two_megabytes(world: str) -> None:
     records = [xai.params.load_params("models", name) for name in xai.list_models(WORLDS[world])]
     shipped = [record["model"] for record in records if find(record["weights"]["path"]).is_file()]
-    assert sorted(CARDS[world]) == shipped and len(shipped) % 12 == 0
-    assert sorted(xai.params.load_study(world)["models"]) == shipped  # a study is of what is there
+    assert sorted(CARDS[world]) == shipped and len(shipped) == {"pictograms_hard": 36, "pictograms_ladder": 15}.get(
+        world, 12
+    )
+    explained = xai.params.load_study(world)[
+        "models"
+    ]  # a study is of what is there; a ladder also of its ends in the hard world
+    assert sorted(name for name in explained if world != "pictograms_ladder" or name.startswith("ladder")) == shipped
     assert all(find(f"weights/{world}/{name}.safetensors").stat().st_size < 2e6 for name in CARDS[world])
 
 
@@ -83,6 +93,24 @@ def test_every_recipe_has_three_seeds_that_differ_in_the_seed_alone() -> None:
     assert len(recipes) == 12
     for name, seeds in recipes.items():
         assert sorted(seeds) == [0, 1, 2] and seeds[0] == seeds[1] == seeds[2], name
+
+
+def test_along_the_ladder_networks_are_right_less_often_and_differ_in_the_radius_alone() -> None:
+    card, radii = CARDS["pictograms_ladder"], ["003", "006", "012", "050", "100"]
+    clean = [
+        sum(card[f"ladder_resnet_e{radius}_s{seed}"]["accuracy"]["clean"] for seed in range(3)) / 3 for radius in radii
+    ]
+    assert clean == sorted(clean, reverse=True) and clean[-1] > 0.3  # of eight classes
+    for name in card:
+        record = xai.params.load_params("models", name)
+        twin = xai.params.load_params("models", f"hard_resnet_robust_s{record['training']['seed']}")
+        same = {key: value for key, value in record["training"].items() if key != "epsilon"}
+        assert same == {key: value for key, value in twin["training"].items() if key != "epsilon"}
+
+
+def test_a_vanilla_network_is_attacked_as_most_of_its_heirs_were() -> None:
+    assert cards.twin_epsilon("hard_resnet_vanilla_s0") == 0.25  # a robust one, two AdvProp ones, five of the ladder
+    assert cards.twin_epsilon("mini_resnet_vanilla") == 1.0 and cards.twin_epsilon("hard_resnet_robust_s0") == 1.0
 
 
 def test_hard_networks_are_of_one_size() -> None:

@@ -1,6 +1,7 @@
 """Training learns, resumes to the same weights, refuses divergence; AdvProp keeps two batch-norm branches apart."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -30,6 +31,16 @@ def network() -> nn.Module:
 def accuracy(trained: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> float:
     with torch.inference_mode():
         return (trained(pixels.float() / 255).argmax(1) == labels).float().mean().item()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_passes_are_in_the_precision_that_the_processor_computes(precision: str) -> None:
+    seen = set()
+    watched = network()
+    watched[0].register_forward_hook(lambda _layer, _inputs, output: seen.add(output.dtype))
+    with mock.patch("xailib.training.fit.precision_on", return_value=precision):
+        fit(watched, lambda x: x, *bars(32), Recipe(steps=1, batch_size=32), report=lambda line: None)
+    assert seen == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
 @pytest.mark.parametrize(("epsilon", "advprop"), [(0.0, False), (0.5, False), (0.5, True)])

@@ -7,8 +7,9 @@ from xailib.analysis.correlation import ATTACK
 from xailib.analysis.draws import Array, estimate
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, over_images
-from xailib.analysis.rankings import FAMILIES, families
+from xailib.analysis.rankings import families
 from xailib.analysis.scores import Named
+from xailib.plots.style import FAMILY_LABELS
 
 RUNGS = 4  # radii, 0 of vanilla networks among them, below which nothing is said of a trend
 COLUMNS = ["recipe", "architecture", "epsilon", "rung", "seeds"]
@@ -76,7 +77,7 @@ def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int =
         for draws, row in zip(own.values.T, facts.to_dict("records"), strict=True):
             found = estimate(draws, images)
             told = {"value": found.value, "low": found.low, "high": found.high}
-            rows.append(row | {"axis": "Hit rate", "what": f"{FAMILIES[family]} methods"} | told)
+            rows.append(row | {"axis": "Hit rate", "what": f"{FAMILY_LABELS[family]} methods"} | told)
     right = frames.accuracy.merge(frames.models["recipe"], left_on="model", right_index=True)
     for shift, what in (("clean", "Clean images"), (ATTACK, "Under attack")):
         own = right[right["shift"] == shift].groupby("recipe")["accuracy"].mean()

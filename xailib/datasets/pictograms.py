@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Len
 
 from xailib.datasets.items import Item
-from xailib.datasets.renderer import CLASS_NAMES, SIDE, Style, Symbol, label_of, render
+from xailib.datasets.renderer import CLASS_NAMES, COLOURS, SIDE, ClassBy, Style, Symbol, label_of, render
 from xailib.errors import InputError
 from xailib.registry import dataset
 
@@ -16,9 +16,9 @@ SIDES = (64, 32, 16, 8)
 SHIFTS = ("silhouette", "outline", "unseen_photographs", "texture_swap")
 
 
-def class_names(classes: int = len(CLASS_NAMES)) -> list[str]:
-    """Return the names of the first `classes` of the 12 classes, in label order."""
-    return CLASS_NAMES[:classes]
+def class_names(classes: int = len(CLASS_NAMES), class_by: ClassBy = "shape") -> list[str]:
+    """Return the names of the first `classes` of the 12 symbols, or of the 6 colours, in label order."""
+    return list(COLOURS if class_by == "colour" else CLASS_NAMES)[:classes]
 
 
 @dataset("pictograms", label="Pictograms", splits=tuple(SIZES), shifts=SHIFTS, class_names=class_names)
@@ -37,6 +37,7 @@ def pictograms(
     off_centre: float = 0.0,
     distractor: float = 0.0,
     symbol: Symbol = "object",
+    class_by: ClassBy = "shape",
 ) -> list[Item]:
     """The first `limit` pictures of a split, which are rendered when they are asked for.
 
@@ -47,7 +48,7 @@ def pictograms(
         side: 64 pixels, or 32, 16 or 8: the same pictures, averaged over squares of 2, 4 or 8 pixels. A pixel of the
             mask is one that the object covers by half at least; the box is tight around the smaller mask.
         shift: natural, or a drawn shift that keeps the object's place: silhouette, outline, unseen_photographs, texture_swap.
-        classes: how many of the symbols, the first ones: 2 to 12.
+        classes: how many of the symbols, the first ones: 2 to 12; of the colours: 2 to 6.
         smallest, largest: bounds of the object's long side, as shares of the picture's, up to 0.9.
         turn: the object is turned by up to this many degrees either way.
         contrast: bounds of how far its mean luminance is from that of what lies behind it, from 0 to 0.5.
@@ -55,13 +56,19 @@ def pictograms(
         distractor: long side of a symbol of another class beside it, as a share of the object's; 0 is none. The larger
             symbol is the class.
         symbol: object, or distractor: the same pictures with the label, mask and box of the symbol that does not count.
+        class_by: what the class is: the symbol's shape, or its colour, with any of the 12 shapes. Then a mask of which pixels
+            matter cannot give the class away.
     """
     if side not in SIDES or not isinstance(side, int):
         raise InputError(
             f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these"
         )
-    if classes not in range(2, len(CLASS_NAMES) + 1):
-        raise InputError(f"classes: {classes!r} is not a whole number from 2 to the {len(CLASS_NAMES)} pictograms")
+    if class_by not in ("shape", "colour"):
+        raise InputError(f"class_by: '{class_by}' is not 'shape' or 'colour'")
+    most = len(class_names(class_by=class_by))
+    if classes not in range(2, most + 1):
+        things = "pictograms" if class_by == "shape" else "colours"
+        raise InputError(f"classes: {classes!r} is not a whole number from 2 to the {most} {things}")
     if not 0.1 <= smallest <= largest <= 0.9:
         raise InputError(f"smallest, largest: {smallest} and {largest} are no two shares from 0.1 to 0.9 in this order")
     if not 0 <= turn <= 180:
@@ -82,6 +89,7 @@ def pictograms(
         )
     options = {"side": side, "classes": classes, "smallest": smallest, "largest": largest, "turn": turn}
     options |= {"contrast": (low, high), "off_centre": off_centre, "distractor": distractor, "symbol": symbol}
+    options |= {"class_by": class_by}
     return [
         Item(
             id=f"{split}-{seed}-{number:05d}",

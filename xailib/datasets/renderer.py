@@ -2,9 +2,11 @@
 
 A symbol of the DejaVu Sans font is drawn at a random size, rotation and place, filled with a tinted photographic
 texture that stands out from what lies behind it, onto a random crop of a colour photograph. A smaller symbol of another
-class may lie beside it, which distracts. The exact masks of both are known, which real data sets never offer.
+class may lie beside it, which distracts. The exact masks of both are known, which real data sets never offer. The class is
+the symbol, or its colour: then where it is tells nothing of the class.
 """
 
+import colorsys
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,7 @@ CLASSES: dict[str, str] = {
     "note": "\u266b",
 }
 CLASS_NAMES = list(CLASSES)
+COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 60 degrees of hue apart
 # Files of the scikit-image and scikit-learn wheels. No photograph serves two splits, so no test background was ever a
 # training background. `unseen` holds kinds of picture that training never showed: the sky, tissue, the back of an eye.
 PHOTOGRAPHS: dict[str, tuple[str, ...]] = {
@@ -51,6 +54,7 @@ SIDE = 64
 
 Style = Literal["natural", "silhouette", "outline", "unseen_photographs", "texture_swap"]
 Symbol = Literal["object", "distractor"]
+ClassBy = Literal["shape", "colour"]
 _SPLIT_CODES = {"train": 0, "validation": 1, "test": 2}
 _GLYPH_SIDE = 192
 _SHORT_SIDE = 256
@@ -79,6 +83,7 @@ def render(
     off_centre: float = 0.0,
     distractor: float = 0.0,
     symbol: Symbol = "object",
+    class_by: ClassBy = "shape",
 ) -> Picture:
     """Render picture `index` of a split (train, validation or test), at 64 pixels or shrunk to 32, 16 or 8.
 
@@ -87,11 +92,14 @@ def render(
     """
     stream = (seed, _SPLIT_CODES[split], index)
     geometry, surface = np.random.default_rng([*stream, 0]), np.random.default_rng([*stream, 1])
-    alphas = [_place(label_of(seed, split, index, classes), geometry, smallest, largest, turn, off_centre)]
+    labels = [label_of(seed, split, index, classes, one) for one in ("object", "distractor")]
+    shapes, hues = labels, [None, None]
+    if class_by == "colour":
+        shapes, hues = np.random.default_rng([*stream, 4]).integers(len(CLASSES), size=2).tolist(), labels
+    alphas = [_place(shapes[0], geometry, smallest, largest, turn, off_centre)]
     if distractor:
         size = distractor * max(int(alphas[0].any(axis=axis).sum()) for axis in (0, 1)) / SIDE
-        label = label_of(seed, split, index, classes, "distractor")
-        alphas.append(_place(label, np.random.default_rng([*stream, 2]), size, size, turn, taken=alphas[0]))
+        alphas.append(_place(shapes[1], np.random.default_rng([*stream, 2]), size, size, turn, taken=alphas[0]))
     union = np.max(alphas, axis=0)
     if style == "silhouette":
         scene = 1 - np.repeat(union[..., None], 3, axis=2)
@@ -99,7 +107,7 @@ def render(
         scene = 1 - np.repeat(_edge(union)[..., None], 3, axis=2)
     else:
         photos = photographs("unseen" if style == "unseen_photographs" else split)
-        scene = _compose(alphas, photos, surface, contrast, swap=style == "texture_swap")
+        scene = _compose(alphas, hues, photos, surface, contrast, swap=style == "texture_swap")
     return shrink(Picture(np.uint8(np.round(scene * 255)), _solid(alphas[symbol == "distractor"])), side)
 
 
@@ -172,6 +180,7 @@ def _solid(alpha: np.ndarray) -> np.ndarray:
 
 def _compose(
     alphas: list[np.ndarray],
+    hues: list[int] | list[None],
     photos: tuple[np.ndarray, ...],
     rng: np.random.Generator,
     contrast: tuple[float, float],
@@ -180,9 +189,10 @@ def _compose(
 ) -> np.ndarray:
     """Lay textured symbols over a photograph; `swap` gives them the plain photograph and tints what is behind."""
     plain, things = _crop(photos[rng.integers(len(photos))], rng, SIDE), []
-    for alpha in alphas:
+    for alpha, hue in zip(alphas, hues, strict=False):
         texture = _crop(photos[rng.integers(len(photos))], rng, SIDE, smallest=32)
         tint = rng.uniform(0.05, 1.0, size=3).astype(np.float32)
+        tint = tint if hue is None else _hue(hue, tint)
         luma = float((plain @ _LUMA)[_solid(alpha)].mean())
         things.append(_tint(texture, tint, luma, float(rng.uniform(*contrast))))
     if swap:
@@ -192,6 +202,12 @@ def _compose(
     for alpha, thing in zip(alphas, things, strict=True):
         scene = scene * (1 - alpha[..., None]) + thing * alpha[..., None]
     return scene
+
+
+def _hue(colour: int, tint: np.ndarray) -> np.ndarray:
+    """One of the `COLOURS`, as pure as the tint that would have been drawn is strong."""
+    pure = np.array(colorsys.hsv_to_rgb(colour / len(COLOURS), 1.0, 1.0), dtype=np.float32)
+    return 0.25 * tint.mean() + pure
 
 
 def _tint(texture: np.ndarray, tint: np.ndarray, other_luma: float, contrast: float) -> np.ndarray:

@@ -170,7 +170,7 @@ def boxes_by_threshold(scaled: np.ndarray, grid: np.ndarray, rule: BoxRule) -> t
         x1, y1, x2, y2 = extents[start]  # what is above a higher threshold lies in it too
         step = max(1, LABELLED // ((x2 - x1) * (y2 - y1)))
         found, owner = _components(scaled[y1:y2, x1:x2], grid[start : start + step], rule)
-        boxes.append(found + (x1, y1, x1, y1))
+        boxes.append(found + np.array([x1, y1, x1, y1]))
         owners.append(owner + start)
         start += step
     return np.concatenate(boxes), np.concatenate(owners)

@@ -5,7 +5,7 @@ Tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals.
 
 from xailib.plots.maps import curves, overlay, picture_grid, show
 from xailib.plots.methods import agreement, cost_and_rank, gains, mean_curves
-from xailib.plots.networks import correlation_matrix, scatter
+from xailib.plots.networks import correlation_matrix, dose, scatter
 from xailib.plots.picture import Picture, told
 from xailib.plots.roar import by_form, method_colours, roar_curves
 from xailib.plots.roar_toy import toy_curves
@@ -37,6 +37,7 @@ __all__ = [
     "correlation_matrix",
     "cost_and_rank",
     "curves",
+    "dose",
     "empty",
     "gains",
     "list_files",

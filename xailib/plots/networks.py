@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xailib.plots.style import MARKERS, algorithms, empty, note, styled, subplots
+from xailib.plots.style import FAMILIES, FAMILY_LABELS, GREY, MARKERS, algorithms, empty, note, styled, subplots
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 MOST = 40  # points with a name: more names would hide the points
@@ -100,6 +100,31 @@ def label_points(axes: Axes, points: np.ndarray, labels: list[str]) -> None:
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     """The area that two boxes (left, bottom, right, top) share."""
     return float(np.prod(np.maximum(0, np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]))))
+
+
+@styled
+def dose(doses: pd.DataFrame) -> Figure:
+    """Draw how often maps hit and networks are right against the radius that networks were trained against.
+
+    Args:
+        doses: `ladder.doses`.
+    """
+    import seaborn as sns
+
+    figure, (panels,) = subplots(1, 2, figsize=(12, 4.4))
+    palette = {f"{FAMILY_LABELS[name]} methods": colour for name, colour in FAMILIES.items()}
+    palette |= {"Clean images": "black", "Under attack": GREY}
+    for axes, (name, part) in zip(panels, doses.sort_values("rung").groupby("axis", sort=False), strict=False):
+        sns.lineplot(part, x="rung", y="value", hue="what", palette=palette, marker="o", errorbar=None, ax=axes)
+        for what, own in part.groupby("what"):
+            axes.fill_between(own["rung"], own["low"], own["high"], color=palette[what], alpha=0.15, linewidth=0)
+        axes.set(xlabel="L2 radius that the network was trained against", ylabel=name)
+        axes.set_xticks(part["rung"].unique(), part["epsilon"].map("{:.2g}".format).unique())
+        axes.legend(title=None)
+        axes.grid(axis="y")
+    n = f"n = {doses['images'].max()} images, {doses['seeds'].min()} seeds a radius"
+    note(panels[0], f"{n}; bands: 95 % intervals over both")
+    return figure
 
 
 @styled
