@@ -18,33 +18,39 @@ from xailib.plots import style
 
 DOCS = Path(__file__).resolve().parent
 README, PAGE, FIGURE = DOCS.parent / "README.md", DOCS / "findings.md", DOCS / "verdicts.png"
-STUDIES = ("pictograms_hard", "roar_pictograms_full")  # whose verdicts are on the front page
+STUDIES = ("pictograms_hard", "pictograms_ladder", "roar_pictograms_full")  # whose verdicts are on the front page
+ASKED = {"pictograms_ladder": ["F7"]}  # of a study that was made for some claims only
 WORLDS = {
     "pictograms_hard": "Hard pictograms",
+    "pictograms_ladder": "A ladder of radii",
     "pictograms_full": "Pictograms",
     "tiny_imagenet": "Tiny ImageNet",
     "roar_pictograms_full": "ROAR on pictograms",
+    "roar_colours": "ROAR on colours",
     "roar_imagenette": "ROAR on photographs (Imagenette)",
 }
 COUNTED = {
     "pictograms_hard": "findings of Nourelahi et al.",
     "roar_pictograms_full": "claims about ROAR, on pictograms,",
+    "roar_colours": "on symbols whose colour is the class",
     "roar_imagenette": "on photographs",
 }
 ANSWERS = {  # question of the front page -> the claim that answers it
     "Are robust networks explained better?": "F1",
+    "Does training against a stronger attacker help more?": "F7",
     "Which method ranks first?": "F3",
     "Can ROAR, which retrains without the most important pixels, be trusted?": "R10",
 }
 
 
 def shipped(world: str) -> pd.DataFrame:
-    """Return a study's table of findings, as it is shipped in `docs/findings`."""
-    return pd.read_csv(DOCS / "findings" / f"{world}.csv")
+    """Return a study's table of findings, as it is shipped in `docs/findings`: of the claims that it was made for."""
+    found = pd.read_csv(DOCS / "findings" / f"{world}.csv")
+    return found[found["finding"].isin(ASKED.get(world, found["finding"]))]
 
 
 def headlines() -> pd.DataFrame:
-    """Return F1 to F6 on hard pictograms and R1 to R10 on pictograms, a row each."""
+    """Return F1 to F7 on hard pictograms and R1 to R10 on pictograms, a row each."""
     found = pd.concat(map(shipped, STUDIES), ignore_index=True)
     return found[found["part"] == "headline"].reset_index(drop=True)
 
@@ -61,7 +67,7 @@ def answer() -> str:
     for question, finding in ANSWERS.items():
         row = rows.loc[finding]
         lines.append(
-            f"- **{question}** {row['sentence']} *{finding} {row['verdict']}: {row['claim']}* {elsewhere(finding)}"
+            f"- **{question}** {row['sentence']} *{finding} {row['verdict']}: {row['claim']}* {elsewhere(finding)}".rstrip()
         )
     counted = []
     for world, name in COUNTED.items():
@@ -87,7 +93,9 @@ def details() -> str:
     tables = {world: shipped(world) for world in WORLDS}
     text = ""
     for kind, roar in (("F1 to F6", False), ("R1 to R10", True)):
-        alike = {world: table for world, table in tables.items() if world.startswith("roar_") == roar}
+        alike = {
+            world: table for world, table in tables.items() if world.startswith("roar_") == roar and world not in ASKED
+        }
         text += f"{kind}. {worlds.verdict_on_worlds(alike)}\n\n"
     for world, title in WORLDS.items():
         found = tables[world]

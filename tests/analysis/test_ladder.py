@@ -48,6 +48,13 @@ def test_the_rise_is_that_of_the_least_squares_line(study: Frames) -> None:
     assert found.variance == pytest.approx(textbook * (2.144787 / 1.959964) ** 2, rel=0.2)
 
 
+def test_without_the_vanilla_networks_the_line_is_the_robust_ones(study: Frames) -> None:
+    values = np.random.default_rng(1).normal(size=len(study.models))
+    rung = study.models["epsilon"].rank(method="dense").to_numpy() - 1
+    slope = np.polyfit(rung[rung > 0], values[rung > 0], 1)[0]
+    assert ladder.rise(np.tile(values, (101, 1)), study, 40, 0, first=1).value == pytest.approx(5 * slope)
+
+
 def test_several_ladders_are_averaged(study: Frames) -> None:
     def named(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(model="second_" + table["model"])
@@ -64,7 +71,9 @@ def test_several_ladders_are_averaged(study: Frames) -> None:
 def test_it_is_asked_only_of_studies_with_a_ladder(study: Frames) -> None:
     assert list(claims.asked(study)) == [*claims.asked(planted.study(World(images=4), 2)), "F7"]
     heads = findings.examine(study, 100, 0).query("part == 'headline'").set_index("finding")
-    assert heads.loc["F7", "verdict"] == "supported" and "7 recipes of 3 seeds" in heads.loc["F7", "sentence"]
+    assert (
+        heads.loc["F7", "verdict"] == "supported" and "7 recipes, at least 3 seeds each" in heads.loc["F7", "sentence"]
+    )
     assert (heads.loc[["F1", "F2", "F6"], "verdict"] == "undecided").all()
 
 

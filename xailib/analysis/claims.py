@@ -303,7 +303,10 @@ def f7_dose(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
     named = " and ".join(name.replace("_", " ") for name in metrics)
     statistic = f"rise in hit rate ({named}) from radius 0 to {rungs['epsilon'].max():g}"
     verdict, parts, told = gradients_only(gains, over, statistic, "images")
-    networks = f"{many(len(rungs), 'recipe')} of {many(int(rungs['seeds'].min()), 'seed')} or more"
+    robust = smallest([ladder.rise(gains["gradient"], frames, n, seed, first=1)], n)
+    name = f"{FAMILIES['gradient']} methods, robust networks alone"
+    parts.append(part(name, statistic.replace("from radius 0", "from the least radius above 0"), robust, "images"))
+    networks = f"{many(len(rungs), 'recipe')}, at least {int(rungs['seeds'].min())} seeds each"
     return Finding(
         verdict, f"From radius 0 to {rungs['epsilon'].max():g}, hit rates change by {told} ({networks}).", parts
     )

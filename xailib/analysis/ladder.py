@@ -36,8 +36,8 @@ def there(frames: Frames) -> bool:
     return bool(len(rungs(frames)))
 
 
-def rise(found: Array, frames: Frames, images: int, seed: int) -> Contrast:
-    """Return by how much a number rises from a ladder's first rung to its last, along the line fitted to its rungs.
+def rise(found: Array, frames: Frames, images: int, seed: int, first: int = 0) -> Contrast:
+    """Return by how much a number rises from a ladder's `first` rung to its last, along the line fitted to these rungs.
 
     Rungs count alike however far their radii are apart. The mean over ladders, with a variance over images, and over the
     seeds of the recipes (`scores.over_recipes`): about networks trained like these.
@@ -47,12 +47,14 @@ def rise(found: Array, frames: Frames, images: int, seed: int) -> Contrast:
         frames: the study.
         images: behind the draws.
         seed: of the copies.
+        first: 1 leaves the vanilla networks out, which were trained for fewer steps where robust ones start from them.
     """
-    facts = rungs(frames)
+    facts = rungs(frames).query("rung >= @first")
     own = scores.over_recipes(Named(found, {"model": list(frames.models.index)}), frames, images, (seed, STREAM))
     ladders = facts.groupby("architecture")["rung"]
     centred = facts["rung"] - ladders.transform("mean")
-    fitted = centred * ladders.transform("max") / (centred**2).groupby(facts["architecture"]).transform("sum")
+    height = ladders.transform("max") - ladders.transform("min")
+    fitted = centred * height / (centred**2).groupby(facts["architecture"]).transform("sum")
     weights = fitted.to_numpy() / facts["architecture"].nunique()
     return over_images(own.at(model=list(facts.index)).values @ weights, images)
 

@@ -56,8 +56,8 @@ def pictograms(
         distractor: long side of a symbol of another class beside it, as a share of the object's; 0 is none. The larger
             symbol is the class.
         symbol: object, or distractor: the same pictures with the label, mask and box of the symbol that does not count.
-        class_by: what the class is: the symbol's shape, or its colour, with any of the 12 shapes. Then a mask of which pixels
-            matter cannot give the class away.
+        class_by: what the class is: the symbol's shape, or its colour, with any of the 12 shapes. Then where the
+            object is tells nothing of what it is.
     """
     if side not in SIDES or not isinstance(side, int):
         raise InputError(

@@ -117,7 +117,8 @@ def dose(doses: pd.DataFrame) -> Figure:
     for axes, (name, part) in zip(panels, doses.sort_values("rung").groupby("axis", sort=False), strict=False):
         sns.lineplot(part, x="rung", y="value", hue="what", palette=palette, marker="o", errorbar=None, ax=axes)
         for what, own in part.groupby("what"):
-            axes.fill_between(own["rung"], own["low"], own["high"], color=palette[what], alpha=0.15, linewidth=0)
+            low, high = own["low"].clip(lower=0), own["high"].clip(upper=1)
+            axes.fill_between(own["rung"], low, high, color=palette[what], alpha=0.15, linewidth=0)
         axes.set(xlabel="L2 radius that the network was trained against", ylabel=name)
         axes.set_xticks(part["rung"].unique(), part["epsilon"].map("{:.2g}".format).unique())
         axes.legend(title=None)
