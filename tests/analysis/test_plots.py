@@ -142,6 +142,14 @@ def test_of_several_seeds_the_gallery_shows_the_first_of_both(folder) -> None:
     assert {label for label, _ in gallery.pair(seeds, folder, images, count=1).rows} == {"ResNet", "ResNet-AP5"}
 
 
+def test_of_many_recipes_the_gallery_shows_some_from_the_first_to_the_last(folder) -> None:
+    study = frames.read_frames(folder)
+    images = gallery.explained_images(study, "pictograms", split="test", seed=0)
+    alike = dataclasses.replace(study, models=study.models.assign(architecture="mini_resnet"))
+    shown = [label for label, _ in gallery.teaser(alike, folder, images).rows]
+    assert shown == study.models["label"].iloc[[0, 4, 7, 11]].tolist()
+
+
 def test_gallery_refuses_other_images(folder) -> None:
     with pytest.raises(InputError, match="no scores"):
         gallery.explained_images(frames.read_frames(folder), "pictograms", split="test", seed=1)

@@ -57,7 +57,7 @@ def explained_images(
 def teaser(
     frames: Frames, results_dir: str | Path, images: ImageBatch, architecture: str = "", image: str = ""
 ) -> Grid:
-    """One image on up to four networks of one architecture, trained differently where there are such.
+    """One image on up to four networks of one architecture, trained differently where there are such: the first to the last.
 
     Args:
         architecture: whose networks; empty for the ResNet, else the architecture with most networks (with one network
@@ -65,9 +65,11 @@ def teaser(
         image: its id; empty for the first that every network classifies correctly.
     """
     several = frames.models.loc[chosen_networks(frames, architecture)]
-    if "recipe" in several:  # seeds of one recipe come last
-        several = several.loc[several["recipe"].duplicated().sort_values(kind="stable").index]
     models = list(several.index[:4])
+    if "recipe" in several and several["architecture"].nunique() == 1:  # seeds of one recipe come last
+        again = several["recipe"].duplicated()
+        spread = np.linspace(0, (~again).sum() - 1, min(4, (~again).sum())).round().astype(int)
+        models = [*several.index[~again][spread], *several.index[again]][:4]
     name = image or _right(frames, images)[0]
     if name not in images.ids:
         raise InputError(f"image: no image '{name}' in this study{nearest(name, images.ids)}")

@@ -56,6 +56,7 @@ OURS = {
 }  # what no paper claims: about what
 ANSWERS = {  # the claim that answers it -> question
     "F1": "Are robust networks explained better?",
+    "F7": "Does training against larger attacks help more?",
     "F3": "Which method ranks first?",
     "R5": "Which rankings find what a network needs (ROAR: accuracy left; lower is better)?",
 }
