@@ -92,14 +92,14 @@ def test_too_little_gets_a_sentence(world: World, lacking: str) -> None:
 
 def test_doses_are_means_of_the_seeds(study: Frames) -> None:
     found = ladder.doses(study, claims.LOCALISING, 100, 0)
-    row = found.query("what == 'Gradient methods' and rung == 6").iloc[0]
+    row = found.query("what == 'gradient' and rung == 6").iloc[0]
     scored = study.scores.assign(
         epsilon=study.scores["model"].map(study.models["epsilon"]),
         family=study.scores["method"].map(study.methods["family"]),
     )
     own = scored[(scored["epsilon"] == 1) & (scored["family"] == "gradient") & scored["metric"].isin(claims.LOCALISING)]
     assert row["value"] == pytest.approx(own["value"].mean()) and row["low"] < row["value"] < row["high"]
-    clean = found.query("what == 'Clean images' and rung == 0")["value"].item()
+    clean = found.query("what == 'clean' and rung == 0")["value"].item()
     rows = study.accuracy[study.accuracy["model"].map(study.models["epsilon"]) == 0]
     assert clean == pytest.approx(rows.query("shift == 'clean'")["accuracy"].mean())
 

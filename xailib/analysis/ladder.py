@@ -9,7 +9,6 @@ from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, over_images
 from xailib.analysis.rankings import families
 from xailib.analysis.scores import Named
-from xailib.plots.style import FAMILY_LABELS
 
 RUNGS = 4  # radii, 0 of vanilla networks among them, below which nothing is said of a trend
 COLUMNS = ["recipe", "architecture", "epsilon", "rung", "seeds"]
@@ -62,8 +61,8 @@ def rise(found: Array, frames: Frames, images: int, seed: int, first: int = 0) -
 def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Return how often the maps of each family hit, and how often networks are right, at each rung of the ladders.
 
-    Columns: recipe, architecture, epsilon, rung, seeds; axis (`Hit rate` or `Accuracy`), what (the family's label, or on which
-    images), value, low, high (95 % over images and seeds; NaN for accuracies), images.
+    Columns: recipe, architecture, epsilon, rung, seeds; axis (`Hit rate` or `Accuracy`), what (the family, or the
+    shift: `clean` or the attack), value, low, high (95 % over images and seeds; NaN for accuracies), images.
 
     Args:
         frames: the study.
@@ -79,10 +78,10 @@ def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int =
         for draws, row in zip(own.values.T, facts.to_dict("records"), strict=True):
             found = estimate(draws, images)
             told = {"value": found.value, "low": found.low, "high": found.high}
-            rows.append(row | {"axis": "Hit rate", "what": f"{FAMILY_LABELS[family]} methods"} | told)
+            rows.append(row | {"axis": "Hit rate", "what": family} | told)
     right = frames.accuracy.merge(frames.models["recipe"], left_on="model", right_index=True)
-    for shift, what in (("clean", "Clean images"), (ATTACK, "Under attack")):
+    for shift in ("clean", ATTACK):
         own = right[right["shift"] == shift].groupby("recipe")["accuracy"].mean()
         known = facts[facts["recipe"].isin(own.index)].to_dict("records")
-        rows += [row | {"axis": "Accuracy", "what": what, "value": own[row["recipe"]]} for row in known]
+        rows += [row | {"axis": "Accuracy", "what": shift, "value": own[row["recipe"]]} for row in known]
     return pd.DataFrame(rows).assign(images=images)

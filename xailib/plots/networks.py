@@ -112,8 +112,10 @@ def dose(doses: pd.DataFrame) -> Figure:
     import seaborn as sns
 
     figure, (panels,) = subplots(1, 2, figsize=(12, 4.4))
-    palette = {f"{FAMILY_LABELS[name]} methods": colour for name, colour in FAMILIES.items()}
-    palette |= {"Clean images": "black", "Under attack": GREY}
+    labels = {name: f"{label} methods" for name, label in FAMILY_LABELS.items()}
+    labels |= {"clean": "Clean images", "l2_pgd": "Under attack"}
+    palette = {labels[name]: colour for name, colour in {**FAMILIES, "clean": "black", "l2_pgd": GREY}.items()}
+    doses = doses.assign(what=doses["what"].map(labels))
     for axes, (name, part) in zip(panels, doses.sort_values("rung").groupby("axis", sort=False), strict=False):
         sns.lineplot(part, x="rung", y="value", hue="what", palette=palette, marker="o", errorbar=None, ax=axes)
         for what, own in part.groupby("what"):
