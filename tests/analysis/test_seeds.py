@@ -40,7 +40,7 @@ def thrice(once: Frames) -> Frames:
     return trained_again(once, 3)
 
 
-@pytest.mark.parametrize("claim", list(claims.CLAIMS)[:-1])  # the last asks for several seeds
+@pytest.mark.parametrize("claim", [id for id in claims.CLAIMS if id != "F7"])  # which asks for several seeds
 def test_the_same_training_three_times_says_no_more_than_once(claim: str, once: Frames, thrice: Frames) -> None:
     test = claims.CLAIMS[claim].test
     one, three = test(once, 100, 0), test(thrice, 100, 0)

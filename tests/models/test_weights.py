@@ -45,12 +45,10 @@ def rendered_once() -> Iterator[None]:
 def test_card_covers_all_networks_and_no_file_exceeds_two_megabytes(world: str) -> None:
     records = [xai.params.load_params("models", name) for name in xai.list_models(WORLDS[world])]
     shipped = [record["model"] for record in records if find(record["weights"]["path"]).is_file()]
-    assert sorted(CARDS[world]) == shipped and len(shipped) == {"pictograms_hard": 36, "pictograms_ladder": 15}.get(
-        world, 12
-    )
-    explained = xai.params.load_study(world)[
-        "models"
-    ]  # a study is of what is there; a ladder also of its ends in the hard world
+    many = {"pictograms_hard": 36, "pictograms_ladder": 15}
+    assert sorted(CARDS[world]) == shipped and len(shipped) == many.get(world, 12)
+    # A study is of what is there; the ladder's also of hard networks, which are two of its rungs.
+    explained = xai.params.load_study(world)["models"]
     assert sorted(name for name in explained if world != "pictograms_ladder" or name.startswith("ladder")) == shipped
     assert all(find(f"weights/{world}/{name}.safetensors").stat().st_size < 2e6 for name in CARDS[world])
 

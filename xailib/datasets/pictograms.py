@@ -63,8 +63,6 @@ def pictograms(
         raise InputError(
             f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these"
         )
-    if class_by not in ("shape", "colour"):
-        raise InputError(f"class_by: '{class_by}' is not 'shape' or 'colour'")
     most = len(class_names(class_by=class_by))
     if classes not in range(2, most + 1):
         things = "pictograms" if class_by == "shape" else "colours"

@@ -205,7 +205,7 @@ def _compose(
 
 
 def _hue(colour: int, tint: np.ndarray) -> np.ndarray:
-    """One of the `COLOURS`, as pure as the tint that would have been drawn is strong."""
+    """One of the `COLOURS`, the paler the brighter the tint is that another picture would have had."""
     pure = np.array(colorsys.hsv_to_rgb(colour / len(COLOURS), 1.0, 1.0), dtype=np.float32)
     return 0.25 * tint.mean() + pure
 

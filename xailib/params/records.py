@@ -175,6 +175,11 @@ class Model(Record):
             if not all(share <= 1 and (share > 0 or (share == 0 and name == "mean")) for share in colour):
                 hint = "; divide by 255?" if all(share > 1 for share in colour) else ""
                 yield name, f"{colour} does not lie in {opening}0, 1]{hint}"
+        radius, training = values.get("epsilon"), values.get("training") or {}
+        if radius is not None and training.get("epsilon", radius) != radius:
+            yield "epsilon", f"{radius}, but training.epsilon is {training['epsilon']}; leave one of them out"
+        if radius and values.get("training_algorithm") == "vanilla":
+            yield "epsilon", f"{radius}, but a vanilla network was trained against no attack; leave it out"
         options, kind = values.get("model_options", {}), values.get("architecture")
         by_name = kind in ("timm", "torchvision", "huggingface", "function") and options is not None
         if by_name and not isinstance(options.get("name"), str):
