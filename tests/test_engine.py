@@ -12,9 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import xailib as xai
 from xailib import engine
-from xailib.engine import cost, fixed_shape, passes
+from xailib.engine import cost, fixed_shape, passes, settings
 from xailib.engine.passes import answer
 from xailib.images import ImageBatch
+from xailib.metrics import curves
+from xailib.metrics.accuracy import predictions
 from xailib.models.model import Model
 
 SIDE = 16
@@ -83,6 +85,26 @@ def test_memory_halves_the_chunk_and_the_run_remembers(model, images):
         engine.logits(model, images.pixels)
     assert sizes[0] == 6, "another run tries again"
     assert_close(first, engine.logits(make_model(), images.pixels))
+
+
+def test_a_cpu_gets_no_larger_passes_than_its_caches_serve(model, images, monkeypatch):
+    monkeypatch.setattr(settings, "CPU_PIXELS", 3 * SIDE**2)
+    sizes: list[int] = []
+    with engine.using(cost=engine.Cost(hear=sizes.append)):
+        predictions(model, images)
+        assert sizes == [3, 3]
+        maps = xai.attribute("rise", model, images, masks=4)
+        xai.evaluate("deletion", maps, model, images, steps=4)
+    assert max(sizes) == 3
+    with engine.using(model, batch_size=2) as fewer, engine.using() as within:
+        assert fewer.batch_size == within.batch_size == 2
+    with engine.using(model.to("meta"), batch_size=200) as elsewhere:
+        assert elsewhere.batch_size == 200
+    with pytest.raises(xai.InputError, match="batch_size: 0"), engine.using(model, batch_size=0):
+        pass
+    for call in (xai.evaluate, curves):
+        with pytest.raises(xai.InputError, match="a xailib Model is needed, not Linear"):
+            call("deletion", maps, torch.nn.Linear(1, 1), images)
 
 
 def test_a_failed_try_lets_go_of_its_memory():

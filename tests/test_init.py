@@ -313,7 +313,7 @@ def test_a_price_that_is_not_known_leaves_the_study_as_it_is(place: Path, monkey
 
 def test_a_size_of_ones_own(place: Path) -> None:
     made, *_ = init("mine", ["my_net.py:make"], "flat", size=64)
-    assert read(made, "models")["input_size"] == 64 and read(made, "studies")["batch_size"] == 64
+    assert read(made, "models")["input_size"] == 64
     assert "given by --size" in (made / "params/models/my_net_make.yaml").read_text()
 
 

@@ -1,4 +1,4 @@
-"""What other packages offer, called as a careful user would: weights frozen, large batches, superpixels made once."""
+"""What other packages offer, called as a careful user would: weights frozen, batches as large as pays, superpixels made once."""
 
 import copy
 import functools
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xailib import engine
 from xailib.images import ImageBatch
 from xailib.models.model import Model
 
-BATCH = 128  # inputs a pass, as in our engine
 # The package that a peer's name means, where it is one; the others are recipes that nobody maintains as a package.
 DISTRIBUTIONS = {"captum": "captum", "torch-cam": "torchcam", "grad-cam": "grad-cam", "TorchRay": "torchray",
                  "lime": "lime", "Quantus": "quantus"}  # fmt: skip
@@ -36,6 +36,12 @@ class Seat:
     images: ImageBatch
     layout: str = "plain"
     references: Tensor | None = None
+
+    @property
+    def batch(self) -> int:
+        """Inputs a pass, as many as in our engine."""
+        with engine.using(self.model) as settings:
+            return settings.batch_size
 
     @functools.cached_property
     def whole(self) -> Model:

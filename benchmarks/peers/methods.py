@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from peers import BATCH, Seat, peer
+from peers import Seat, peer
 
 
 @peer("gradient", "captum", same=True)
@@ -26,7 +26,7 @@ def guided_backprop(seat: Seat, count: int, seed: int) -> Tensor:
 def integrated_gradients(seat: Seat, count: int, seed: int) -> Tensor:
     from captum.attr import IntegratedGradients
 
-    given = {"target": seat.labels, "n_steps": count, "internal_batch_size": max(BATCH, len(seat.images))}
+    given = {"target": seat.labels, "n_steps": count, "internal_batch_size": max(seat.batch, len(seat.images))}
     return IntegratedGradients(seat.whole).attribute(seat.pixels, 0.0, **given).sum(1)
 
 
@@ -38,7 +38,11 @@ def gradient_shap(seat: Seat, count: int, seed: int) -> Tensor:
     np.random.seed(seed)  # captum draws its places from numpy's stream
     noise = torch.rand(50, *seat.pixels.shape[1:], device=seat.pixels.device)
     references = noise if seat.references is None else seat.references
-    method, part, total = GradientShap(seat.whole), max(1, BATCH // len(seat.images)), torch.zeros_like(seat.pixels)
+    method, part, total = (
+        GradientShap(seat.whole),
+        max(1, seat.batch // len(seat.images)),
+        torch.zeros_like(seat.pixels),
+    )
     for start in range(0, count, part):  # it has no batch size: all samples of all images are one pass
         samples = min(part, count - start)
         total += samples * method.attribute(seat.pixels, references, samples, target=seat.labels).detach()
@@ -98,7 +102,9 @@ def extremal_perturbation(seat: Seat, count: int, seed: int) -> Tensor:
 def rise(seat: Seat, count: int, seed: int) -> Tensor:
     from torchray.attribution.rise import rise_class
 
-    return rise_class(seat.network, seat.inputs, target=seat.labels, seed=seed, num_masks=count, batch_size=BATCH)[:, 0]
+    return rise_class(seat.network, seat.inputs, target=seat.labels, seed=seed, num_masks=count, batch_size=seat.batch)[
+        :, 0
+    ]
 
 
 @peer("lime", "lime")
@@ -117,7 +123,7 @@ def lime_by_lime(seat: Seat, count: int, seed: int) -> Tensor:
     for image, label, segments in zip(seat.images.pixels, seat.labels.tolist(), seat.superpixels.cpu(), strict=True):
         found = explainer.explain_instance(
             image.permute(1, 2, 0).numpy(), classify, (label,), hide_color=colour, top_labels=None, num_samples=count,
-            batch_size=BATCH, segmentation_fn=lambda _, segments=segments: segments.numpy(),
+            batch_size=seat.batch, segmentation_fn=lambda _, segments=segments: segments.numpy(),
         )  # fmt: skip
         weights = dict(found.local_exp[label])
         maps.append(torch.tensor([weights[segment] for segment in range(len(weights))])[segments])
@@ -148,7 +154,7 @@ def over_superpixels(method: object, seat: Seat, count: int, seed: int) -> Tenso
     maps = [
         method.attribute(
             image[None], seat.model.mean_colour, target=label, feature_mask=segments[None, None], n_samples=count,
-            perturbations_per_eval=BATCH,
+            perturbations_per_eval=seat.batch,
         )[0, 0]
         for image, label, segments in zip(seat.pixels, seat.labels.tolist(), seat.superpixels, strict=True)
     ]  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from peers import BATCH, Seat, peer
+from peers import Seat, peer
 
 
 def tolerance(side: int) -> int:
@@ -42,7 +42,9 @@ def curves_by_torchcam(seat: Seat, maps: Tensor, steps: int) -> Tensor:
 
     inputs, labels = seat.inputs, seat.labels
     with GradCAM(seat.network, seat.whole.cam_layer) as extractor, torch.inference_mode():
-        metric = DeletionInsertionMetric(extractor, lambda logits: logits.softmax(-1), steps=steps, batch_size=BATCH)
+        metric = DeletionInsertionMetric(
+            extractor, lambda logits: logits.softmax(-1), steps=steps, batch_size=seat.batch
+        )
         order = maps.to(inputs.device).flatten(1).argsort(dim=1, descending=True, stable=True)
         full = seat.network(inputs).softmax(1).gather(1, labels[:, None]).squeeze(1)
         fractions, *curves = metric._compute_curves(inputs, torch.zeros_like(inputs), order.argsort(1), labels, full)
@@ -60,7 +62,7 @@ def pixel_flipping(seat: Seat, maps: Tensor, steps: int) -> Tensor:
     metric.custom_preprocess = lambda **_: None  # it insists on steps that divide one channel
     curves = metric(
         model=seat.network, x_batch=seat.inputs.cpu().numpy(), y_batch=seat.images.labels.numpy(),
-        a_batch=maps[:, None].numpy(), softmax=True, batch_size=BATCH, device=str(seat.model.device),
+        a_batch=maps[:, None].numpy(), softmax=True, batch_size=seat.batch, device=str(seat.model.device),
     )  # fmt: skip
     with torch.inference_mode():
         full = seat.network(seat.inputs).softmax(1).gather(1, seat.labels[:, None]).cpu()

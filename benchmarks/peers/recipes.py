@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from peers import BATCH, Seat, peer
+from peers import Seat, peer
 
 
 @peer("rise", "recipe (RISE's formulas)")
@@ -21,7 +21,7 @@ def rise(seat: Seat, count: int, seed: int) -> Tensor:
     masks, maps = torch.stack(cropped), []
     for image, label in zip(seat.inputs, seat.labels.tolist(), strict=True):
         scores = torch.cat([
-            seat.network(image * part[:, None]).softmax(1)[:, label] for part in masks.split(BATCH)
+            seat.network(image * part[:, None]).softmax(1)[:, label] for part in masks.split(seat.batch)
         ])  # fmt: skip
         maps.append((scores @ masks.flatten(1)).view(seat.side, seat.side) / (count * 0.5))
     return torch.stack(maps)

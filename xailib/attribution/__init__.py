@@ -90,7 +90,7 @@ def attribute(
             [0, 1]. Photographs get the side of the model's input.
         targets: the classes to explain: "predicted" (None), "label", a class's name or index, or one of these an image.
         seed: a whole number, start of every random stream; a stream belongs to (seed, image content).
-        batch_size: images a network pass; None keeps the engine's setting. So for precision and progress.
+        batch_size: images a network pass at most; None keeps the engine's setting. So for precision and progress.
         precision: fp32, or bf16 where ranks survive it: gradients with respect to pixels are always fp32.
         options: the method's own keyword arguments (`defaults(name)` lists them).
 
@@ -108,7 +108,7 @@ def attribute(
     check_pair(entry, model, batch.pixels)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
     # A caller's no_grad or inference_mode must not reach the methods: they switch gradients off where they can.
-    with torch.inference_mode(False), torch.enable_grad(), engine.using(**settings):
+    with torch.inference_mode(False), torch.enable_grad(), engine.using(model, **settings):
         classes = as_targets(targets, model, batch)
         pixels = batch.pixels.to(model.device, copy=True)
         given = {"seed": seed, **options} if signatures.takes(entry.function, "seed") else options

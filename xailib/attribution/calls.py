@@ -15,7 +15,7 @@ from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
 from xailib.models.state import untouched
-from xailib.models.targets import as_targets
+from xailib.models.targets import as_model, as_targets
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.seeding import whole
@@ -45,8 +45,7 @@ def explain_any(
     if channels and hasattr(function, "channels"):
         function = function.channels
         chosen.pop("pooling", None)
-    if not isinstance(model, Model):
-        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
+    as_model(model)
     fits = isinstance(pixels, Tensor) and pixels.is_floating_point() and pixels.ndim == 4 and pixels.shape[1] == 3
     if not fits or not len(pixels):
         found = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else type(pixels).__name__
@@ -55,7 +54,7 @@ def explain_any(
         raise InputError("inputs: the images hold NaN or infinity")
     inputs = pixels.detach().to(model.device, torch.float32)
     check_pair(entry, model, inputs)
-    with torch.inference_mode(False), torch.enable_grad(), untouched(model):
+    with torch.inference_mode(False), torch.enable_grad(), untouched(model), engine.using(model):
         if targets is None or (isinstance(targets, str) and targets == "predicted"):
             classes = engine.logits(model, inputs).argmax(1)
         else:

@@ -78,7 +78,7 @@ def estimate(
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
-    with torch.inference_mode(False), torch.enable_grad(), engine.using(**settings) as run:
+    with torch.inference_mode(False), torch.enable_grad(), engine.using(model, **settings) as run:
 
         def work(part: slice) -> dict[str, Tensor]:
             block, classes = pixels[part].to(model.device), targets[part].to(model.device)

@@ -80,7 +80,7 @@ def explained(
         logits = engine.logits(model, inputs).to(inputs.device)
         return logits.softmax(1) if output == "probability" else logits
 
-    quiet = {"precision": "fp32", "progress": False}
+    quiet: dict[str, Any] = {"precision": "fp32", "progress": False}
     together, streams, maps = engine.current().batch_size, generators(pixels, seed, algorithm.__name__), []
     given["perturbations_per_eval"] = together
     for i, stream in enumerate(streams):

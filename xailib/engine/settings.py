@@ -4,19 +4,24 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xailib.engine.cost import Cost
 from xailib.engine.fixed_shape import MODES, Mode
 from xailib.engine.passes import PRECISIONS, Precision, without_tf32
 from xailib.errors import InputError
 
+if TYPE_CHECKING:
+    from xailib.models.model import Model
+
+CPU_PIXELS = 2**18  # a pass, 64 images of 64 pixels or 5 of 224: what is between two layers then stays in the caches
+
 
 @dataclass(frozen=True)
 class Settings:
     """How passes are run; never part of a result's meaning."""
 
-    batch_size: int = 128
+    batch_size: int = 128  # at most: see `using`
     precision: Precision = "fp32"
     progress: bool = False
     compile: Mode = "auto"
@@ -34,10 +39,11 @@ def current() -> Settings:
 
 
 @contextlib.contextmanager
-def using(**changes: Any) -> Iterator[Settings]:
+def using(model: "Model | None" = None, **changes: Any) -> Iterator[Settings]:
     """Run the block with other settings, and a fresh `cost` that the block can read afterwards.
 
     What a block inside this one costs counts here too, so `with engine.using() as run: attribute(...)` measures it.
+    For a `model` on a CPU a pass takes `CPU_PIXELS` at most, whatever the batch size: more images are no faster together.
     In fp32 a GPU's convolutions and products are exact as well: no TF32.
     """
     outer = _current.get()
@@ -49,6 +55,9 @@ def using(**changes: Any) -> Iterator[Settings]:
         raise InputError(f"precision: '{settings.precision}' is not known; use {', '.join(PRECISIONS)}")
     if settings.compile not in MODES:
         raise InputError(f"compile: '{settings.compile}' is not known; use {', '.join(MODES)}")
+    if model is not None and model.device.type == "cpu":
+        most = max(1, CPU_PIXELS // model.input_size**2)
+        settings = replace(settings, batch_size=min(settings.batch_size, most))
     token = _current.set(settings)
     try:
         with without_tf32() if settings.precision == "fp32" else contextlib.nullcontext():

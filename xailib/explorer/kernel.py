@@ -24,7 +24,6 @@ from xailib.images.colours import is_signed, limits
 from xailib.maps import Maps
 from xailib.metrics import curves
 from xailib.metrics.removal import counts
-from xailib.models.model import Model
 from xailib.models.targets import labels
 from xailib.registry import metric as metrics
 
@@ -228,8 +227,7 @@ class Kernel:
         targets: Any = choice.target or self.scene.usual
         if targets == "label" and not image.has_labels:
             targets = "predicted"
-        with engine.using(batch_size=_batch_size(model)):
-            return xai.attribute(function, model, image, targets, **options)
+        return xai.attribute(function, model, image, targets, **options)
 
     def _score(self, job: Job) -> list[Message]:
         choice = job.choice
@@ -243,11 +241,10 @@ class Kernel:
         model = self.scene.model(choice.network)
         image = self.scene.image(self.scene.about(choice.network), choice.image)
         function, options = self.scene.metric(job.metric)
-        how = {"batch_size": _batch_size(model), **options}
         if metrics.get(function).curve is None:
-            value = xai.evaluate(function, maps, model, image, **how)["value"].iloc[0]
+            value = xai.evaluate(function, maps, model, image, **options)["value"].iloc[0]
             return [_score(choice, job.metric, value, None)]
-        line = curves(function, maps, model, image, **how)[0]
+        line = curves(function, maps, model, image, **options)[0]
         pixels = maps[0].numel()
         value = torch.trapezoid(line, counts(len(line) - 1, pixels).double() / pixels)
         return [_score(choice, job.metric, value, line)]
@@ -278,11 +275,6 @@ def _score(choice: Choice, metric: str, value: Any, line: Any) -> Message:
     value = float(value)
     record = {"is": "score", "key": choice.key, "metric": metric, "value": value if np.isfinite(value) else None}
     return record | ({} if line is None else {"curve": [round(float(y), 4) for y in line]}), []
-
-
-def _batch_size(model: Model) -> int:
-    """Images a pass, so that a pass, after which a newer choice is looked for, takes a fraction of a second on a CPU."""
-    return 128 if model.device.type != "cpu" else max(1, round(8 * (224 / model.input_size) ** 2))
 
 
 def _pictures_at(path: str) -> list[tuple[str, Any]]:

@@ -16,6 +16,7 @@ from xailib.metrics.checks import explained
 from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.state import untouched
+from xailib.models.targets import as_model
 from xailib.params import signatures
 from xailib.registry import Entry
 from xailib.registry import metric as metrics
@@ -54,7 +55,7 @@ def evaluate(
         images: the `n` images explained, as `attribute` takes them.
         targets: the classes to score the maps for, as `attribute` takes them. When None, those that the maps explain; for a
             plain tensor, which does not say, the images' labels.
-        batch_size: network inputs a pass, see `engine.using`; changes no meaning, as the next two.
+        batch_size: network inputs a pass at most, see `engine.using`; changes no meaning, as the next two.
         precision: of the network's passes.
         progress: whether a bar shows them.
         keep_curves: a dict that gets the curve `(n, steps + 1)` of each metric that scores the area under one, by its name.
@@ -74,7 +75,7 @@ def evaluate(
     if not entries:
         raise InputError("name: the list of metrics is empty; list_metrics() names them")
     chosen = [_chosen(entry, options, entries) for entry in entries]
-    with engine.using(batch_size=batch_size, precision=precision, progress=progress):
+    with engine.using(as_model(model), batch_size=batch_size, precision=precision, progress=progress):
         values, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
@@ -124,7 +125,7 @@ def curves(
         known = [one for one in metrics.names() if metrics.get(one).curve]
         raise InputError(f"metric '{name}' has no curve{nearest(name, known)}")
     options = signatures.check("metric", entry.name, entry.function, options, settled=())
-    with engine.using(batch_size=batch_size, precision=precision, progress=progress):
+    with engine.using(as_model(model), batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
         with lent(model, images.pixels, entry.curve) as fast:
             return entry.curve(maps, fast, images, **options).double()

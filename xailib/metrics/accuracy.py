@@ -46,7 +46,7 @@ def predictions(
     check(model, *images.pixels.shape[-2:])
     if images.has_labels:
         images = images.with_labels(labels_of(model, images))
-    with engine.using(batch_size=batch_size, precision=precision, progress=progress), untouched(model):
+    with engine.using(model, batch_size=batch_size, precision=precision, progress=progress), untouched(model):
         logits = engine.logits(folded(model, images.pixels), images.pixels)
     probabilities = masked(logits.double(), images.classes).softmax(dim=1)
     confidence, predicted = probabilities.max(dim=1)

@@ -18,14 +18,20 @@ from xailib.models.state import untouched
 WORDS = ("predicted", "label")
 
 
+def as_model(model: Any) -> Model:
+    """Return a `Model` as it is, and refuse what is none with an `InputError`."""
+    if not isinstance(model, Model):
+        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
+    return model
+
+
 def as_images(source: Any, model: Model) -> ImageBatch:
     """Return an `ImageBatch` as it is, and what `load_images` takes as one; photographs get the side of the model's input.
 
     Raises:
         InputError: no `Model`, no images, or what `load_images` refuses.
     """
-    if not isinstance(model, Model):
-        raise InputError(f"model: a xailib Model is needed, not {type(model).__name__}; xailib.wrap(network) makes one")
+    as_model(model)
     if not isinstance(source, ImageBatch):
         from xailib.datasets import load_images
 
@@ -67,7 +73,7 @@ def as_targets(targets: Any, model: Model, images: ImageBatch) -> Tensor:
 
 def predicted(model: Model, images: ImageBatch) -> Tensor:
     """Return the class that the model predicts for each image, int64 `(n,)`, in fp32 and among `images.classes`."""
-    with engine.using(precision="fp32"), untouched(model):
+    with engine.using(model, precision="fp32"), untouched(model):
         return masked(engine.logits(model, images.pixels), images.classes).argmax(dim=1)
 
 

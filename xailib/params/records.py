@@ -232,7 +232,7 @@ class AnyStudy(Record):
         "auto",
     )
     device: Device = field("Where networks run; auto takes a GPU where there is one", "auto")
-    batch_size: Count = field("Network inputs a pass; changes memory and time, never a result", 128)
+    batch_size: Count = field("Network inputs a pass at most; changes memory and time, never a result", 128)
     bootstrap: Annotated[int, Ge(100)] = field("Bootstrap samples behind every interval", 2000)
 
 

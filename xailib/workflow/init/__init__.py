@@ -105,7 +105,7 @@ def init(
     found = pictures(images, free_id("datasets", f"{place.name} images"), root)
     if target == "predicted":
         found.names = []
-    drafts, answers, sides = [], [], []
+    drafts, answers = [], []
     for word in models:
         draft, model = network(word, architecture, names, size)
         assumed = model.origins.get("classes") == ASSUMED
@@ -117,13 +117,12 @@ def init(
             )
         drafts.append(draft)
         answers.append((draft.id, model.class_names))
-        sides.append(model.input_size)
     explained = agree(found, answers)
     twice = next((draft.id for draft in drafts if [one.id for one in drafts].count(draft.id) > 1), None)
     if twice is not None:
         raise InputError(f"--model: two networks would be called '{twice}'; give one of them")
     drafts += [found.draft] if found.draft else []
-    drafts.append(_study(study, [id for id, _ in answers], found, explained, max(sides)))
+    drafts.append(_study(study, [id for id, _ in answers], found, explained))
     _write(place, study, drafts)
     return place, study, [sentence for draft in drafts for sentence in draft.warnings]
 
@@ -151,16 +150,16 @@ def _names(given: str | None) -> Any:
     return [name.strip() for name in given.split(",")]
 
 
-def _study(id: str, models: list[str], images: Any, target: str, side: int) -> Draft:
-    """The study's file; `side` is that of the largest input, in pixels."""
+def _study(id: str, models: list[str], images: Any, target: str) -> Draft:
+    """The study's file."""
     limit = min(IMAGES, images.count)
     boxes = METRICS_OF_BOXES if images.boxes else ()
     values = {
         "study": id, "kind": "compare", "description": f"Which explanation can be trusted on {', '.join(models)}?",
         "dataset": images.dataset, "root": images.root, "limit": limit, "seed": 0, "models": models,
         "methods": list(METHODS), "metrics": [*METRICS, *boxes], "scale": scale.SCALES[0], "target": target,
-        "batch_size": 64 if scale.has_gpu() or side <= 96 else 8, "reliability_images": min(4, limit),
-        "sanity_images": min(4, limit), "sanity_points": 1, "accuracy_images": None, "only_correct": False,
+        "reliability_images": min(4, limit), "sanity_images": min(4, limit), "sanity_points": 1,
+        "accuracy_images": None, "only_correct": False,
     }  # fmt: skip
     notes = {
         "study": "its name, and its folder in results/",
@@ -179,7 +178,6 @@ def _study(id: str, models: list[str], images: Any, target: str, side: int) -> D
         "target": "the class that maps explain: the image's label"
         if target == "label"
         else "the class that maps explain: the network's answer, whatever the label",
-        "batch_size": "network inputs a pass; changes memory and time, never a result",
         "reliability_images": "explained again under another seed: how much of a map is chance?",
         "sanity_images": "explained again on randomised weights: does a map follow the network?",
         "sanity_points": "1: all weights at once, which the verdict is on; more also show layer by layer",
