@@ -171,6 +171,10 @@ def test_no_images_are_no_crash(name: str, study, tmp_path) -> None:
         ("xailib", ["matplotlib", "pandas", "scipy", "captum", "torch"]),
         ("xailib.plots, xailib.analysis.findings", ["scipy.stats", "seaborn", "captum", "timm"]),
         ("xailib.analysis.findings, xailib.analysis.tables, xailib.analysis.reliability", ["torch", "scipy.stats"]),
+        (
+            "xailib.params.facts; xailib.params.facts.ask()",
+            ["torchvision", "timm", "captum", "pandas", "scipy", "skimage"],
+        ),
     ],
 )
 def test_imports_stay_light(imported: str, heavy: list[str]) -> None:

@@ -1,17 +1,14 @@
 """Miniature CNNs for 64-pixel images: the paper's five architectures, narrowed.
 
 Each keeps its original's blocks (torchvision's own where it has them) and ends, as the originals do at 224 pixels, in
-maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last maps, then logits.
+maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last maps, then logits. torchvision, which takes as long to load as torch, is
+loaded when a network is built.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models.densenet import DenseNet
-from torchvision.models.googlenet import BasicConv2d, Inception
-from torchvision.models.mobilenetv2 import MobileNetV2
-from torchvision.models.resnet import BasicBlock
 
 from xailib.registry import architecture
 
@@ -67,6 +64,8 @@ def mini_alexnet(classes: int, width: int = 32, pool: int = 1, norm: bool = Fals
 @architecture("mini_googlenet", cam_layer="features", offers=GAP_LINEAR, label="GoogLeNet")
 def mini_googlenet(classes: int) -> FeaturesHead:
     """GoogLeNet (Szegedy 2015): a stem and five Inception blocks with torchvision's functional ReLUs."""
+    from torchvision.models.googlenet import BasicConv2d, Inception
+
     features = nn.Sequential(
         BasicConv2d(3, 32, kernel_size=3, stride=2, padding=1),
         nn.MaxPool2d(3, 2, 1),
@@ -89,6 +88,8 @@ def mini_resnet(classes: int, width: int = 24) -> FeaturesHead:
 
 
 def _stage(before: int, after: int, stride: int) -> nn.Sequential:
+    from torchvision.models.resnet import BasicBlock
+
     shortcut = None
     if stride != 1 or before != after:
         shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
@@ -98,6 +99,8 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
 @architecture("mini_densenet", cam_layer="features", offers=GAP_LINEAR, label="DenseNet")
 def mini_densenet(classes: int, blocks: Sequence[int] = (4, 4, 4)) -> FeaturesHead:
     """DenseNet (Huang 2017): torchvision's, growth 12, three `blocks` of four layers, no pooling in the stem."""
+    from torchvision.models.densenet import DenseNet
+
     network = DenseNet(growth_rate=12, block_config=blocks, num_init_features=24, bn_size=2, num_classes=classes)
     network.features.conv0 = nn.Conv2d(3, 24, 3, 2, 1, bias=False)
     network.features.pool0 = nn.Identity()
@@ -110,6 +113,8 @@ def mini_densenet(classes: int, blocks: Sequence[int] = (4, 4, 4)) -> FeaturesHe
 @architecture("mini_mobilenet_v2", cam_layer="features", offers=GAP_LINEAR, label="MobileNet-v2")
 def mini_mobilenet_v2(classes: int, last: int = 1) -> FeaturesHead:
     """MobileNet-v2 (Sandler 2018): torchvision's inverted residuals, ReLU6, five blocks and `last` more, 384 last channels."""
+    from torchvision.models.mobilenetv2 import MobileNetV2
+
     setting = [[1, 16, 1, 1], [4, 24, 2, 2], [4, 40, 2, 2], [4, 64, last, 1]]
     network = MobileNetV2(num_classes=classes, inverted_residual_setting=setting)
     widest: Any = network.features[-1]

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from xailib.errors import InputError
@@ -49,13 +48,13 @@ def _asked() -> dict[str, Any]:
     """What a fresh Python answers in these sources and plug-ins."""
     sources = [*sorted(PACKAGE.rglob("*.py")), *sorted(place("plugins").rglob("*.py"))]
     names = (path.name.encode() for path in sources)
-    state = hashlib.sha256(b"\0".join([*names, *(path.read_bytes() for path in sources)])).hexdigest()[:16]
-    return _answer(place(f".snakemake/xailib/facts-{state}.json"))
+    return _answer(hashlib.sha256(b"\0".join([*names, *(path.read_bytes() for path in sources)])).hexdigest()[:16])
 
 
 @functools.cache
-def _answer(kept: Path) -> dict[str, Any]:
-    """What is kept there or, where nothing is, asked and kept there, unless something may be well without an edit."""
+def _answer(state: str) -> dict[str, Any]:
+    """What is kept of a state or, where nothing is, asked and kept, unless something may be well without an edit."""
+    kept = place(f".snakemake/xailib/facts-{state}.json")
     with contextlib.suppress(OSError, ValueError):
         return json.loads(kept.read_text(encoding="utf-8"))
     command = [sys.executable, "-W", "ignore", "-m", "xailib.params.facts"]
