@@ -174,11 +174,8 @@ def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator
             tap.output.requires_grad_()
         return tap.output.clone()
 
-    handle = cast(nn.Module, model.cam_layer).register_forward_hook(hook)
-    try:
+    with cast(nn.Module, model.cam_layer).register_forward_hook(hook):
         yield tap
-    finally:
-        handle.remove()
 
 
 def upsample(maps: Tensor, pixels: Tensor, relu: Relu, upsampling: Upsampling, align_corners: bool) -> Tensor:

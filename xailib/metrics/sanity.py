@@ -1,5 +1,6 @@
 """The sanity check: does a method's map change when what the network has learnt is taken away, layer by layer?"""
 
+import contextlib
 import copy
 import functools
 from collections import defaultdict
@@ -100,13 +101,10 @@ def cascade(model: Model, pixels: Tensor) -> list[list[str]]:
     def note(name: str, module: nn.Module, inputs: Any) -> None:
         reached.setdefault(name, len(reached))
 
-    hooks = [one.register_forward_pre_hook(functools.partial(note, name)) for name, one in model.named_modules()]
-    try:
-        with torch.no_grad():
-            model(pixels.to(model.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with contextlib.ExitStack() as hooks, torch.no_grad():
+        for name, one in model.named_modules():
+            hooks.enter_context(one.register_forward_pre_hook(functools.partial(note, name)))
+        model(pixels.to(model.device))
     layers = defaultdict(list)
     for name, _ in model.named_parameters():
         layer = name.rpartition(".")[0]

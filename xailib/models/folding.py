@@ -127,26 +127,15 @@ def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
 
 def _fold_all(model: Model, images: Tensor) -> bool:
     """Fold the batch norms of a model, and say whether its answers to `images` stay."""
-    with _quiet(model):
-        before = model(images)
-        if not isinstance(before, Tensor):
-            return False
-        for convolution, norm in _pairs(model, images):
-            _fold(model, convolution, norm)
-        after = model(images)
+    before = model(images)
+    if not isinstance(before, Tensor):
+        return False
+    for convolution, norm in _pairs(model, images):
+        _fold(model, convolution, norm)
+    after = model(images)
     return bool(
         (after - before).abs().max() <= TOLERANCE * before.abs().max().clamp(min=1)
     )  # not where either holds NaN
-
-
-@contextlib.contextmanager
-def _quiet(model: Model) -> Any:
-    """Remove the hooks that the block has left."""
-    try:
-        yield
-    finally:
-        for module in model.modules():
-            module._forward_hooks.clear()
 
 
 def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
@@ -163,10 +152,11 @@ def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
         elif inputs and id(inputs[0]) in made:
             pairs.append((made[id(inputs[0])][0], module))
 
-    for module in names:
-        if isinstance(module, (*_CONVOLUTIONS, *_NORMS)):
-            module.register_forward_hook(saw)
-    model(images)
+    with contextlib.ExitStack() as stack:
+        for module in names:
+            if isinstance(module, (*_CONVOLUTIONS, *_NORMS)):
+                stack.enter_context(module.register_forward_hook(saw))
+        model(images)
     fed = Counter(convolution for convolution, _ in pairs)
     watched = model.cam_layer  # whose maps are looked at before they are normed
     return [

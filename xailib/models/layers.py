@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -93,7 +93,7 @@ def _reached(end: Tensor, outputs: list[Tensor], pixels: Tensor) -> list[bool]:
 
 def _holds_all(model: "Model", layer: nn.Module, pixels: Tensor) -> bool:
     """Whether the logits depend on the pixels through a layer's output alone."""
-    with torch.enable_grad(), _answering(layer, lambda output: output.detach()):
+    with torch.enable_grad(), layer.register_forward_hook(lambda _module, _inputs, output: output.detach()):
         return not model(pixels[:1].clone().requires_grad_()).requires_grad
 
 
@@ -110,12 +110,12 @@ def is_linear_in_means(model: "Model", layer: nn.Module, weights: Tensor, pixels
     """
     given: list[Tensor] = []
 
-    def instead(output: Tensor) -> Tensor:
+    def instead(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
         noise = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output)
         given.append(noise.abs() if output.min() >= 0 else noise)  # behind a ReLU no map is negative
         return given[-1].clone()
 
-    with torch.no_grad(), _answering(layer, instead):
+    with torch.no_grad(), layer.register_forward_hook(instead):
         logits = model(pixels)
     maps = as_maps(given[0], *pixels.shape[-2:])
     if maps is None:
@@ -125,13 +125,3 @@ def is_linear_in_means(model: "Model", layer: nn.Module, weights: Tensor, pixels
         return False
     rest = logits - means @ weights.T
     return bool((rest[0] - rest[1]).abs().max() < 1e-4 * (logits[0] - logits[1]).abs().max())
-
-
-@contextlib.contextmanager
-def _answering(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within the block a layer's output is changed before the network goes on."""
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: change(output))
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -260,11 +260,8 @@ def _watched(model: "Model") -> Iterator[list[Any]]:
     if layer is None or isinstance(layer, torch.jit.ScriptModule):  # which takes no hook
         yield outputs
         return
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
-    try:
+    with layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output)):
         yield outputs
-    finally:
-        handle.remove()
 
 
 def _cam_fault(model: "Model", outputs: list[Any], height: int, width: int) -> str | None:
