@@ -83,14 +83,8 @@ def unshared(model: Model, calls: Counter[str]) -> Model:
         if calls[name] and not leaf._parameters and not leaf._buffers:
             if vars(leaf).get("inplace"):
                 leaf.inplace = False  # type: ignore[assignment]
-            replace(own, name, InTurn(leaf, calls[name]))
+            own.set_submodule(name, InTurn(leaf, calls[name]))
     return own
-
-
-def replace(model: Model, name: str, new: nn.Module) -> None:
-    """Put another module in the place of the one of this name, in place."""
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, new)
 
 
 def operators(model: Model, pixels: Tensor) -> tuple[Operators, Counter[str]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Gt
 from torch import Tensor, nn
 
-from xailib.attribution.hooks import hooked, operators, refuse, replace, unshared
+from xailib.attribution.hooks import hooked, operators, refuse, unshared
 from xailib.attribution.pooling import pooled
 from xailib.models.model import Model
 from xailib.models.prepacked import unpacked
@@ -52,7 +52,7 @@ def lrp(
     own = unshared(model, calls)
     for name, module in list(own.named_modules()):
         if type(module) in (nn.Identity, nn.Dropout2d):
-            replace(own, name, nn.Dropout(0).eval())  # which captum lets pass
+            own.set_submodule(name, nn.Dropout(0).eval())  # which captum lets pass
 
     rules = {"epsilon": lambda: EpsilonRule(epsilon), "gamma": GammaRule, "alpha1_beta0": Alpha1_Beta0_Rule}
 

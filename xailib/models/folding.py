@@ -177,5 +177,4 @@ def _fold(model: Model, convolution: str, norm: str) -> None:
     )
     conv.weight.requires_grad_(False)
     conv.bias.requires_grad_(False)
-    parent, _, name = norm.rpartition(".")
-    setattr(model.get_submodule(parent), name, nn.Identity())
+    model.set_submodule(norm, nn.Identity())
