@@ -29,12 +29,21 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
     return run
 
 
-def nearest(word: object, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the known word closest to `word`, else the known words, if no more than a page."""
+def nearest(word: object, known: Iterable[str], otherwise: str | None = None) -> str:
+    """Return `"; did you mean 'x'?"` for the known word closest to `word`, else the known words, if no more than a page.
+
+    What is given `otherwise` takes the place of the known words.
+    """
     known = sorted(known)
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    if close := difflib.get_close_matches(str(word), known, n=1, cutoff=0.5):
+        return f"; did you mean '{close[0]}'?"
     more = f" and {len(known) - 5} more" if len(known) > 100 else ""
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known[:5] if more else known)}{more}"
+    return f"; known: {', '.join(known[:5] if more else known)}{more}" if otherwise is None else otherwise
+
+
+def first_line(error: Exception, otherwise: str = "") -> str:
+    """Return the first line of what an error says, or `otherwise` where it says nothing."""
+    return (str(error).splitlines() or [otherwise])[0]
 
 
 def warn(sentence: str) -> None:

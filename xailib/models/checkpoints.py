@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from xailib.errors import InputError
+from xailib.errors import InputError, first_line
 from xailib.models.layouts import network_state
 from xailib.models.mismatch import fit_names, refuse_strangers
 from xailib.workspace import find
@@ -99,9 +99,9 @@ def _fault(path: Path, error: Exception) -> str:
         )
         if asked is not None:
             return _unsafe(path, next(filter(None, asked.groups())).rstrip(".,"))
-        reason = (str(error).splitlines() or ["no pickle"])[0]
+        reason = first_line(error, "no pickle")
         return f"not a state dict of tensors that can be read without running its code ({reason[:160]})"
-    reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
+    reason = first_line(error, "it ends too early").rstrip(".")
     return f"not a complete torch file of a state dict ({reason}); get it again, it may have been cut off"
 
 

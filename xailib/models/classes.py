@@ -82,8 +82,8 @@ def mapping(
         if ours == theirs:
             return None
         raise InputError(
-            f"{names}the {len(data)} classes of the data set ({_first(data)}) are not the network's {len(network)}"
-            f" ({_first(network)});"
+            f"{names}the {len(data)} classes of the data set ({first_few(data)}) are not the network's {len(network)}"
+            f" ({first_few(network)});"
             " give the data set's file dataset_classes: by_name, or a list of 'class: name of the network'; with target:"
             " predicted, dataset_classes: unknown needs no names in common"
         )
@@ -96,7 +96,7 @@ def mapping(
     if missing is not None:
         raise InputError(
             f"{names}dataset_classes: the network has no class '{wanted[missing]}' for the data set's '{data[missing]}';"
-            f" its {len(network)} classes begin with {_first(network)}{_close(wanted[missing], theirs)}"
+            f" its {len(network)} classes begin with {first_few(network)}{nearest(wanted[missing], theirs, '')}"
         )
     return None if ours == theirs and wanted == ours else [theirs.index(name) for name in wanted]
 
@@ -138,10 +138,6 @@ def _imagenet() -> dict[str, str]:
     return dict(zip(wordnet_ids(), imagenet_class_names(), strict=True))
 
 
-def _first(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
+    """Return the first names of many, for messages."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def _close(name: str, known: Sequence[str]) -> str:
-    hint = nearest(name, known)
-    return hint if "did you mean" in hint else ""

@@ -10,6 +10,7 @@ from xailib.errors import InputError, nearest
 from xailib.registry import architecture
 
 _GAP_LINEAR = ("cam_layer", "gap_linear_head")
+_MANY = "; list_models() of that library names what it has"  # a thousand
 
 
 @architecture("alexnet", label="AlexNet", cam_layer="features.11", offers=("cam_layer",))
@@ -89,7 +90,8 @@ def timm_network(classes: int, *, name: str) -> nn.Module:
     except (RuntimeError, ValueError) as error:
         if name.split(".")[0] in timm.list_models():
             raise InputError(f"model_options.name: timm cannot make '{name}' ({error})") from None
-        raise InputError(f"model_options.name: timm has no '{name}'{_near(name, timm.list_models())}") from None
+        near = nearest(name.split(".")[0], timm.list_models(), _MANY)
+        raise InputError(f"model_options.name: timm has no '{name}'{near}") from None
 
 
 @architecture("torchvision", label="torchvision")
@@ -99,14 +101,8 @@ def torchvision_network(classes: int, *, name: str) -> nn.Module:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise InputError(f"model_options.name: torchvision has no '{name}'{_near(name, known)}")
+        raise InputError(f"model_options.name: torchvision has no '{name}'{nearest(name.split('.')[0], known, _MANY)}")
     return models.get_model(name, weights=None, num_classes=classes)
-
-
-def _near(name: str, known: list[str]) -> str:
-    """The nearest name, or how to list a thousand of them."""
-    hint = nearest(name.split(".")[0], known)
-    return hint if "did you mean" in hint else "; list_models() of that library names what it has"
 
 
 def _efficientnet_lite(name: str, classes: int) -> nn.Module:

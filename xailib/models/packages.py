@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xailib.errors import InputError, nearest
+from xailib.errors import InputError, first_line, nearest
 from xailib.params.installed import package_file
 
 State = dict[str, Tensor]
 
 # What reading bytes that are no pickle, half a pickle or a forbidden one can raise.
 _UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+_CUT_OFF = "it ends too early"  # where they say nothing
 
 
 def load_package_weights(record: dict[str, Any]) -> State:
@@ -52,7 +53,7 @@ def read_torch(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise InputError(f"{path}: not a state dict of tensors ({_first_line(error)})") from None
+        raise InputError(f"{path}: not a state dict of tensors ({first_line(error, _CUT_OFF)})") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: not a state dict of tensors")
     return state
@@ -81,17 +82,13 @@ def read_arrays(path: Path) -> dict[str, list[np.ndarray]]:
         with path.open("rb") as file:
             table = _ArraysOnly(file, encoding="latin1").load()
     except _UNREADABLE as error:
-        raise InputError(f"{path}: not a table of plain arrays ({_first_line(error)})") from None
+        raise InputError(f"{path}: not a table of plain arrays ({first_line(error, _CUT_OFF)})") from None
     lists: list[Any] = list(table.values()) if isinstance(table, dict) else [None]
     if not all(isinstance(arrays, list | tuple) for arrays in lists) or not all(
         isinstance(array, np.ndarray) and array.dtype.kind == "f" for arrays in lists for array in arrays
     ):
         raise InputError(f"{path}: not a table of float arrays")
     return table
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["it ends too early"])[0]
 
 
 def convert_efficientnet_lite(state: State) -> State:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xailib.errors import InputError
+from xailib.errors import InputError, first_line
 
 address = id  # as copy.deepcopy's memo knows what was copied
 
@@ -41,8 +41,9 @@ def private(network: nn.Module, id: str) -> nn.Module:
         with torch.no_grad():
             view = copy.deepcopy(network, {address(tensor): _view(tensor) for tensor in shared})
     except Exception as error:  # whatever a network holds may refuse to be copied in its own way
+        reason = first_line(error, type(error).__name__)
         raise InputError(
-            f"model '{id}': its network cannot be copied, and must not be changed ({_line(error)}); keep what cannot be "
+            f"model '{id}': its network cannot be copied, and must not be changed ({reason}); keep what cannot be "
             "copied outside the network"
         ) from None
     if any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in tensors):
@@ -63,7 +64,3 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 def _view(tensor: Tensor) -> Tensor:
     detached = tensor.clone() if tensor.is_inference() else tensor.detach()
     return nn.Parameter(detached, requires_grad=False) if isinstance(tensor, nn.Parameter) else detached
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from xailib.engine.passes import without_tf32
-from xailib.errors import InputError, warn
+from xailib.errors import InputError, first_line, warn
 from xailib.models.answers import Kind, described, ends_linear, kind_of, unwrapped, within_unit
 from xailib.models.maps import as_maps
 from xailib.models.state import untouched
@@ -181,7 +181,7 @@ def answered(model: "Model", pixels: Tensor) -> Any:
 def _cannot_pass(model: "Model", pixels: Tensor, error: Exception) -> str:
     """The sentence for a network that raises, with its likely cause."""
     convolutions = [module for module in model.network.modules() if isinstance(module, nn.Conv2d)]
-    reason = (str(error).splitlines() or [""])[0][:160]
+    reason = first_line(error)[:160]
     hint = ""
     if convolutions and convolutions[0].in_channels != 3:
         hint = f"; its first convolution takes {convolutions[0].in_channels} channels and pixels have 3: put a layer before it"
@@ -290,7 +290,7 @@ def gradient_fault(model: "Model", height: int, width: int) -> str | None:
         except torch.OutOfMemoryError:
             return None
         except RuntimeError as error:
-            reason = (str(error).splitlines() or [""])[0][:100]
+            reason = first_line(error)[:100]
             return (
                 f"model '{model.id}' cuts the gradient inside its forward (no_grad, detach, inference_mode or a reentrant "
                 f"checkpoint? {reason}); methods that perturb pixels need none"

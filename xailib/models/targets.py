@@ -11,7 +11,7 @@ from torch import Tensor
 from xailib import engine
 from xailib.errors import InputError, nearest
 from xailib.images import ImageBatch
-from xailib.models.classes import comparer
+from xailib.models.classes import comparer, first_few
 from xailib.models.model import Model
 from xailib.models.state import untouched
 
@@ -107,7 +107,7 @@ def labels(model: Model, images: ImageBatch) -> Tensor:
         if strange is not None:
             raise InputError(
                 f"labels: the images' class '{named[strange]}' is none of model '{model.id}': the images' are "
-                f"{_first(named)}, the model's {_first(model.class_names)}; use targets='predicted', or "
+                f"{first_few(named)}, the model's {first_few(model.class_names)}; use targets='predicted', or "
                 "images.with_labels(...) with the model's"
             )
         found = torch.tensor([ours.index(name) for name in theirs])[found]
@@ -135,7 +135,3 @@ def _index(one: Any, model: Model) -> int:
         hint = known or nearest(one, [*model.class_names, *WORDS])
         raise InputError(f"targets: '{one}' is not one class of model '{model.id}'{hint}")
     return places[0]
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

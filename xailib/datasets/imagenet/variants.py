@@ -105,8 +105,7 @@ def _all_classes(top: Path, labels: Mapping[str, int]) -> list[Item]:
     """The images of the class folders in `top`, each of which must be a class."""
     unknown = next((name for name in class_folders(top) if name not in labels), None)
     if unknown is not None:
-        hint = nearest(unknown, labels)
-        hint = hint if "did you mean" in hint else f", such as {next(iter(labels))}"  # all 1,000 would be no help
+        hint = nearest(unknown, labels, f", such as {next(iter(labels))}")  # all 1,000 would be no help
         raise InputError(f"{top / unknown}: is none of the {len(labels)} class folders looked for{hint}")
     return class_items(top, labels)
 
