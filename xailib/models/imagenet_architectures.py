@@ -105,29 +105,23 @@ def torchvision_network(classes: int, *, name: str) -> nn.Module:
     return models.get_model(name, weights=None, num_classes=classes)
 
 
-def _efficientnet_lite(name: str, classes: int) -> nn.Module:
-    import timm
-
-    # `bn2` is timm's last batch norm with its ReLU6: the maps that global average pooling and the linear head read.
-    return timm.create_model(name, pretrained=False, num_classes=classes)
-
-
+# `bn2` is timm's last batch norm with its ReLU6: the maps that global average pooling and the linear head read.
 _LITE = {"cam_layer": "bn2", "offers": _GAP_LINEAR}
 
 
 @architecture("tf_efficientnet_lite0", label="EfficientNet-Lite0", **_LITE)
 def tf_efficientnet_lite0(classes: int) -> nn.Module:
     """EfficientNet-Lite0 (Tan & Le 2019, without squeeze-excitation and with ReLU6)."""
-    return _efficientnet_lite("tf_efficientnet_lite0", classes)
+    return timm_network(classes, name="tf_efficientnet_lite0")
 
 
 @architecture("tf_efficientnet_lite1", label="EfficientNet-Lite1", **_LITE)
 def tf_efficientnet_lite1(classes: int) -> nn.Module:
     """EfficientNet-Lite1: deeper than Lite0, 240 px."""
-    return _efficientnet_lite("tf_efficientnet_lite1", classes)
+    return timm_network(classes, name="tf_efficientnet_lite1")
 
 
 @architecture("tf_efficientnet_lite2", label="EfficientNet-Lite2", **_LITE)
 def tf_efficientnet_lite2(classes: int) -> nn.Module:
     """EfficientNet-Lite2: deeper and wider than Lite0, 260 px."""
-    return _efficientnet_lite("tf_efficientnet_lite2", classes)
+    return timm_network(classes, name="tf_efficientnet_lite2")
