@@ -4,6 +4,7 @@ A form is a plain function of the moments of the maps under `@estimator(...)`. O
 every form that reads them.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def moments(explain: Callable[[Tensor, Tensor], Tensor], copies: Iterator[Tensor
     """
     mean = squares = torch.empty(0)
     count = 0
-    for part in _parts(copies, together):
+    while part := list(itertools.islice(copies, together)):
         images = torch.arange(len(part[0]), device=part[0].device)
         maps = explain(torch.cat(part), images.repeat(len(part)))
         for values in maps.split(len(images)):
@@ -102,15 +103,3 @@ def moments(explain: Callable[[Tensor, Tensor], Tensor], copies: Iterator[Tensor
             mean += step / count
             squares += step * (values - mean)
     return Moments(mean, squares / count)
-
-
-def _parts(copies: Iterator[Tensor], together: int) -> Iterator[list[Tensor]]:
-    """Yield the copies in lists of `together`."""
-    part: list[Tensor] = []
-    for copy in copies:
-        part.append(copy)
-        if len(part) == together:
-            yield part
-            part = []
-    if part:
-        yield part
