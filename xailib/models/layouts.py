@@ -52,12 +52,16 @@ def network_state(content: Any, record: Mapping[str, Any], where: str) -> State:
         )
     state, found = unwrap(content, where, record["weights"].get("key"))
     prefixed = len({key.partition(".")[0] for key in state}) == 1
-    if is_robust(state):
+    if is_robust(state):  # the classifier is kept
         check_normaliser(state, record, where)
-    for layout, is_it, convert in (("robustness", is_robust, without_attacker), ("split_bn", is_split, main_branch)):
-        if is_it(state):
-            found.append(layout)
-            state = convert(state)
+        inside = f"{_root(state)}model."
+        state = {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
+        found.append("robustness")
+    if any(
+        map(_AUXILIARY.search, state)
+    ):  # of split batch norms the branch for clean images, under the layer's own name
+        state = {_MAIN.sub(".", key): value for key, value in state.items() if not _AUXILIARY.search(key)}
+        found.append("split_bn")
     if wanted not in ("auto", *(found or ["plain"]), *(["wrapped"] if prefixed else [])):
         raise InputError(
             f"{where}: its layout is {' with '.join(found) or 'plain'}, not the weights.layout '{wanted}' of "
@@ -135,12 +139,6 @@ def _root(state: State) -> str | None:
     return found[1] if found and all(key.startswith(found[1]) for key in state) else None
 
 
-def without_attacker(state: State) -> State:
-    """Keep the classifier of an `AttackerModel`."""
-    inside = f"{_root(state)}model."
-    return {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
-
-
 def check_normaliser(state: State, record: Mapping[str, Any], where: str) -> None:
     """Refuse an `AttackerModel` whose own normalisation is not that of the record: the network was trained with it."""
     for key, name in (("mean", "normalizer.new_mean"), ("std", "normalizer.new_std")):
@@ -152,13 +150,3 @@ def check_normaliser(state: State, record: Mapping[str, Any], where: str) -> Non
                 f"{where}: it normalises with {key} {[round(float(x), 4) for x in inside]}, but params/models/"
                 f"{record['model']}.yaml says {key}: {list(record[key])}; the network needs the file's"
             )
-
-
-def is_split(state: State) -> bool:
-    """Whether batch norms have an auxiliary branch."""
-    return any(_AUXILIARY.search(key) for key in state)
-
-
-def main_branch(state: State) -> State:
-    """Keep the main branch of every split batch norm, the one for clean images, under the layer's own name."""
-    return {_MAIN.sub(".", key): value for key, value in state.items() if not _AUXILIARY.search(key)}
