@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, cast
 
 import torch
@@ -48,7 +49,8 @@ def cam(
         maps = tap.maps.float()
         if maps.shape[1] != weights.shape[1]:
             _refuse_head(model)
-        return _weighted(maps, weights[targets[part]]), _misfit(weights, bias, maps, logits)
+        wrong = functional.linear(maps.mean((2, 3)), weights, bias) - logits  # told as a share of the largest, or of 1
+        return _weighted(maps, weights[targets[part]]), wrong.abs().max() / logits.abs().max().clamp(min=1)
 
     found, misfits = zip(*engine.chunked(len(pixels), work, description="cam"), strict=True)
     if not torch.stack(misfits).max() <= _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
@@ -138,12 +140,6 @@ def _weighted(maps: Tensor, weights: Tensor) -> Tensor:
     return (weights[:, None] @ maps.flatten(2)).view(-1, *maps.shape[2:])
 
 
-def _misfit(weights: Tensor, bias: Tensor | None, maps: Tensor, logits: Tensor) -> Tensor:
-    """How far logits are from the head of the mean of the maps, `()`, as a fraction of the largest (of 1 at least)."""
-    wrong = functional.linear(maps.mean((2, 3)), weights, bias) - logits
-    return wrong.abs().max() / logits.abs().max().clamp(min=1)
-
-
 def _refuse_head(model: Model) -> NoReturn:
     raise InputError(
         f"model '{model.id}' offers gap_linear_head, but its logits are not linear in the mean of its maps; "
@@ -151,21 +147,14 @@ def _refuse_head(model: Model) -> NoReturn:
     )
 
 
-class _Tap:
-    """What a forward pass left at the model's `cam_layer`: its `output`, and that read as `maps` `(n, c, hc, wc)`."""
-
-    output: Tensor
-    maps: Tensor
-
-
 @contextlib.contextmanager
-def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator[_Tap]:
-    """Record the last convolutional maps of the one pass inside the block.
+def _tap(model: Model, pixels: Tensor, differentiable: bool = False) -> Iterator[SimpleNamespace]:
+    """Record what the one pass inside the block leaves at the `cam_layer`: `output`, and that read as `maps` `(n, c, hc, wc)`.
 
     The output is cut from the graph before it and, where `differentiable`, is a leaf that gradients reach. What
     goes on through the network is a clone: an in-place ReLU there must not change it.
     """
-    tap = _Tap()
+    tap = SimpleNamespace()
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Tensor:
         tap.output = output.detach()
