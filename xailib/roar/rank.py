@@ -1,11 +1,10 @@
 """Rankings of every image of a store by several estimators, made a chunk at a time and stored as removal levels."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from xailib import engine
 from xailib.attribution.estimators import estimate, pool
 from xailib.errors import InputError
 from xailib.models.model import Model
-from xailib.results import atomic, write_json, write_maps
+from xailib.results import write_json, write_maps
 from xailib.roar.removal import buckets, check_levels, pack
-from xailib.roar.store import Part, Store
+from xailib.roar.store import Part, Store, array_file, chunks
 
 Unit = Literal["pixel", "channel"]
 CHUNK = 256  # images whose maps are in memory at once
@@ -68,9 +67,10 @@ def rank(
         hashes = {id: hashlib.sha256() for id in folders}
         with ExitStack() as stack:
             files = {
-                id: _open(stack, folder / f"{name}_levels.npy", len(part), width) for id, folder in folders.items()
+                id: stack.enter_context(array_file(folder / f"{name}_levels.npy", (len(part), width)))
+                for id, folder in folders.items()
             }
-            for rows in _chunks(name, len(part), report):
+            for rows in chunks(name, len(part), CHUNK, report):
                 pixels = torch.from_numpy(np.array(part.pixels[rows])).float().div_(255)
                 targets = part.labels[rows] if target == "label" else engine.logits(model, pixels).argmax(dim=1)
                 for id, maps in estimate(records, model, pixels, targets, seed=seed, scale=scale).items():
@@ -85,26 +85,6 @@ def rank(
         maps, targets = (torch.cat(parts)[:maps_of] for parts in zip(*kept[id], strict=True))
         write_maps(folder / "maps.npz", maps, store.test.ids[: len(maps)], targets)
         write_json(folder / "ranking.json", {"levels": levels, "shape": shape, "estimator": id, "sha256": digests[id]})
-
-
-def _open(stack: ExitStack, path: Path, count: int, width: int) -> BinaryIO:
-    """Open a file of `count` x `width` bytes that takes its place when the stack ends well."""
-    file = stack.enter_context(stack.enter_context(atomic(path)).open("wb"))
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, width)})
-    return file
-
-
-def _chunks(name: str, count: int, report: Callable[[str], Any]) -> Iterator[slice]:
-    """Yield the rows of a part a chunk at a time, and report how long the rest will take."""
-    began = said = time.monotonic()
-    for start in range(0, count, CHUNK):
-        rows = slice(start, min(start + CHUNK, count))
-        yield rows
-        if (now := time.monotonic()) - said > 10:
-            left = (now - began) / rows.stop * (count - rows.stop)
-            report(f"{name}: {rows.stop:,} of {count:,} images, about {left:.0f} s left")
-            said = now
-    report(f"{name}: {count:,} images in {time.monotonic() - began:.0f} s")
 
 
 def _shaped(maps: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -3,12 +3,13 @@
 Every retraining reads the same pixels thousands of times, so files are decoded, or pictures rendered, only here.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
@@ -109,9 +110,7 @@ def build(
     record |= {"seed": seed, "side": side, "train_split": train_split, "test_split": test_split, "class_names": names}
     for part, split, limit in (("train", train_split, train_images), ("test", test_split, test_images)):
         images = open_images(dataset, split=split, limit=limit, seed=seed, side=side, **source)
-        record[part] = _write(
-            folder / f"{part}_pixels.npy", images, side, lambda line, part=part: report(f"{part}: {line}")
-        )
+        record[part] = _write(folder, part, images, side, report)
         if part == "train":
             _check_classes(names, record["train"]["labels"], dataset)
     record["mean"] = record["train"].pop("mean")
@@ -170,33 +169,48 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _write(path: Path, images: "Images | ImageBatch", side: int, report: Callable[[str], Any]) -> dict[str, Any]:
-    """Write the pixels of all images; return their labels, ids and mean colour.
-
-    Written front to back, not through a map: a full disk is then an error that can be named, not a crash.
-    """
+def _write(
+    folder: Path, name: str, images: "Images | ImageBatch", side: int, report: Callable[[str], Any]
+) -> dict[str, Any]:
+    """Write the pixels of all images of a part; return their labels, ids and mean colour."""
     count = len(images)
     labels: list[int] = []
     ids: list[str] = []
     total = np.zeros(3)
-    began = said = time.monotonic()
-    report(f"{count:,} images of {side} pixels, {count * 3 * side**2 / 1e6:,.0f} MB")
-    with atomic(path) as partial, partial.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, side, side)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, count, CHUNK):
-            batch = images.select(slice(start, start + CHUNK))
+    report(f"{name}: {count:,} images of {side} pixels, {count * 3 * side**2 / 1e6:,.0f} MB")
+    with array_file(folder / f"{name}_pixels.npy", (count, 3, side, side)) as file:
+        for rows in chunks(name, count, CHUNK, report):
+            batch = images.select(rows)
             pixels = (batch.pixels * 255).round_().byte().numpy()
             file.write(pixels.tobytes())
             total += pixels.sum(axis=(0, 2, 3), dtype=np.int64)
             labels += batch.labels.tolist()
             ids += batch.ids
-            if (now := time.monotonic()) - said >= REPORT_SECONDS and len(ids) < count:
-                left = (now - began) / len(ids) * (count - len(ids))
-                report(f"{len(ids):,} of {count:,} images, about {left:.0f} s left")
-                said = now
-    report(f"{count:,} images in {time.monotonic() - began:.0f} s")
     return {"labels": labels, "ids": ids, "mean": (total / (count * side**2 * 255)).tolist()}
+
+
+@contextlib.contextmanager
+def array_file(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Open a file for the bytes of an array of this shape, which takes its place when the block ends well.
+
+    Written front to back, not through a map: a full disk is then an error that can be named, not a crash.
+    """
+    with atomic(path) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        yield file
+
+
+def chunks(name: str, count: int, size: int, report: Callable[[str], Any]) -> Iterator[slice]:
+    """Yield the rows of a part a chunk of `size` at a time, and report how long the rest will take."""
+    began = said = time.monotonic()
+    for start in range(0, count, size):
+        rows = slice(start, min(start + size, count))
+        yield rows
+        if (now := time.monotonic()) - said >= REPORT_SECONDS and rows.stop < count:
+            left = (now - began) / rows.stop * (count - rows.stop)
+            report(f"{name}: {rows.stop:,} of {count:,} images, about {left:.0f} s left")
+            said = now
+    report(f"{name}: {count:,} images in {time.monotonic() - began:.0f} s")
 
 
 def _check_classes(names: list[str], labels: list[int], dataset: str) -> None:
