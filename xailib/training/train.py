@@ -17,6 +17,7 @@ from xailib.images import ImageBatch
 from xailib.models import build_network, from_record
 from xailib.models.checkpoints import lay_in, load_file_weights, read_state, save_weights
 from xailib.params import load_params
+from xailib.results import atomic
 from xailib.training.fit import Recipe, fit
 from xailib.training.loop import fingerprint
 from xailib.workspace import place
@@ -96,7 +97,9 @@ def training_set(
     source = fingerprint(load_params("datasets", dataset), _files(root))
     kept = place(f"resources/training/{dataset}_{count or 'all'}_{seed}_{source}.npz")
     if not kept.exists():
-        _keep(kept, dataset, count, seed, root)
+        images = split_images(dataset, "train", limit=count, seed=seed, root=root)
+        with atomic(kept) as partial, partial.open("wb") as file:
+            np.savez(file, pixels=(images.pixels * 255).round().byte().numpy(), labels=images.labels.numpy())
     arrays = np.load(kept)
     return torch.from_numpy(arrays["pixels"]), torch.from_numpy(arrays["labels"])
 
@@ -109,14 +112,6 @@ def _files(root: str | Path | None) -> list[tuple[str, int, int]]:
     below = image_files(top, recursive=True) if top.is_dir() else []  # behind links too, which `rglob` passes by
     files = sorted({*below, *(path for path in [top, *top.rglob("*")] if path.is_file())})
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-
-
-def _keep(path: Path, dataset: str, count: int | None, seed: int, root: str | Path | None) -> None:
-    images = split_images(dataset, "train", limit=count, seed=seed, root=root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, pixels=(images.pixels * 255).round().byte().numpy(), labels=images.labels.numpy())
-    partial.replace(path)
 
 
 def split_images(dataset: str, split: str | None, **arguments: Any) -> ImageBatch:
