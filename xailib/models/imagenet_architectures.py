@@ -16,9 +16,7 @@ _MANY = "; list_models() of that library names what it has"  # a thousand
 @architecture("alexnet", label="AlexNet", cam_layer="features.11", offers=("cam_layer",))
 def alexnet(classes: int) -> nn.Module:
     """AlexNet (Krizhevsky 2014, "one weird trick"). The maps, 13 x 13 cells, are those before the last pooling."""
-    from torchvision.models import alexnet as network
-
-    return network(weights=None, num_classes=classes)
+    return torchvision_network(classes, name="alexnet")
 
 
 @architecture("googlenet", label="GoogLeNet", cam_layer="inception5b", offers=_GAP_LINEAR)
@@ -39,9 +37,7 @@ def googlenet(classes: int, *, transform_input: bool = False) -> nn.Module:
 @architecture("resnet50", label="ResNet-50", cam_layer="layer4", offers=_GAP_LINEAR)
 def resnet50(classes: int) -> nn.Module:
     """ResNet-50 (He et al. 2016), torchvision's: what ROAR explains and retrains on its three data sets."""
-    from torchvision.models import resnet50 as network
-
-    return network(weights=None, num_classes=classes)
+    return torchvision_network(classes, name="resnet50")
 
 
 @architecture("densenet161", label="DenseNet-161", cam_layer="features", offers=_GAP_LINEAR)
@@ -67,17 +63,13 @@ def densenet161(classes: int) -> nn.Module:
 @architecture("mobilenet_v2", label="MobileNet-v2", cam_layer="features", offers=_GAP_LINEAR)
 def mobilenet_v2(classes: int) -> nn.Module:
     """MobileNet-v2 (Sandler et al. 2018), width 1."""
-    from torchvision.models import mobilenet_v2 as network
-
-    return network(weights=None, num_classes=classes)
+    return torchvision_network(classes, name="mobilenet_v2")
 
 
 @architecture("squeezenet1_1", label="SqueezeNet 1.1", cam_layer="features", offers=("cam_layer",))
 def squeezenet1_1(classes: int) -> nn.Module:
     """SqueezeNet 1.1 (Iandola et al. 2016). Convolution, ReLU and pooling follow the maps: no linear head, no CAM."""
-    from torchvision.models import squeezenet1_1 as network
-
-    return network(weights=None, num_classes=classes)
+    return torchvision_network(classes, name="squeezenet1_1")
 
 
 @architecture("timm", label="timm")
