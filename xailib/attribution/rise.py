@@ -110,8 +110,13 @@ def rise(
         design: "independent" grids as in the paper; or "paired", each with its complement, which needs p = 0.5 and an
             even number of masks.
     """
-    _check(masks, cells, p, min(pixels.shape[-2:]), design)
     n, _, height, width = pixels.shape
+    if cells > (side := min(height, width)):
+        raise InputError(f"method 'rise': option cells must be at most the image's side of {side} pixels, not {cells}")
+    if design != "independent" and (p != 0.5 or masks % 2):
+        raise InputError(
+            f"method 'rise': option design '{design}' draws pairs, so p must be 0.5 and masks even, not {p} and {masks}"
+        )
     build = Masks(masks, height, width, cells, p, seed, pixels.device, design)
     ground = model.mean_colour if fill == "mean" else torch.zeros_like(model.mean_colour)
     above = pixels - ground
@@ -144,7 +149,11 @@ def regressed(build: Masks, scores: Tensor, p: float, paired: bool) -> Tensor:
         paired: masks 2k and 2k + 1 are complements; their difference alone is fitted, as their sum says nothing here.
     """
     sides = [rows.shape[1] for rows in build.rows]
-    points = [_lattice(side, 3 * build.bits.shape[1]).to(scores.device) for side in sides]
+    counts = [
+        min(side, 3 * build.bits.shape[1]) for side in sides
+    ]  # evenly spaced pixels, or all where there are fewer
+    lattice = [((torch.arange(n) + 0.5) * side / n).long() for n, side in zip(counts, sides, strict=True)]
+    points = [one.to(scores.device) for one in lattice]
     parts = torch.arange(scores.shape[1], device=scores.device).split(BLOCK)
     features = torch.cat([build(part)[:, points[0]][:, :, points[1]].flatten(1).double() for part in parts]) - p
     means = scores.mean(1, keepdim=True)
@@ -170,19 +179,3 @@ def ridge_by_validation(features: Tensor, values: Tensor) -> Tensor:
     loss = ((1 - kept) ** 2 @ seen.square().T + missed) / (values.shape[1] - kept.sum(1, keepdim=True)) ** 2
     penalty = penalties[loss.argmin(0)][:, None]
     return seen * scale / (power + penalty) @ right
-
-
-def _lattice(side: int, count: int) -> Tensor:
-    """`count` evenly spaced pixels of a side, or all of them where there are fewer."""
-    count = min(side, count)
-    return ((torch.arange(count) + 0.5) * side / count).long()
-
-
-def _check(masks: int, cells: int, p: float, side: int, design: Design) -> None:
-    """Raise `InputError` for options that do not fit the image or each other."""
-    if cells > side:
-        raise InputError(f"method 'rise': option cells must be at most the image's side of {side} pixels, not {cells}")
-    if design != "independent" and (p != 0.5 or masks % 2):
-        raise InputError(
-            f"method 'rise': option design '{design}' draws pairs, so p must be 0.5 and masks even, not {p} and {masks}"
-        )
