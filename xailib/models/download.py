@@ -19,10 +19,6 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that another try may b
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, OSError)
 
 
-class _CutOff(OSError):
-    """The connection ended before the file did."""
-
-
 def download(
     url: str,
     target: Path,
@@ -112,20 +108,25 @@ def _get(url: str, file: IO[bytes], timeout: float, bar: bool) -> None:
             return
         file.truncate(0)
         file.seek(0)
-        raise _CutOff("the file there is not the one that was begun") from None
+        raise ConnectionError("the file there is not the one that was begun") from None
     with answer:
         if answer.status != 206 and have:
             file.truncate(0)
             file.seek(0)
             have = 0
-        _remember(answer.headers, Path(file.name))
+        # What marks this version of the file is kept, so that no other version is appended to it.
+        mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+        if mark and not mark.startswith("W/"):
+            _tag(Path(file.name)).write_text(mark)
+        else:
+            _tag(Path(file.name)).unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         for block in _blocks(answer, Path(file.name).stem, have, total, bar):
             file.write(block)
         file.flush()
     if total is not None and file.tell() < total:
-        raise _CutOff(f"cut off after {file.tell()} of {total} bytes")
+        raise ConnectionError(f"cut off after {file.tell()} of {total} bytes")
 
 
 def _blocks(answer: IO[bytes], name: str, have: int, total: int | None, bar: bool) -> Iterator[bytes]:
@@ -137,15 +138,6 @@ def _blocks(answer: IO[bytes], name: str, have: int, total: int | None, bar: boo
         while block := answer.read(_BLOCK):
             progress.update(len(block))
             yield block
-
-
-def _remember(headers: http.client.HTTPMessage, partial: Path) -> None:
-    """Keep what marks this version of the file, so that no other version is appended to it."""
-    mark = headers.get("ETag") or headers.get("Last-Modified")
-    if mark and not mark.startswith("W/"):
-        _tag(partial).write_text(mark)
-    else:
-        _tag(partial).unlink(missing_ok=True)
 
 
 def _tag(path: Path) -> Path:
