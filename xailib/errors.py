@@ -1,10 +1,11 @@
 """The one exception that users of `xailib` meet on purpose."""
 
+import contextlib
 import difflib
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 
 class InputError(ValueError):
@@ -13,6 +14,15 @@ class InputError(ValueError):
     The message is one sentence that names the file, key or value and says what would be right.
     Command-line entry points print it without a traceback and exit with status 2.
     """
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Let what the block refuses begin with the file, key or value that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:

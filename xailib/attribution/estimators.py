@@ -4,8 +4,7 @@ An estimator is a file of `params/estimators/`: a method, a form, their options.
 the form share one pass over the image, or one over its noisy copies.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from xailib import attribution, engine, params, registry
 from xailib.attribution.blur import blur
 from xailib.attribution.ensembles import Moments, moments, noisy_copies
-from xailib.errors import InputError
+from xailib.errors import InputError, named
 from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
@@ -72,7 +71,7 @@ def estimate(
     images, seed = as_images(pixels, model), whole(seed)
     pixels, targets = images.pixels, as_targets(targets, model, images)
     for record in records:
-        with _named(record):
+        with named(_file(record)):
             attribution.check_pair(registry.method.get(record["estimator_method"]), model, pixels)
     passes: dict[str, list[Record]] = {}
     for record in records:
@@ -102,7 +101,7 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
         with gradient_asked(record["estimator_method"], model, copies), lent(model, copies, function) as fast:
             return function(fast, copies, targets[images], seed=seed, **options).detach().float()
 
-    with _named(record):
+    with named(_file(record)):
         if not registry.estimator.get(record["estimator_form"]).noisy:
             maps = explain(pixels, torch.arange(len(pixels), device=pixels.device))
             summary = Moments(maps, torch.zeros_like(maps))
@@ -138,18 +137,9 @@ def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -
     resolved = [estimator_files.settle(record, scale) for record in records]
     for record in resolved:
         method = registry.method.get(record["estimator_method"])
-        with _named(record, "estimator_options: "):
+        with named(f"{_file(record)}: estimator_options"):
             signatures.check("method", method.name, method.function, record["estimator_options"])
     return resolved
-
-
-@contextlib.contextmanager
-def _named(record: Record, key: str = "") -> Iterator[None]:
-    """Name a record's file, and a key of it, in what the block refuses."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{_file(record)}: {key}{error}") from error
 
 
 def _file(record: Record) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xailib import engine
 from xailib.attribution.pooling import pooled
-from xailib.errors import InputError
+from xailib.errors import InputError, named
 from xailib.images.pictures import as_pixels
 from xailib.models.model import Model
 from xailib.registry import method
@@ -64,10 +64,8 @@ def background(name: str, references: Tensor | None, noise_references: int, pixe
             f"method '{name}': references must be images (k, {', '.join(map(str, pixels.shape[1:]))}) like the pixels, "
             f"not {tuple(references.shape)}"
         )
-    try:
+    with named(f"method '{name}': references"):
         return as_pixels(references).to(pixels)
-    except InputError as error:
-        raise InputError(f"method '{name}': references: {error}") from None
 
 
 def _draw(draws: Draws, samples: int, references: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from annotated_types import Gt, Le
 from PIL import Image
 from torch import Tensor
 
-from xailib.errors import InputError
+from xailib.errors import InputError, named
 from xailib.images import ImageBatch
 from xailib.images.pictures import Size, read_image, to_pixels
 
@@ -104,10 +104,8 @@ class Images:
         boxes = []
         for i, item in enumerate(items):
             picture = read_image(item.path, turn=item.turn)
-            try:
+            with named(str(item.path)):
                 picture, whole = fit(picture, self.side, self.crop)
-            except InputError as error:
-                raise InputError(f"{item.path}: {error}") from None
             pixels[i] = to_pixels(picture)
             boxes.append(_fit_boxes(item.boxes, *whole, self.side))
         return ImageBatch(pixels, boxes=boxes, **truth)

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from xailib.datasets.files import look, path_id
 from xailib.datasets.items import Crop, check_fit, check_memory, fit, place
-from xailib.errors import InputError
+from xailib.errors import InputError, named
 from xailib.images import ImageBatch
 from xailib.images.pictures import as_pixels, one_picture, read_image, to_pixels, upright
 
@@ -79,10 +79,8 @@ def _picture(source: Any, id: str, side: int | None, crop: Crop) -> Tensor:
         image = upright(source, id)
     else:
         return _fitted(one_picture(source, id)[None], side, crop)[0]
-    try:
+    with named(id):
         return to_pixels(fit(image, SIDE if side is None else side, crop)[0])
-    except InputError as error:
-        raise InputError(f"{id}: {error}") from None
 
 
 def _fitted(pixels: Tensor, side: int | None, crop: Crop) -> Tensor:
