@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from torchvision import models as torchvision
 
 import xailib as xai
-from xailib.models.maps import as_maps
+from xailib.models.layers import as_maps
 
 SIDE = 64
 Y = torch.tensor([0, 1])

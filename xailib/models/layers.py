@@ -1,6 +1,7 @@
-"""Layers whose outputs are maps: found by one pass, and tested for CAM."""
+"""Layers whose outputs are maps: read in whatever layout they come, found by one pass, and tested for CAM."""
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from xailib.errors import InputError
-from xailib.models.maps import as_maps
 
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
 TRIES = 40  # layers that are looked at before the search gives up
+PREFIX = 16  # most class and register tokens before a grid of tokens
+
+
+def as_maps(output: Any, height: int, width: int) -> Tensor | None:
+    """Read a layer's output as maps `(n, c, hc, wc)`, a view of it; None where it is none.
+
+    Known are maps `(n, c, hc, wc)`, maps whose channels are last `(n, hc, wc, c)`, and tokens `(n, k + hc wc, c)`, where
+    `k` class and register tokens come first. The cells have the proportions of the pixels, `height` x `width`.
+    """
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return None
+    if output.ndim == 4:
+        first, last = (
+            abs(math.log(max(a * width, 1) / max(b * height, 1))) for a, b in (output.shape[2:], output.shape[1:3])
+        )
+        return output.permute(0, 3, 1, 2) if last < first - 0.05 else output
+    if output.ndim == 3:
+        for prefix in range(min(PREFIX, output.shape[1])):
+            cells = output.shape[1] - prefix
+            rows = max(1, round(math.sqrt(cells * height / width)))
+            if cells % rows == 0 and rows * width == cells // rows * height:
+                return output[:, prefix:].transpose(1, 2).unflatten(2, (rows, cells // rows))
+    return None
 
 
 def last_maps(model: "Model", pixels: Tensor) -> str | None:

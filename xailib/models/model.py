@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xailib.errors import InputError, nearest
 from xailib.models import answers
-from xailib.models.maps import as_maps
+from xailib.models.layers import as_maps
 from xailib.models.private import private
 
 Colour = Sequence[float] | np.ndarray | Tensor  # three numbers, one a channel

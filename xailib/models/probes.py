@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from xailib.engine.passes import without_tf32
 from xailib.errors import InputError, first_line, warn
 from xailib.models.answers import Kind, described, ends_linear, kind_of, unwrapped, within_unit
-from xailib.models.maps import as_maps
+from xailib.models.layers import as_maps
 from xailib.models.state import untouched
 
 if TYPE_CHECKING:
