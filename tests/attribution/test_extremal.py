@@ -11,8 +11,7 @@ import xailib as xai
 from xailib import engine
 from xailib.attribution import extremal
 from xailib.attribution.blur import blur, gaussian_rows
-from xailib.attribution.extremal import BlurPyramid, area_slope
-from xailib.attribution.smooth_max import SmoothMax
+from xailib.attribution.extremal import BlurPyramid, SmoothMax, area_slope
 
 NAME = "extremal_perturbation"
 SIDE = 32
