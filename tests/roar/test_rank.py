@@ -12,9 +12,9 @@ from xailib import params, results
 from xailib.errors import InputError
 from xailib.models.model import Model
 from xailib.roar import rank as module
-from xailib.roar.network import as_model, new_network
 from xailib.roar.rank import rank
 from xailib.roar.removal import replaced, unpack
+from xailib.roar.retrain import as_model, new_network
 from xailib.roar.store import Store
 from xailib.roar.view import open_ranking
 

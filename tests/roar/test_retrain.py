@@ -13,8 +13,7 @@ from xailib.errors import InputError
 from xailib.params.recipe import Recipe, recipe_of
 from xailib.roar import retrain as module
 from xailib.roar import slices
-from xailib.roar.retrain import retrain
-from xailib.roar.steps import optimiser, resized_crop
+from xailib.roar.retrain import optimiser, resized_crop, retrain
 from xailib.roar.view import View
 
 FACTS = {"estimator": "truth", "mode": "remove", "level": 90, "base": 0}

@@ -1,7 +1,11 @@
-"""Training from scratch on what a view shows, and the test accuracy after the last epoch: one row a training."""
+"""Training from scratch on what a view shows, and the test accuracy after the last epoch: one row a training.
+
+The networks of a ROAR study are made here, by what their recipe says; a trained one becomes a `Model` that methods can explain.
+"""
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,15 +20,42 @@ from torch import Tensor, nn
 
 from xailib.engine.passes import precision_on
 from xailib.errors import InputError
+from xailib.models import untrained
+from xailib.models.model import Model
 from xailib.params.recipe import Recipe
+from xailib.registry import architecture
 from xailib.results import write_json
-from xailib.roar.network import STD, new_network
-from xailib.roar.steps import augment, optimiser
+from xailib.roar.store import Store
 from xailib.roar.view import View
 from xailib.seeding import generator
-from xailib.training.loop import batches, resume_checkpoint, save_checkpoint
+from xailib.training import loop
 
+STD = (0.25, 0.25, 0.25)  # pixels are divided by it after their mean is taken off, so a replaced value enters as zero
 CHECKPOINT_SECONDS = 30.0
+
+
+def new_network(name: str, classes: int, seed: int) -> nn.Module:
+    """Return a network of a registered architecture with random weights that depend on `seed` alone."""
+    torch.manual_seed(seed)
+    return untrained(name, classes).to(memory_format=torch.channels_last)
+
+
+def as_model(network: nn.Module, name: str, store: Store, device: torch.device) -> Model:
+    """Return the network, frozen, as a `Model` over pixels in [0, 1] of the store's images."""
+    entry = architecture.get(name)
+    model = Model(
+        network,
+        id=f"{name}_{store.facts['dataset']}",
+        architecture=name,
+        training_algorithm="vanilla",
+        input_size=store.side,
+        class_names=store.class_names,
+        mean=store.mean.tolist(),
+        std=STD,
+        cam_layer=entry.cam_layer,
+        offers=entry.offers,
+    )
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 class Diverged(InputError):
@@ -73,10 +104,10 @@ class Trainer:
         network = new_network(self.architecture, self.classes, seed).to(self.device).train()
         sgd, schedule, steps = optimiser(network, self.recipe, len(view))
         parts = {"network": network, "optimiser": sgd, "schedule": schedule}
-        start = resume_checkpoint(checkpoint, **parts)
+        start = loop.resume_checkpoint(checkpoint, **parts)
         per_epoch, began, saved = steps // self.recipe.epochs, time.perf_counter(), time.monotonic()
         total, counted = torch.zeros((), device=self.device), 0
-        for step, rows in batches(len(view), self.recipe.batch_size, steps, seed, start):
+        for step, rows in loop.batches(len(view), self.recipe.batch_size, steps, seed, start):
             stream = generator(seed, "augment", step)
             pixels, labels = view.batch(rows, draw=(seed, step))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
@@ -98,7 +129,7 @@ class Trainer:
             report(f"epoch {epoch}/{self.recipe.epochs}  loss {mean_loss:.3f}  {left:.0f} s left")
             total, counted = torch.zeros_like(total), 0
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(checkpoint, step + 1, **parts)
+                loop.save_checkpoint(checkpoint, step + 1, **parts)
                 saved = time.monotonic()
         return network.eval()
 
@@ -187,3 +218,47 @@ def _settings(trainer: Trainer, seed: int) -> dict[str, Any]:
         "precision": trainer.precision,
         "seed": seed,
     }
+
+
+def optimiser(network: nn.Module, recipe: Recipe, images: int) -> tuple[torch.optim.Optimizer, Any, int]:
+    """Return the optimiser, its schedule a step, and the number of steps."""
+    per_epoch = images // recipe.batch_size
+    if per_epoch == 0:
+        raise InputError(f"recipe.batch_size: {recipe.batch_size} is more than the {images} training images")
+    steps = recipe.epochs * per_epoch
+    peak = recipe.learning_rate * recipe.batch_size / 256
+    groups = loop.parameter_groups(network, recipe.weight_decay)
+    sgd = torch.optim.SGD(groups, peak, momentum=0.9, nesterov=True)
+
+    def share(step: int) -> float:
+        if recipe.schedule == "one_cycle":
+            return loop.one_cycle(step, steps)
+        epoch = step / per_epoch
+        if epoch < recipe.warmup:
+            return (step + 1) / (recipe.warmup * per_epoch)
+        return 0.1 ** sum(epoch >= drop for drop in recipe.drops)
+
+    return sgd, torch.optim.lr_scheduler.LambdaLR(sgd, share), steps
+
+
+def augment(batch: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Crop and mirror a batch `(b, 3, h, w)` where it is; the draws come from the generator alone."""
+    if recipe.crop == "resized":
+        batch = resized_crop(batch, generator)
+    return loop.mirror_and_shift(batch, recipe.shift if recipe.crop == "shift" else 0, generator, mirror=recipe.mirror)
+
+
+def resized_crop(batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Cut a random part of each image `(b, 3, h, w)` and stretch it to the whole, all on the batch's device.
+
+    Area 8-100 %, ratio 3/4 to 4/3 (log-uniform), bicubic; a part that would not fit is cut down to the image's side.
+    """
+    draws = torch.rand(4, len(batch), generator=generator)
+    area = 0.08 + 0.92 * draws[0]
+    ratio = torch.exp((2 * draws[1] - 1) * math.log(4 / 3))
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    x, y = (2 * draws[2] - 1) * (1 - width), (2 * draws[3] - 1) * (1 - height)
+    zero = torch.zeros_like(x)
+    affine = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1).to(batch)
+    grid = F.affine_grid(affine, list(batch.shape), align_corners=False)
+    return F.grid_sample(batch, grid, mode="bicubic", padding_mode="reflection", align_corners=False)

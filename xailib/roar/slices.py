@@ -15,8 +15,7 @@ from xailib.models.checkpoints import lay_in, read_state
 from xailib.models.model import Model
 from xailib.params.made_from import TRUST_METRICS, require
 from xailib.params.recipe import Recipe
-from xailib.roar.network import as_model, new_network
-from xailib.roar.retrain import Trainer
+from xailib.roar.retrain import Trainer, as_model, new_network
 from xailib.roar.store import Part, Store, build, open_store
 from xailib.roar.view import Ranking, View, open_ranking
 from xailib.workspace import place
