@@ -115,7 +115,11 @@ def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()
     with quiet(model):
         pair = samples(height, width, model.device)
         try:
-            with _watched(model) as outputs:
+            outputs: list[Any] = []
+            layer = model.cam_layer
+            with contextlib.ExitStack() as stack:
+                if layer is not None and not isinstance(layer, torch.jit.ScriptModule):  # which takes no hook
+                    stack.enter_context(layer.register_forward_hook(lambda *passed: outputs.append(passed[-1])))
                 first = answered(model, pair)
             cam = _cam_fault(model, outputs, height, width)
             if cam and "cam_layer" in needs:
@@ -208,16 +212,13 @@ def _check_function(model: "Model", rows: Tensor, alone: Tensor, again: Tensor) 
             f"model '{model.id}' answers the same images otherwise each time ({cause}); no map of it would repeat"
         )
     if (alone[0] - rows[0]).abs().max() > TOLERANCE * spread:
-        batched = [name for name, layer in model.network.named_modules() if _of_the_batch(layer)]
+        norms = [pair for pair in model.network.named_modules() if isinstance(pair[1], nn.modules.batchnorm._BatchNorm)]
+        batched = [name for name, norm in norms if norm.running_mean is None]
         cause = f"layer '{batched[0]}' has no running statistics" if batched else "statistics of the batch?"
         raise InputError(
             f"model '{model.id}' answers an image otherwise in company than alone ({cause}); no map of it would be that of "
             "one image"
         )
-
-
-def _of_the_batch(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None
 
 
 def _kind(model: "Model", rows: Tensor, pair: Tensor) -> Kind:
@@ -250,18 +251,6 @@ def _is_sigmoid(model: "Model", pair: Tensor, rows: Tensor) -> bool:
         return not linear
     far = _rows(model, pair, answered(model, (pair - 0.5) * 1e4))
     return within_unit(far) and bool(((far < 0.01) | (far > 0.99)).any()) and not torch.equal(far, rows)
-
-
-@contextlib.contextmanager
-def _watched(model: "Model") -> Iterator[list[Any]]:
-    """What the model's CAM layer gives within the block."""
-    outputs: list[Any] = []
-    layer = model.cam_layer
-    if layer is None or isinstance(layer, torch.jit.ScriptModule):  # which takes no hook
-        yield outputs
-        return
-    with layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output)):
-        yield outputs
 
 
 def _cam_fault(model: "Model", outputs: list[Any], height: int, width: int) -> str | None:
