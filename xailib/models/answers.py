@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from xailib.errors import InputError
@@ -71,11 +70,6 @@ def described(answer: Any) -> str:
     if isinstance(answer, Mapping):
         return f"a dict of {', '.join(map(repr, answer))}"
     return f"a {type(answer).__name__}"
-
-
-def log_of(probabilities: Tensor) -> Tensor:
-    """Logits `(n, classes)` whose softmax is `probabilities`."""
-    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 
 def kind_of(rows: Tensor) -> Kind:

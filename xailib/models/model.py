@@ -66,7 +66,11 @@ class Model(nn.Module):
         self.id, self.architecture, self.training_algorithm = id, architecture, training_algorithm
         self.input_size, self.class_names = input_size, _checked_names(id, class_names)
         self.offers = frozenset(offers)
-        self.cam_layer_name = _checked_layer(id, self.network, cam_layer)
+        layers = [name for name, _ in self.network.named_modules() if name]
+        if cam_layer is not None and cam_layer not in layers:
+            hint = nearest(str(cam_layer), layers)
+            raise InputError(f"model '{id}': cam_layer: the network has no layer '{cam_layer}'{hint}")
+        self.cam_layer_name = cam_layer
         if output not in answers.KINDS:
             raise InputError(f"model '{id}': output: '{output}' is not known{nearest(str(output), answers.KINDS)}")
         self.output = output
@@ -139,7 +143,8 @@ class Model(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits `(n, classes)` for pixels `(n, 3, h, w)` in [0, 1]."""
         rows = answers.unwrapped(self.answer(pixels), len(self.class_names))
-        return answers.log_of(rows) if self.output == "probabilities" else rows
+        # Of probabilities the logarithms, whose softmax gives them back.
+        return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if self.output == "probabilities" else rows
 
     def maps(self, output: Any, height: int, width: int) -> Tensor:
         """Read what `cam_layer` gave for pixels of `height` x `width` as maps `(n, c, hc, wc)`: channels last, tokens too."""
@@ -206,14 +211,6 @@ def _checked_names(id: str, names: Sequence[str]) -> list[str]:
     if wrong is not None:
         raise InputError(f"model '{id}': class_names: {wrong!r} is no name; write text, such as '{wrong}'")
     return list(names)
-
-
-def _checked_layer(id: str, network: nn.Module, layer: str | None) -> str | None:
-    """The name of the layer that gives the maps; one that the network lacks is refused."""
-    names = [name for name, _ in network.named_modules() if name]
-    if layer is not None and layer not in names:
-        raise InputError(f"model '{id}': cam_layer: the network has no layer '{layer}'{nearest(str(layer), names)}")
-    return layer
 
 
 def checked_colour(id: str, name: str, values: Colour) -> list[float]:
