@@ -96,16 +96,19 @@ def build(
     Raises:
         InputError: what `load_images` refuses, a class without a training image, or splits that do not fit together.
     """
-    from xailib.datasets import class_names, open_images
+    from xailib.datasets import class_names, open_images, takes
 
-    folder, options = Path(folder), _options(dataset, options)
+    folder, options = Path(folder), {**({"crop": "centre"} if "crop" in takes(dataset) else {}), **(options or {})}
     if train_split == test_split:
         raise InputError(f"test_split: '{test_split}' is the training split too; a test needs images of its own")
     source = {"root": root, **options}
     names = class_names(dataset, split=train_split, **source)
     if class_names(dataset, split=test_split, **source) != names:
         raise InputError(f"{root}: splits '{train_split}' and '{test_split}' of {dataset} have different classes")
-    _clear(folder)
+    # An older store goes, its record first, and what a killed build left.
+    for pattern in ("store.json", "*_pixels.npy", ".*_pixels.npy.*.partial"):
+        for path in folder.glob(pattern):
+            path.unlink()
     record: dict[str, Any] = {"dataset": dataset, "root": None if root is None else str(root), "options": options}
     record |= {"seed": seed, "side": side, "train_split": train_split, "test_split": test_split, "class_names": names}
     for part, split, limit in (("train", train_split, train_images), ("test", test_split, test_images)):
@@ -153,20 +156,6 @@ def _open_part(path: Path, part: str, record: dict[str, Any]) -> Part:
             f"{file}: {pixels.dtype} {pixels.shape} are not the {len(ids)} images of store.json; build it again"
         )
     return Part(pixels, torch.tensor(labels), ids)
-
-
-def _options(dataset: str, options: dict[str, Any] | None) -> dict[str, Any]:
-    """The options, with the paper's test-time crop where the data set takes a crop and the options name none."""
-    from xailib.datasets import takes
-
-    return {**({"crop": "centre"} if "crop" in takes(dataset) else {}), **(options or {})}
-
-
-def _clear(folder: Path) -> None:
-    """Take away an older store, its record first, and what a killed build left."""
-    for pattern in ("store.json", "*_pixels.npy", ".*_pixels.npy.*.partial"):
-        for path in folder.glob(pattern):
-            path.unlink()
 
 
 def _write(
