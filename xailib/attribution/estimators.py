@@ -4,8 +4,6 @@ An estimator is a file of `params/estimators/`: a method, a form, their options.
 the form share one pass over the image, or one over its noisy copies.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -66,7 +64,9 @@ def estimate(
         InputError: a record with faults (all are told, with their files), input that `attribute` would refuse, a
             network that the method cannot explain, maps that are not finite.
     """
-    known = _known()
+    # Facts of the registries as they are now, in the form that `xailib.params.facts` keeps them.
+    kinds = {"methods": registry.method, "estimators": registry.estimator}
+    known = {kind: {name: facts.describe(one) for name, one in kinds[kind].entries.items()} for kind in kinds}
     records = _resolved(records, scale, known)
     images, seed = as_images(pixels, model), whole(seed)
     pixels, targets = images.pixels, as_targets(targets, model, images)
@@ -85,7 +85,11 @@ def estimate(
             for sharing in passes.values():
                 with engine.using(progress=False):
                     summary = _summary(sharing[0], model, block, classes, seed, run.batch_size)
-                found |= {record["estimator"]: _finish(record, summary) for record in sharing}
+                for record in sharing:
+                    maps = registry.estimator.get(record["estimator_form"]).function(summary)
+                    if record["estimator_blur"]:
+                        maps = blur(maps, record["estimator_blur"], edges="reflect")
+                    found[record["estimator"]] = maps.to("cpu", torch.float32)
             return found
 
         parts = engine.chunked(len(pixels), work, description=f"{model.id} estimators")
@@ -112,15 +116,6 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
     return summary
 
 
-def _finish(record: Record, summary: Moments) -> Tensor:
-    """The form of the moments, blurred where the record says so, on the CPU."""
-    form: Callable[[Moments], Tensor] = registry.estimator.get(record["estimator_form"]).function
-    maps = form(summary)
-    if record["estimator_blur"]:
-        maps = blur(maps, record["estimator_blur"], edges="reflect")
-    return maps.to("cpu", torch.float32)
-
-
 def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -> list[Record]:
     """The records' values at a scale, or one `InputError` with every fault of every file."""
     if not records:
@@ -144,11 +139,3 @@ def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -
 
 def _file(record: Record) -> str:
     return f"params/estimators/{record['estimator']}.yaml"
-
-
-def _known() -> estimator_files.Facts:
-    """Facts of the registries as they are now, in the form that `xailib.params.facts` keeps them."""
-    known = {"methods": registry.method, "estimators": registry.estimator}
-    return {
-        kind: {name: facts.describe(entry) for name, entry in found.entries.items()} for kind, found in known.items()
-    }
