@@ -15,8 +15,7 @@ from xailib.explorer.facts import stored_curves
 from xailib.images import ImageBatch
 from xailib.maps import Maps
 from xailib.models import classes
-from xailib.models.model import Model
-from xailib.models.private import private
+from xailib.models.model import Model, private
 from xailib.models.targets import as_images
 from xailib.results import read_maps, read_table
 from xailib.workflow.notebooks import background, image_source, study_images

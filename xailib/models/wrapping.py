@@ -14,8 +14,7 @@ from xailib.devices import pick as pick_device
 from xailib.errors import InputError, warn
 from xailib.models import layers, probes
 from xailib.models.answers import described, unwrapped
-from xailib.models.model import Colour, Model, checked_colour
-from xailib.models.private import private
+from xailib.models.model import Colour, Model, checked_colour, private
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SIDES = (224, 32, 28, 64, 96, 128, 256, 299, 384)  # tried in this order where nothing says the side
