@@ -1,7 +1,7 @@
 """CAM-based methods: class activation maps by class weights (CAM) or by gradients (GradCAM)."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, cast
 
@@ -81,11 +81,7 @@ def gradcam(
         upsampling, align_corners: to the size of the pixels.
         output: what is derived, `logit` (the paper) or `probability`.
     """
-
-    def combined(maps: Tensor, gradient: Tensor) -> Tensor:
-        return _weighted(maps, gradient.mean((2, 3)))
-
-    return _of_gradients("gradcam", combined, model, pixels, targets, output, relu, upsampling, align_corners)
+    return _of_gradients("gradcam", False, model, pixels, targets, output, relu, upsampling, align_corners)
 
 
 @method("hirescam", family="cam", needs=("cam_layer",), label="HiResCAM", paper="Draelos & Carin 2020, equation 3")
@@ -105,23 +101,19 @@ def hirescam(
     Where GradCAM takes the mean of a gradient over its map, each cell keeps its own, so that cells which the layers behind
     do not use get nothing. With a GAP + linear head it is GradCAM. Options as there.
     """
-
-    def combined(maps: Tensor, gradient: Tensor) -> Tensor:
-        return (maps * gradient).sum(1)
-
-    return _of_gradients("hirescam", combined, model, pixels, targets, output, relu, upsampling, align_corners)
+    return _of_gradients("hirescam", True, model, pixels, targets, output, relu, upsampling, align_corners)
 
 
 def _of_gradients(
     name: str,
-    combined: Callable[[Tensor, Tensor], Tensor],
+    by_cell: bool,
     model: Model,
     pixels: Tensor,
     targets: Tensor,
     output: engine.Output,
     *size: Any,
 ) -> Tensor:
-    """What `combined` makes of the last maps and their gradient, both `(n, c, hc, wc)`, brought to size as `upsample` does.
+    """The last maps, summed with the means of their gradient or, `by_cell`, with itself, brought to size as `upsample` does.
 
     The backward pass runs through the layers after the maps only.
     """
@@ -130,7 +122,8 @@ def _of_gradients(
         with _tap(model, pixels, differentiable=True) as tap, torch.enable_grad():
             outputs = engine.target_output(model, pixels[part], targets[part], output)
             (gradient,) = engine.backward(outputs, tap.output)
-        return combined(tap.maps.float(), model.maps(gradient, *pixels.shape[-2:]).float())
+        maps, slopes = tap.maps.float(), model.maps(gradient, *pixels.shape[-2:]).float()
+        return (maps * slopes).sum(1) if by_cell else _weighted(maps, slopes.mean((2, 3)))
 
     return upsample(torch.cat(engine.chunked(len(pixels), work, description=name)), pixels, *size)
 
