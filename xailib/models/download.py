@@ -7,7 +7,6 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -93,6 +92,8 @@ def _get_all(url: str, file: IO[bytes], tries: int, pause: float, timeout: float
 
 def _get(url: str, file: IO[bytes], timeout: float, bar: bool) -> None:
     """One try: append what is missing, or begin anew where the server cannot resume or the file there has changed."""
+    from tqdm import tqdm
+
     have = file.tell()
     headers = {"User-Agent": "xailib", "Accept-Encoding": "identity"}
     if have:
@@ -122,22 +123,14 @@ def _get(url: str, file: IO[bytes], timeout: float, bar: bool) -> None:
             _tag(Path(file.name)).unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
-        for block in _blocks(answer, Path(file.name).stem, have, total, bar):
-            file.write(block)
+        facts = {"desc": Path(file.name).stem, "disable": None if bar else True}  # None: hidden unless on a terminal
+        with tqdm(total=total, initial=have, unit="B", unit_scale=True, **facts) as progress:
+            while block := answer.read(_BLOCK):
+                progress.update(len(block))
+                file.write(block)
         file.flush()
     if total is not None and file.tell() < total:
         raise ConnectionError(f"cut off after {file.tell()} of {total} bytes")
-
-
-def _blocks(answer: IO[bytes], name: str, have: int, total: int | None, bar: bool) -> Iterator[bytes]:
-    """The answer's bytes, with a progress bar where someone watches."""
-    from tqdm import tqdm
-
-    hidden = None if bar else True  # None: hidden unless on a terminal
-    with tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name, disable=hidden) as progress:
-        while block := answer.read(_BLOCK):
-            progress.update(len(block))
-            yield block
 
 
 def _tag(path: Path) -> Path:
