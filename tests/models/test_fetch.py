@@ -17,7 +17,7 @@ import xailib as xai
 from xailib import params
 from xailib.errors import InputError
 from xailib.models import fetch, sources
-from xailib.models.download import download
+from xailib.models.fetch import download
 from xailib.workflow import rules as workflow
 
 CONTENT = torch.rand(200_000, generator=torch.Generator().manual_seed(0)).numpy().tobytes()
