@@ -37,7 +37,7 @@ class Model(nn.Module):
         offers: what methods may ask for; `gap_linear_head` means logits = linear(mean over cells of the maps).
         output: what the network answers: logits, probabilities or log_probabilities; `auto` until `probes.check` has found out.
         mean, std: `(1, 3, 1, 1)`, in pixel units [0, 1].
-        found: what `probes.check` has found, by the images' size.
+        found: what `probes.check` has found wrong with the CAM layer, or None, by the images' size.
         origins: where a fact comes from that the caller did not give, by its name.
 
     Raises:

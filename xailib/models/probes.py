@@ -6,7 +6,6 @@ sentence that names the cause. The passes are the model's own: the engine does n
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,19 +26,6 @@ REMEDY = {
     "probabilities": "their logarithms are taken for logits, so that softmax gives them back",
     "log_probabilities": "they are taken for logits: softmax gives the probabilities back",
 }
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What the passes found.
-
-    Attributes:
-        kind: what the network answers.
-        cam: what is wrong with the CAM layer, a sentence; None where nothing is, or there is none.
-    """
-
-    kind: Kind
-    cam: str | None = None
 
 
 @contextlib.contextmanager
@@ -91,13 +77,13 @@ def check(model: "Model", height: int, width: int, needs: Sequence[str] = ()) ->
                 f"model '{model.id}' is made for {side} x {side} pixels and is given {height} x {width}; load the images "
                 f"with side={side}"
             )
-        model.found[key], model.output = found, found.kind
-    fault = model.found[key].cam
+        model.output, model.found[key] = found
+    fault = model.found[key]
     if fault and "cam_layer" in needs:
         raise InputError(fault)
 
 
-def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> Findings | None:
+def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()) -> tuple[Kind, str | None] | None:
     """Look at a model by passes of two images, together, again, and the first alone.
 
     Args:
@@ -106,7 +92,8 @@ def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()
         needs: what is asked of the model; a fault of a CAM layer that is needed is told first.
 
     Returns:
-        What was found; None where nothing can be known: the device's memory is too small or the answers are not finite.
+        What the network answers, and what is wrong with the CAM layer, a sentence; that is None where nothing is, or there
+        is none. None where nothing can be known: the device's memory is too small or the answers are not finite.
 
     Raises:
         InputError: what the network answers cannot be explained; the sentence says why and what would be right.
@@ -131,7 +118,7 @@ def inspected(model: "Model", height: int, width: int, needs: Sequence[str] = ()
         if not torch.isfinite(rows).all():
             return None
         _check_function(model, rows, alone, again)
-        return Findings(_kind(model, rows, pair), cam)
+        return _kind(model, rows, pair), cam
 
 
 def _check_precision(model: "Model") -> None:
