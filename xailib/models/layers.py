@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -120,15 +120,13 @@ def _holds_all(model: "Model", layer: nn.Module, pixels: Tensor) -> bool:
         return not model(pixels[:1].clone().requires_grad_()).requires_grad
 
 
-def is_linear_in_means(model: "Model", layer: nn.Module, weights: Tensor, pixels: Tensor) -> bool:
-    """Whether logits = `weights` x mean over the cells of a layer's maps + constant, whatever the maps are.
+def is_linear_in_means(model: "Model", pixels: Tensor) -> bool:
+    """Whether logits = weights of the head x mean over the cells of the CAM layer's maps + constant, whatever the maps are.
 
     The layer is made to give random maps, which must leave the same rest in two answers.
 
     Args:
         model: whose forward gives logits.
-        layer: gives the maps.
-        weights: `(classes, channels)`.
         pixels: `(2, 3, h, w)` in [0, 1].
     """
     given: list[Tensor] = []
@@ -138,12 +136,12 @@ def is_linear_in_means(model: "Model", layer: nn.Module, weights: Tensor, pixels
         given.append(noise.abs() if output.min() >= 0 else noise)  # behind a ReLU no map is negative
         return given[-1].clone()
 
-    with torch.no_grad(), layer.register_forward_hook(instead):
+    with torch.no_grad(), cast(nn.Module, model.cam_layer).register_forward_hook(instead):
         logits = model(pixels)
     maps = as_maps(given[0], *pixels.shape[-2:])
     if maps is None:
         return False
-    means = maps.mean((2, 3))
+    means, weights = maps.mean((2, 3)), model.class_weights
     if weights.shape != (logits.shape[1], means.shape[1]):
         return False
     rest = logits - means @ weights.T

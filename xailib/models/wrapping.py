@@ -90,9 +90,8 @@ def wrap(
     side, count = _first_pass(view, name, size or facts.size, names or facts.names)
     _assume(facts, net, count, side, size)
     _check_names(names, count, name)
-    given = {"mean": mean, "std": std, "names": names}
-    origins = {key: facts.origins.get(key, facts.source) for key in ("mean", "std", "size", "names")}
-    origins = {key: value for key, value in origins.items() if (size if key == "size" else given[key]) is None}
+    given = {"mean": mean, "std": std, "size": size, "classes": names}
+    origins = {key: facts.origins.get(key, facts.source) for key, value in given.items() if value is None}
     model = Model(
         view,
         id=name,
@@ -107,7 +106,7 @@ def wrap(
     )
     if device:
         model.to(pick_device(device))
-    model.origins = {"classes" if key == "names" else key: value for key, value in origins.items()}
+    model.origins = origins
     if not facts.sure and mean is None:
         warn(
             f"model '{name}': its normalisation is {origins['mean']}; give mean= and std= if it was trained with others"
@@ -129,15 +128,8 @@ def _find_maps(model: Model, given: bool) -> None:
             model.origins["cam_layer"] = "found by a pass" if model.cam_layer_name else "no layer gives maps"
         if model.cam_layer_name is None:
             return
-        offers = {"cam_layer"}
-        layer = model.cam_layer
-        if (
-            layer is not None
-            and model.has_head
-            and layers.is_linear_in_means(model, layer, model.class_weights, pixels)
-        ):
-            offers.add("gap_linear_head")
-        model.offers = frozenset(offers)
+        linear = model.has_head and layers.is_linear_in_means(model, pixels)
+        model.offers = frozenset(["cam_layer", "gap_linear_head"] if linear else ["cam_layer"])
 
 
 def _first_pass(view: nn.Module, id: str, size: int | None, names: Sequence[str] | None) -> tuple[int, int]:
@@ -232,9 +224,9 @@ def _assume(facts: Facts, net: nn.Module, count: int, side: int, size: int | Non
     if facts.size is None:
         facts.size, facts.origins["size"] = side, "assumed: the first side that passes"
     if facts.names is None or len(facts.names) != count:
-        facts.names, facts.origins["names"] = [f"class {number}" for number in range(count)], "assumed: numbered"
+        facts.names, facts.origins["classes"] = [f"class {number}" for number in range(count)], "assumed: numbered"
         if count == 1000:
-            facts.names, facts.origins["names"] = _imagenet(), "ImageNet's, as there are 1,000"
+            facts.names, facts.origins["classes"] = _imagenet(), "ImageNet's, as there are 1,000"
     doubles = (
         {name for name in facts.names if list(facts.names).count(name) > 1} if len(set(facts.names)) < count else ()
     )
