@@ -149,9 +149,7 @@ def regressed(build: Masks, scores: Tensor, p: float, paired: bool) -> Tensor:
         paired: masks 2k and 2k + 1 are complements; their difference alone is fitted, as their sum says nothing here.
     """
     sides = [rows.shape[1] for rows in build.rows]
-    counts = [
-        min(side, 3 * build.bits.shape[1]) for side in sides
-    ]  # evenly spaced pixels, or all where there are fewer
+    counts = [min(side, 3 * build.bits.shape[1]) for side in sides]  # of evenly spaced pixels
     lattice = [((torch.arange(n) + 0.5) * side / n).long() for n, side in zip(counts, sides, strict=True)]
     points = [one.to(scores.device) for one in lattice]
     parts = torch.arange(scores.shape[1], device=scores.device).split(BLOCK)

@@ -1,8 +1,8 @@
 """Miniature CNNs for 64-pixel images: the paper's five architectures, narrowed.
 
 Each keeps its original's blocks (torchvision's own where it has them) and ends, as the originals do at 224 pixels, in
-maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last maps, then logits. torchvision, which takes as long to load as torch, is
-loaded when a network is built.
+maps of 8 x 8 cells, so that CAM means the same. All are `FeaturesHead`: last maps, then logits.
+torchvision, which takes as long to load as torch, is loaded when a network is built.
 """
 
 from collections.abc import Sequence
