@@ -1,6 +1,8 @@
 """Findings on studies with planted effects: the verdict must be the planted one, also when it is reversed or absent."""
 
 import dataclasses
+import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ from xailib.analysis.claims import (
     f5_no_best_network,
     f6_resnet,
 )
-from xailib.analysis.intervals import Estimate, rank_correlation
-from xailib.analysis.verdicts import Part, together
+from xailib.analysis.intervals import Contrast, Estimate, rank_correlation, smallest
+from xailib.analysis.verdicts import Part, part, together
 
 PLANTED = [
     (f1_robust_gradients, {"gradient_gain": 0.3}, "supported"),
@@ -145,6 +147,50 @@ def test_goodness_turns_lower_is_better_round(study) -> None:
 def test_verdict_rules(estimate: Estimate, above: str, not_above: str) -> None:
     assert rules.above(estimate) == above
     assert rules.not_above(estimate, 0.05) == not_above
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "half"),
+    [
+        (partial(rules.above, margin=0.02), -0.003, 0.05),  # equivalent long before zero is outside
+        (partial(rules.not_below, margin=0.02), 0.002, 0.04),
+        (partial(rules.not_below, margin=0.02), -0.026, 0.03),
+        (partial(rules.not_above, margin=0.05), 0.01, 0.07),
+        (partial(rules.above, least=0.10), 0.12, 0.15),  # zero is outside long before
+        (partial(rules.above, least=0.10), -0.05, 0.08),
+        (rules.above, 0.03, 0.05),
+        (rules.below, 0.03, 0.05),
+    ],
+)
+def test_as_much_more_as_an_open_number_asks_for_decides_it(rule: rules.Rule, value: float, half: float) -> None:
+    """So many times as much of all data, or of images alone, at the same number; a tenth less leaves it open."""
+
+    def found(images: float, trainings: float) -> Part:
+        shares = {"images": (600, 0.9 * variance * images), "trainings": (3, 0.1 * variance * trainings)}
+        lead = Contrast(value, sum(share for _, share in shares.values()), sources=shares)
+        return part("", "", smallest([lead], 600, 3), "images", rule, lead)
+
+    variance = (half / 1.96) ** 2
+    told = found(1, 1).estimate.needs
+    assert found(1, 1).verdict == "undecided" and told.startswith("about ")
+    many = float(told.split()[1].replace(",", ""))
+    alone = "times as many" not in told
+    many = many / 600 if alone else many
+    words = [found(1 / times, 1 if alone else 1 / times).verdict for times in (0.9 * many, 1.01 * many)]
+    assert words[0] == "undecided" != words[1], (told, words)
+
+
+def test_a_gain_needs_more_of_all_that_its_interval_is_over() -> None:
+    """Images bring nearly all of the variance, so that architectures alone narrow nothing."""
+
+    def contrast(draws: np.ndarray) -> Contrast:
+        sources = {"architectures": (5, 1e-6), "images": (24, 9e-4)}
+        return Contrast(float(draws[0, 0]), 9e-4, sources=sources)
+
+    gains = {name: np.full((2, 5), value) for name, value in (("gradient", 0.2), ("cam", 0.01))}
+    (_, cam, _), own = claims.gradients_only(gains, contrast, draws.measured, "gain", "architectures")[1], 0.04
+    images = int(cam.estimate.needs.removeprefix("about ").removesuffix(" images, if the number stays"))
+    assert cam.verdict == "undecided" and images == math.ceil(24 * 9e-4 / (own / 1.96) ** 2)
 
 
 def test_correlation_verdict_and_p_are_one() -> None:

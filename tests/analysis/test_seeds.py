@@ -67,8 +67,14 @@ def test_figures_and_tables_are_those_of_one_training(once: Frames, thrice: Fram
     assert controls.leads(once, 100, 0).keys() == controls.leads(thrice, 100, 0).keys()
     for metric, lead in controls.leads(once, 100, 0).items():
         np.testing.assert_allclose(lead.low, controls.leads(thrice, 100, 0)[metric].low, atol=1e-9)
-    pairs = [correlation.correlate(correlation.model_criteria(study, 100, 0)) for study in (once, thrice)]
+    criteria = [correlation.model_criteria(study, 100, 0) for study in (once, thrice)]
+    pairs = [correlation.correlate(own) for own in criteria]
+    shown = [(own, every.facts) for own, every in zip(pairs, criteria, strict=True)]
     np.testing.assert_allclose(pairs[0][["rho", "p", "q", "n"]], pairs[1][["rho", "p", "q", "n"]], atol=1e-9)
+    captions = [
+        tables.correlations(*pair, unit=study.unit).caption for pair, study in zip(shown, (once, thrice), strict=True)
+    ]
+    assert "n = 12 networks" in captions[0] and "n = 12 recipes" in captions[1]
     assert tables.by_method(once, 100, 0).beside.equals(tables.by_method(thrice, 100, 0).beside)
 
 
@@ -99,6 +105,27 @@ def test_what_differs_between_seeds_decides_nothing_about_recipes() -> None:
         honest.append(claims.f2_advprop(study, 100, seed).verdict)
         images_alone.append(claims.f2_advprop(networks, 100, seed).verdict)
     assert "contradicted" not in honest and images_alone.count("contradicted") >= 1
+
+
+def test_more_images_alone_are_not_asked_for_where_seeds_differ() -> None:
+    """Ten thousand test images more narrow nothing when it is the seeds that differ; and rho counts recipes, not networks."""
+    world, widths = World(seeds=3, images=6), []
+    moved = np.random.default_rng([1, 6]).normal(0, 0.05, (len(planted.networks(world)), 2))
+    leads = {name: (*own, 0.0) for name, own in zip(planted.networks(world).index, moved, strict=True)}
+    for images in (1000, 10_000):
+        study = planted.study(dataclasses.replace(world, network_leads=leads, test_images=images), 1)
+        parts = [
+            part
+            for test in (claims.f2_advprop, claims.f5_no_best_network, claims.f6_resnet)
+            for part in test(study, 100, 0).parts
+            if part.estimate.needs and part.statistic != "Spearman's rho"
+        ]
+        assert all("and seeds" in part.estimate.needs for part in parts) and len(parts) > 3, parts
+        widths.append(parts[0].estimate.high - parts[0].estimate.low)
+    assert widths[1] > 0.8 * widths[0]
+    rho = [part for part in claims.f5_no_best_network(study, 100, 0).parts if part.statistic == "Spearman's rho"]
+    assert all("about" not in part.estimate.needs or "recipes" in part.estimate.needs for part in rho)
+    assert any("recipes" in part.estimate.needs for part in rho)
 
 
 def test_copies_between_seeds_show_how_far_their_mean_may_be_off() -> None:

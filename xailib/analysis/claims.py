@@ -15,7 +15,7 @@ import numpy as np
 from xailib.analysis import ladder, rules, scores
 from xailib.analysis.controls import telling, void
 from xailib.analysis.correlation import model_criteria
-from xailib.analysis.draws import FEWEST_UNITS, Array, over_units, ranks, spearman
+from xailib.analysis.draws import FEWEST_UNITS, Array, measured, of_units, over_units, ranks, spearman
 from xailib.analysis.facts import many
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, Estimate, crossed, largest_smallest, over_images, smallest
@@ -52,31 +52,43 @@ def f1_robust_gradients(frames: Frames, bootstrap: int = 2000, seed: int = 0) ->
     gains = {name: gain.at(method=own).mean("method", "metric").values for name, own in methods.items()}
     named = " and ".join(name.replace("_", " ") for name in metrics)
     statistic, units = f"robust minus vanilla hit rate ({named})", "architectures"
-    over = partial(over_units, images=frames.scored(*metrics), tests=2 * len(gains) - 1)
-    verdict, parts, told = gradients_only(gains, over, statistic, units)
+    contrast = partial(of_units, images=frames.scored(*metrics))
+    verdict, parts, told = gradients_only(gains, contrast, measured, statistic, units)
     n = many(parts[0].estimate.n, "architecture")
     return Finding(verdict, f"Robust networks gain {told}, as hit rates over {n}.", parts)
 
 
 def gradients_only(
-    gains: dict[str, Array], over: Callable[[Array], Estimate], statistic: str, unit: str
+    gains: dict[str, Array],
+    contrast: Callable[[Array], Contrast],
+    n: Callable[[Array], int],
+    statistic: str,
+    unit: str,
 ) -> tuple[str, list[Part], str]:
     """Return verdict, parts and the numbers in words of a gain that is claimed of gradient methods and of no others.
 
     Args:
-        gains: family -> draws of what `over` makes a number of; the first is the gradient methods'.
-        over: turns draws into a number whose bounds hold for all parts together.
+        gains: family -> draws of what `contrast` makes a number of; the first is the gradient methods'.
+        contrast: turns draws into a number with its variance.
+        n: how many units are behind draws.
         statistic: what the number is.
         unit: what its n counts.
     """
-    own = [part(f"{FAMILIES['gradient']} methods", statistic, over(gains["gradient"]), unit, NO_NIL)]
-    beyond = []
+    tests = 2 * len(gains) - 1  # the bounds that contradict hold for all parts together
+
+    def gain(title: str, draws: Array, rule: rules.Rule, what: str = statistic) -> Part:
+        lead = contrast(draws)
+        return part(title, what, smallest([lead], n(draws), tests), unit, rule, lead)
+
+    def no_gain(title: str, draws: Array) -> Part:
+        lead = contrast(-draws)
+        return part(title, statistic, rules.turned(smallest([lead], n(draws), tests)), unit, NO_GAIN, lead)
+
+    own, beyond = [gain(f"{FAMILIES['gradient']} methods", gains["gradient"], NO_NIL)], []
     for name in list(gains)[1:]:
-        found = replace(rules.turned(over(-gains[name])), needs="")
-        own.append(part(f"{FAMILIES[name]} methods", statistic, found, unit, NO_GAIN))
-        found = over(gains["gradient"] - gains[name])
-        title = f"gradient beyond {FAMILIES[name]}"
-        beyond.append(part(title, f"{statistic}, difference of gains", found, unit, rules.above))
+        own.append(no_gain(f"{FAMILIES[name]} methods", gains[name]))
+        title, draws = f"gradient beyond {FAMILIES[name]}", gains["gradient"] - gains[name]
+        beyond.append(gain(title, draws, rules.above, f"{statistic}, difference of gains"))
     vetoes = [one for one in own[1:] if one.verdict == rules.CONTRADICTED]
     told = ", ".join(f"{one.estimate.value:+z.2f} by {one.name}" for one in own)
     return together([own[0], *beyond, *vetoes]), [*own, *beyond], told
@@ -102,15 +114,14 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         return needs("a metric with values by which some method is ahead of the image's centre")
     for name in (*known, RAW):
         label, n = criteria.facts.loc[name, "label"], int(criteria.facts.loc[name, "n"])
-        own = over_images(gain.at(criterion=[name]).values.mean(axis=(1, 2)), n)
+        own = over_images(gain.at(criterion=[name]).values.mean(axis=(1, 2)), n, seeds=frames.unit == "recipes")
         if name == RAW:
             found, rule = smallest([own], n), None
         elif name == "explainability":
-            found, rule = no_better(own, n, len(known), MARGIN), NO_GAIN
+            found, rule = rules.turned(smallest([-own], n, len(known))), NO_GAIN
         else:
-            found = rules.turned(no_better(-own, n, len(known), LOSS))
-            rule = partial(rules.not_below, margin=LOSS)
-        parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule))
+            found, rule = smallest([own], n, len(known)), partial(rules.not_below, margin=LOSS)
+        parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule, own))
     told = ", ".join(f"{one.name.lower()} {one.estimate.value:+z.3f}" for one in parts[: len(known)])
     verdict = together(parts, rules.SUPPORTED)
     return Finding(verdict, f"AdvProp minus vanilla, mean of {many(pairs, 'network')}: {told}.", parts)
@@ -186,7 +197,7 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
     gains = [f"{one.estimate.value:+z.2f} on {label[name]}" for name, one in zip(names, parts, strict=False)]
     for name in (*names, *(f"{name}_normalised" for name in names)):
         if name in criteria.facts.index:
-            found = spearman(criteria.get("confidence")[0], criteria.get(name)[0], tests=4)
+            found = spearman(criteria.get("confidence")[0], criteria.get(name)[0], 4, frames.unit)
             title = f"{criteria.facts.loc[name, 'label']} with mean confidence"
             parts.append(part(title, "Spearman's rho", found, frames.unit, rules.above if name in names else None))
     told = {one.name: one.estimate.value for one in parts}
@@ -218,10 +229,11 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
 
     def closest(names: list[str]) -> Estimate:
         values = criteria.draws.at(criterion=names).values
+        images = [(n, f"images for {label[name].lower()}") for name, n in facts.loc[names, "n"].items()]
         leads = [
             [
-                over_images(values[:, one, i] - values[:, other, i], n, f"images for {label[names[i]].lower()}")
-                for other in known if other != one for i, n in enumerate(facts.loc[names, "n"])
+                over_images(values[:, one, i] - values[:, other, i], *own, seeds=unit == "recipes")
+                for other in known if other != one for i, own in enumerate(images)
             ]
             for one in known
         ]  # fmt: skip
@@ -231,7 +243,7 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
     parts = [part("Closest to best on all", statistic, closest(names), unit, rules.below)]
     parts += [part("Closest to best on all (raw scores)", statistic, closest([*names[:2], RAW]), unit)]
     for first, second in combinations(names, 2):
-        found = spearman(criteria.get(first)[0], criteria.get(second)[0])
+        found = spearman(criteria.get(first)[0], criteria.get(second)[0], unit=unit)
         parts.append(part(f"{label[first]} with {label[second]}", "Spearman's rho", found, unit))
     winners = frames.recipes["label"].iloc[np.nanargmax(values[0], axis=0)]
     best = "; ".join(f"{label[name].lower()}: {winner}" for name, winner in zip(names, winners, strict=True))
@@ -259,8 +271,8 @@ def f6_resnet(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         return ranks(criteria.draws.at(criterion=names).values[:, cells.to_numpy()], axis=1).mean(axis=(2, 3))
 
     def lead(rank: Array) -> Estimate:
-        best = rank[:, ours].min(axis=1)
-        return smallest([over_images(other - best, n, ranks=True) for other in rank[:, ~ours].T], n)
+        gaps = rank[:, ~ours] - rank[:, ours].min(axis=1, keepdims=True)
+        return smallest([over_images(gap, n, ranks=True, seeds=frames.unit == "recipes") for gap in gaps.T], n)
 
     n, statistic = len(frames.images), "mean rank of the best other architecture minus ResNet's"
     statistic += " (ranks over criteria and training algorithms)"
@@ -295,15 +307,13 @@ def f7_dose(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         return needs("at least two seeds of every radius: between single trainings a trend may be chance")
     found = scores.means(frames, bootstrap, seed, each=True).at(metric=metrics)
     gains = {name: found.at(method=own).mean("method", "metric").values for name, own in methods.items()}
-    n, tests = frames.scored(*metrics), 2 * len(gains) - 1
-
-    def over(draws: Array) -> Estimate:
-        return smallest([ladder.rise(draws, frames, n, seed)], n, tests)
+    n = frames.scored(*metrics)
 
     named = " and ".join(name.replace("_", " ") for name in metrics)
     statistic = f"rise in hit rate ({named}) from radius 0 to {rungs['epsilon'].max():g}"
-    verdict, parts, told = gradients_only(gains, over, statistic, "images")
-    robust = smallest([ladder.rise(gains["gradient"], frames, n, seed, first=1)], n)
+    rise = partial(ladder.rise, frames=frames, images=n, seed=seed)
+    verdict, parts, told = gradients_only(gains, rise, lambda _: n, statistic, "images")
+    robust = smallest([rise(gains["gradient"], first=1)], n)
     name = f"{FAMILIES['gradient']} methods, robust networks alone"
     parts.append(part(name, statistic.replace("from radius 0", "from the least radius above 0"), robust, "images"))
     networks = f"{many(len(rungs), 'recipe')}, at least {int(rungs['seeds'].min())} seeds each"
@@ -315,9 +325,3 @@ def f7_dose(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
 def asked(frames: Frames) -> dict[str, Claim]:
     """Return the claims that a study is asked: the paper's, and ours where it has the networks that they are about."""
     return {id: claim for id, claim in CLAIMS.items() if claim.asked(frames)}
-
-
-def no_better(gain: Contrast, n: int, tests: int, margin: float) -> Estimate:
-    """Return a gain that is claimed to be below `margin`; the bound above it holds for all `tests` together."""
-    found = rules.turned(smallest([-gain], n, tests))
-    return replace(found, needs=gain.beyond(margin).needs())

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from xailib.analysis.intervals import (
     EXACT,
     Array,
+    Contrast,
     Estimate,
     crossed,
     exact_p,
@@ -81,10 +82,18 @@ def over_units(draws: Array, images: int, unit: str = "architectures", tests: in
         unit: what the units are called.
         tests: how many such numbers could contradict one claim (`smallest`).
     """
-    n = int(np.isfinite(draws[0]).sum())
-    if n >= FEWEST_UNITS:
-        return smallest([crossed(draws, images, unit)], n, tests)
-    return Estimate(float(nanmean(draws[0], 0)), n=n, needs=f"at least {FEWEST_UNITS} {unit}")
+    return smallest([of_units(draws, images, unit)], measured(draws), tests)
+
+
+def of_units(draws: Array, images: int, unit: str = "architectures") -> Contrast:
+    """Return the mean of `over_units` with its variance; below five units that is not known."""
+    found, enough = crossed(draws, images, unit), measured(draws) >= FEWEST_UNITS
+    return found if enough else Contrast(found.value, lacking=f"at least {FEWEST_UNITS} {unit}")
+
+
+def measured(draws: Array) -> int:
+    """Return how many units of draws `(1 + copies, units)` have a value."""
+    return int(np.isfinite(draws[0]).sum())
 
 
 def interval(copies: ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -111,7 +120,7 @@ def ranks(values: Array, axis: int) -> Array:
     return np.moveaxis(np.where(known, stretched, np.nan), 0, axis)
 
 
-def spearman(x: Array, y: Array, tests: int = 1) -> Estimate:
+def spearman(x: Array, y: Array, tests: int = 1, unit: str = "networks") -> Estimate:
     """Return Spearman's rho of `x` and `y` `(units,)`, with interval and p value by one method (`rank_correlation`).
 
     Units that lack one of the two are left out; average ranks for ties; NaN where one of the two does not vary.
@@ -121,9 +130,9 @@ def spearman(x: Array, y: Array, tests: int = 1) -> Estimate:
     a, b = (pd.Series(values[known]).rank().to_numpy() - (n + 1) / 2 for values in (x, y))
     spread = math.sqrt(float((a @ a) * (b @ b)))
     if n < 3 or not spread:
-        return rank_correlation(math.nan, n, tests)
+        return rank_correlation(math.nan, n, tests, unit=unit)
     exact = exact_p(a, b) if FEWEST_UNITS <= n <= EXACT else math.nan
-    return rank_correlation(float(a @ b) / spread, n, tests, exact)
+    return rank_correlation(float(a @ b) / spread, n, tests, exact, unit)
 
 
 def critical_rho(n: int, level: float = 0.05) -> float:

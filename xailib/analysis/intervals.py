@@ -70,10 +70,6 @@ class Contrast:
         """Half the width of a 95 % interval, or of the widest of `tests` intervals that hold together."""
         return quantile(self.df, tests) * math.sqrt(self.variance)
 
-    def beyond(self, least: float) -> "Contrast":
-        """The same less `least`: above zero when the number is above `least`."""
-        return replace(self, value=self.value - least)
-
     def __neg__(self) -> "Contrast":
         return replace(self, value=-self.value)
 
@@ -155,7 +151,9 @@ def _balanced(drawn: Array) -> Array:
     return np.linalg.qr(drawn)[0] * math.sqrt(copies) if n < copies else drawn
 
 
-def over_images(draws: ArrayLike, images: int, unit: str = "images", *, ranks: bool = False) -> Contrast:
+def over_images(
+    draws: ArrayLike, images: int, unit: str = "images", *, ranks: bool = False, seeds: bool = False
+) -> Contrast:
     """Return a number sampled over images alone, a statement about these very networks.
 
     Args:
@@ -163,12 +161,14 @@ def over_images(draws: ArrayLike, images: int, unit: str = "images", *, ranks: b
         images: how many; Student's interval has one degree of freedom less.
         unit: what the images are called.
         ranks: see `crossed`.
+        seeds: the draws vary between seeds too; how much of it is the images' alone is then not told apart.
     """
     draws = np.asarray(draws, float)
     if images < 2:
         return Contrast(float(draws[0]), lacking=f"at least two {unit}")
     variance = (RANKS if ranks else 1.0) * float(draws[1:].var())
-    return Contrast(float(draws[0]), variance, max(images - 1, 1), {unit: (images, variance)})
+    sources = {f"{unit} and seeds": (images, 0.0)} if seeds else {unit: (images, variance)}
+    return Contrast(float(draws[0]), variance, max(images - 1, 1), sources)
 
 
 def crossed(draws: ArrayLike, images: int, unit: str = "architectures", *, ranks: bool = False) -> Contrast:
@@ -295,8 +295,8 @@ def spread(pairs: Sequence[Contrast]) -> tuple[float, float, float]:
     )
 
 
-def rank_correlation(rho: float, n: int, tests: int = 1, exact: float = math.nan) -> Estimate:
-    """Return Spearman's rho of `n` pairs with an interval by Fisher's z and a p value that agrees with it.
+def rank_correlation(rho: float, n: int, tests: int = 1, exact: float = math.nan, unit: str = "networks") -> Estimate:
+    """Return Spearman's rho of `n` pairs (a `unit` each) with an interval by Fisher's z and a p value that agrees with it.
 
     The standard error is that of Bonett and Wright (2000, Psychometrika 65:23), sqrt((1 + rho^2 / 2) / (n - 3)). Below
     five pairs there is no interval. `tests` as in `smallest`.
@@ -305,7 +305,7 @@ def rank_correlation(rho: float, n: int, tests: int = 1, exact: float = math.nan
     is the one by which z has the `exact` p (`exact_p`). A perfect order counts as half a step short of it in z.
     """
     if n < 5 or math.isnan(rho):
-        return Estimate(rho, n=n, needs="at least 5 networks" if n < 5 else "")
+        return Estimate(rho, n=n, needs=f"at least 5 {unit}" if n < 5 else "")
     known = not math.isnan(exact)
     most = 1 - (6 / (n**3 - n) if known else 1e-9)  # two neighbours that change places take away 12 / (n^3 - n)
     z = math.atanh(min(max(rho, -most), most))
@@ -313,7 +313,7 @@ def rank_correlation(rho: float, n: int, tests: int = 1, exact: float = math.nan
     if known and exact < 0.5:  # above, z is near zero, and both methods leave it inside
         variance = (z / float(ndtri(exact / 2))) ** 2
     unseen = 0 if known else 3
-    contrast = Contrast(z, variance, sources={"networks": (n - unseen, variance)}, unseen=unseen)
+    contrast = Contrast(z, variance, sources={unit: (n - unseen, variance)}, unseen=unseen)
     found = smallest([contrast], n, tests)
     low, high = min(math.tanh(found.low), rho), max(math.tanh(found.high), rho)
     p = min(1.0, exact * (tests if rho < 0 else 1)) if known else found.p

@@ -55,7 +55,8 @@ def rise(found: Array, frames: Frames, images: int, seed: int, first: int = 0) -
     height = ladders.transform("max") - ladders.transform("min")
     fitted = centred * height / (centred**2).groupby(facts["architecture"]).transform("sum")
     weights = fitted.to_numpy() / facts["architecture"].nunique()
-    return over_images(own.at(model=list(facts.index)).values @ weights, images)
+    rise = own.at(model=list(facts.index)).values @ weights
+    return over_images(rise, images, seeds=frames.unit == "recipes")
 
 
 def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:

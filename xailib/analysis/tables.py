@@ -149,11 +149,11 @@ def networks(criteria: Criteria) -> Table:
     return Table(frame, caption, best_of(frame, list(facts.loc[shown, "better"])), plain=tidy)
 
 
-def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Table:
-    """Return the pairs of criteria with the strongest correlations; those beyond the critical rho in bold."""
+def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15, unit: str = "networks") -> Table:
+    """Return the pairs of criteria with the strongest correlations over a `unit`; those beyond the critical rho in bold."""
     rows = pairs.dropna(subset=["rho"]).sort_values("rho", key=lambda rho: -rho.abs())
     if rows.empty:
-        return Table(pd.DataFrame(), "No correlations: at least three networks are needed.")
+        return Table(pd.DataFrame(), f"No correlations: at least three {unit} are needed.")
     total, rows = len(rows), rows.head(most)
     labels, within = facts["label"], rows["within"]
     cells = {
@@ -168,7 +168,7 @@ def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15) -> Ta
     strong, least = (rows["rho"].abs() >= rows["critical"]).to_numpy(), rows["critical"].min()
     best = pd.DataFrame(np.tile(strong[:, None], frame.shape[1]), frame.index, frame.columns)
     bold = f"bold: |rho| of at least {least:.2f}, q < 0.05" if np.isfinite(least) else "too few for q < 0.05"
-    count = f"n = {int(rows['n'].max())} networks; {bold}"
+    count = f"n = {int(rows['n'].max())} {unit}; {bold}"
     caption = f"Spearman's rank correlation of criteria, the {len(rows)} strongest of {total} pairs ({count})"
     return Table(frame.rename_axis("Criteria"), caption, best)
 

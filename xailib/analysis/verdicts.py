@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from xailib.analysis.intervals import Contrast, Estimate
-from xailib.analysis.rules import CONTRADICTED, EQUIVALENT, SUPPORTED, UNDECIDED, Rule
+from xailib.analysis.rules import CONTRADICTED, EQUIVALENT, SUPPORTED, UNDECIDED, Rule, above, below
 
 COLUMNS = ("finding", "part", "verdict", "statistic", "value", "low", "high", "p", "n", "unit", "needs", "claimed")
 
@@ -45,14 +45,14 @@ def part(
 ) -> Part:
     """Make a part whose verdict a rule gives; without one it only informs.
 
-    An undecided one that does not say what would decide it is told by `open_by`, from `weakest`, the difference that its
-    interval rests on.
+    What an estimate needs takes zero out of its interval, which decides by `above` and `below` alone. What else would
+    decide an undecided one is told by `open_by`, from `weakest`, the difference that its interval rests on.
     """
     if rule is None:
         return Part(name, statistic, estimate, unit)
     claimed, verdict = 1 if rule(Estimate(math.inf, math.inf, math.inf)) == SUPPORTED else -1, rule(estimate)
-    if verdict == UNDECIDED and not estimate.needs:
-        estimate = replace(estimate, needs=open_by(rule, estimate, unit, weakest))
+    if verdict == UNDECIDED and not (estimate.needs and rule in (above, below)):
+        estimate = replace(estimate, needs=open_by(rule, estimate, unit, weakest) or estimate.needs)
     return Part(name, statistic, estimate, unit, verdict, claimed)
 
 
