@@ -90,6 +90,11 @@ def test_too_little_gets_a_sentence(world: World, lacking: str) -> None:
     assert found.verdict == "undecided" and lacking in found.sentence and not found.parts
 
 
+def test_a_ladder_without_a_vanilla_network_says_nothing_of_radius_0(study: Frames) -> None:
+    robust = dataclasses.replace(study, models=study.models[study.models["training_algorithm"] != "vanilla"])
+    assert ladder.there(study) and not ladder.there(robust)
+
+
 def test_doses_are_means_of_the_seeds(study: Frames) -> None:
     found = ladder.doses(study, claims.LOCALISING, 100, 0)
     row = found.query("what == 'gradient' and rung == 6").iloc[0]

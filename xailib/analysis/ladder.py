@@ -18,14 +18,15 @@ STREAM = 4  # names the copies between seeds
 def rungs(frames: Frames) -> pd.DataFrame:
     """Return the recipes that stand on a ladder: recipe, architecture, epsilon, rung (0 is the least radius), seeds.
 
-    Those of architectures whose vanilla and robust networks have at least `RUNGS` radii; empty where none has.
+    Those of architectures whose vanilla and robust networks have at least `RUNGS` radii, 0 among them; empty where none has.
     """
     facts = frames.recipes
     if not {"epsilon", "recipe"} <= set(facts):
         return pd.DataFrame(columns=COLUMNS)
     facts = facts[facts["training_algorithm"].isin(("vanilla", "robust")) & facts["epsilon"].notna()]
     own = facts.groupby("architecture")["epsilon"]
-    facts = facts.assign(rung=own.rank(method="dense").astype(int) - 1)[own.transform("nunique") >= RUNGS]
+    whole = (own.transform("nunique") >= RUNGS) & (own.transform("min") == 0)
+    facts = facts.assign(rung=own.rank(method="dense").astype(int) - 1)[whole]
     seeds = frames.models["recipe"].value_counts().reindex(facts["recipe"]).to_numpy()
     return facts.assign(seeds=seeds)[COLUMNS]
 
