@@ -1,11 +1,12 @@
 """Verdicts on worlds with planted truth: wrong words are rare, right ones frequent. The long form is a benchmark."""
 
+import numpy as np
 import planted
 import pytest
 import roar_synthetic
 from planted import World
 
-from xailib.analysis import claims, findings, roar_claims, rules
+from xailib.analysis import claims, findings, rankings, roar_claims, rules
 from xailib.analysis.roar_curves import curves
 
 STUDIES = 24  # a rule that is wrong in every twentieth study is so four times in 24 once in forty tries
@@ -61,6 +62,18 @@ def test_the_verdict_is_the_same_under_every_seed_of_the_bootstrap() -> None:
     for name in ("value", "low", "high", "p"):
         assert (first.loc[linear, name] - second.loc[linear, name]).abs().max() < 1e-9
     assert first["verdict"].equals(second["verdict"])
+
+
+def test_mean_ranks_of_equals_are_inside_their_intervals() -> None:
+    """Nine methods that are all alike: the mean rank of each is 5; in the figure of ranks as among the parts of F3."""
+    held = []
+    for seed in range(20):
+        study = planted.study(World(), 2000 + seed)
+        shown = rankings.method_ranks(study, 100, 0).query("metric == 'all'")
+        held += list((shown["low"] <= 5) & (shown["high"] >= 5))
+    parts = [part.estimate for part in claims.f3_best_methods(study, 100, 0).parts if "mean rank of" in part.name]
+    np.testing.assert_allclose([(one.low, one.high) for one in parts], shown[["low", "high"]])
+    assert np.mean(held) > 0.95, np.mean(held)
 
 
 def test_seeds_of_an_architecture_are_no_further_architectures() -> None:

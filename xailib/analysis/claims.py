@@ -157,7 +157,7 @@ def f3_best_methods(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Fin
     parts += [part("CAM as a rival", short, gap(["cam"], BEST), unit)] if "cam" in methods else []
     statistic, own = f"mean rank over {unit} and metrics (1 is best)", {}
     for name in methods:
-        own[name] = over_units(rank.at(method=[name]).values[..., 0], images, unit)
+        own[name] = over_units(rank.at(method=[name]).values[..., 0], images, unit, ranks=True)
         parts.append(part(f"mean rank of {label[name]}", statistic, replace(own[name], p=nan, needs=""), unit))
     order = sorted(methods, key=lambda name: own[name].value)[:4]
     told = ", ".join(f"{label[name]} {own[name].value:.1f}" for name in order)

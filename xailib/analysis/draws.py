@@ -70,7 +70,9 @@ def estimate(draws: Array, n: int, unit: str = "images") -> Estimate:
     return smallest([over_images(draws, n, unit)], n)
 
 
-def over_units(draws: Array, images: int, unit: str = "architectures", tests: int = 1) -> Estimate:
+def over_units(
+    draws: Array, images: int, unit: str = "architectures", tests: int = 1, *, ranks: bool = False
+) -> Estimate:
     """Return the mean over units that were measured on the same images, with an interval over both (`crossed`).
 
     Below five units there is no interval: whether a handful differs as a normal sample does cannot be seen.
@@ -81,13 +83,14 @@ def over_units(draws: Array, images: int, unit: str = "architectures", tests: in
         images: how many.
         unit: what the units are called.
         tests: how many such numbers could contradict one claim (`smallest`).
+        ranks: see `crossed`.
     """
-    return smallest([of_units(draws, images, unit)], measured(draws), tests)
+    return smallest([of_units(draws, images, unit, ranks=ranks)], measured(draws), tests)
 
 
-def of_units(draws: Array, images: int, unit: str = "architectures") -> Contrast:
+def of_units(draws: Array, images: int, unit: str = "architectures", *, ranks: bool = False) -> Contrast:
     """Return the mean of `over_units` with its variance; below five units that is not known."""
-    found, enough = crossed(draws, images, unit), measured(draws) >= FEWEST_UNITS
+    found, enough = crossed(draws, images, unit, ranks=ranks), measured(draws) >= FEWEST_UNITS
     return found if enough else Contrast(found.value, lacking=f"at least {FEWEST_UNITS} {unit}")
 
 

@@ -40,7 +40,7 @@ def method_ranks(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> pd.Dat
         observed = found.values[0, :, i]  # (models, metrics)
         facts = {"method": method, **frames.methods.loc[method, ["label", "family"]]}
         facts |= {"models": int(np.isfinite(observed).any(axis=1).sum()), "images": len(frames.images)}
-        own = over_units(means[..., i], len(frames.images), frames.unit)
+        own = over_units(means[..., i], len(frames.images), frames.unit, ranks=True)
         rows.append({**facts, "metric": "all", "rank": own.value, "low": own.low, "high": own.high})
         for metric, rank in zip(found.axes["metric"], nanmean(observed, 0), strict=True):
             label = frames.metrics.loc[metric, "label"]
