@@ -53,6 +53,13 @@ def test_planted_verdict(test, effects: dict[str, float], verdict: str) -> None:
     assert found.sentence and "nan" not in found.sentence
 
 
+def test_a_criterion_that_a_network_lacks_is_no_number() -> None:
+    study = synthetic.study(seed=3)
+    lacking = (study.accuracy["model"] == "mini_resnet_vanilla") & (study.accuracy["shift"] != "clean")
+    found = f2_advprop(dataclasses.replace(study, accuracy=study.accuracy[~lacking]), 100, 0)
+    assert "nan" not in found.sentence and "shift accuracy" not in found.sentence and found.verdict != "undecided"
+
+
 def test_a_claims_words_are_its_tests_docstring() -> None:
     every = {**claims.CLAIMS, **roar_claims.CLAIMS}
     assert list(every) == ["F1", "F2", "F3", "F4", "F5", "F6", "F7", *(f"R{i}" for i in range(1, 11))]

@@ -72,6 +72,7 @@ def test_what_is_void_carries_no_verdict(study) -> None:
 def test_what_is_void_is_said_in_tables_and_findings(study) -> None:
     one = blind(study, "pointing_game")
     table = controls.table(one, 100)
+    assert "nan" not in controls.table(planted.study(World(images=1, controls=True)), 100)._repr_html_()
     assert table.frame["Here"].to_dict() == {"Pointing game": "void"} | dict.fromkeys(
         ("Localisation", "Deletion", "Insertion"), "can tell"
     )

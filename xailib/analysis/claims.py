@@ -109,7 +109,8 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         return needs("AdvProp networks with vanilla twins")
     criteria = model_criteria(frames, bootstrap, seed)
     gain = scores.gain(criteria.draws, frames, "advprop")
-    parts, known = [], [name for name in CRITERIA if name in criteria.facts.index]
+    whole = zip(gain.axes["criterion"], np.isfinite(gain.values[0]).all(axis=0), strict=True)
+    parts, known = [], [name for name, on_both_sides in whole if on_both_sides and name in CRITERIA]
     if "explainability" not in known:
         return needs("a metric with values by which some method is ahead of the image's centre")
     for name in (*known, RAW):

@@ -120,7 +120,8 @@ def table(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
     """Return `rows` for readers, with what each metric can tell in words."""
     plain = rows(frames, bootstrap, seed)
     known = plain["lead"].notna()
-    bounds = plain.apply(lambda row: f"{row['lead']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})", axis=1)
+    bounds = plain.apply(lambda row: f" ({row['low']:+.3f} to {row['high']:+.3f})", axis=1)
+    told = plain["lead"].map("{:+.3f}".format) + bounds.where(plain["low"].notna(), "")
     words = plain["void"].map({True: "void", False: "can tell"}).where(plain["low"].notna(), "not tested")
     frame = pd.DataFrame(
         {
@@ -129,7 +130,7 @@ def table(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
             "Sobel": plain["sobel"],
             "Furthest ahead of the centre": plain["best"].astype(object).fillna("-"),
             "its mean": plain["value"],
-            "Lead over the centre (95 %, all methods)": bounds.where(known, "-"),
+            "Lead over the centre (95 %, all methods)": told.where(known, "-"),
             "Here": words,
         }
     ).set_axis(plain["label"].to_numpy(), axis=0)
