@@ -321,6 +321,16 @@ def test_a_metric_without_scores_is_left_out_and_said() -> None:
     assert found.winner == "rise" and "Pointing game and WSL localisation are left out" in found.text
 
 
+def test_a_network_that_is_right_on_no_image_has_a_notebook_that_says_so(tmp_path: Path) -> None:
+    frames = checked(planted(leads={"rise": 0.3}), {"lime"})
+    wrong = dataclasses.replace(frames, predictions=frames.predictions.assign(correct=False))
+    folder = written(wrong, tmp_path / "study")
+    run_cells(
+        "compare", {"study": "study", "results_dir": str(folder), "out_dir": str(tmp_path / "out"), "bootstrap": 100}
+    )
+    assert "nothing can be recommended" in read_table(tmp_path / "out" / "advice.csv")["text"][0]
+
+
 def test_costs_are_those_of_the_records(tmp_path: Path) -> None:
     frames = planted(images=10)
     record = {"parameters": {"reliability_images": 2}, "passes": {"seconds": 6.0, "forward": 1200, "backward": 0}}
