@@ -1,6 +1,7 @@
 """`attribute`: what holds for every method of this folder, and what it refuses."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -287,3 +288,23 @@ def test_importing_the_methods_imports_no_heavy_package():
     code = f"import sys, xailib.attribution; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["gradcam", "gradcam_pp", "score_cam"])
+def test_threads_that_share_a_model_see_nothing_of_each_other(name, cnn, pixels, targets):
+    images = [pixels, pixels.flip(0)]
+    alone = [xai.attribute(name, cnn, one, targets) for one in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda i: xai.attribute(name, cnn, images[i % 2], targets), range(24)))
+    for i, maps in enumerate(together):
+        assert_close(maps.values, alone[i % 2].values)
+
+
+def test_torchs_default_type_comes_back_after_threads(cnn, pixels, targets):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: xai.attribute("gradient", cnn, pixels, targets), range(24)))
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from xailib.models.model import Model
 from xailib.models.prepacked import prepack
-from xailib.models.state import float32_by_default, untouched
+from xailib.models.state import alone, float32_by_default, untouched
 
 TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on two images
 
@@ -74,19 +74,19 @@ def lent(model: Model, pixels: Tensor, function: Callable[..., Any]) -> Iterator
     What a function of someone's own was lent, nobody is lent again: it may redraw weights, hang hooks or replace layers of
     what it gets; neither `model` nor a later call sees any of it.
     """
-    fast = folded(model, pixels)
     ours = (getattr(function, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]
-    try:
-        with contextlib.ExitStack() as stack:
+    with alone(model), contextlib.ExitStack() as stack:
+        fast = folded(model, pixels)
+        try:
             if ours and fast is not model:
                 stack.enter_context(float32_by_default())
             else:  # somebody's own function may know `model` from elsewhere, too
                 for one in {model, fast}:
                     stack.enter_context(untouched(one))
             yield fast
-    finally:
-        if not ours:
-            _kept.pop(model, None)
+        finally:
+            if not ours:
+                _kept.pop(model, None)
 
 
 def _sample(value: Tensor) -> Tensor:
