@@ -1,10 +1,13 @@
 """Accuracy, confidence and calibration on planted predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import xailib as xai
 from xailib.errors import InputError
 from xailib.metrics.accuracy import (
     accuracy_table,
@@ -45,6 +48,21 @@ def test_predictions(model, images):
     assert predictions(model, images, batch_size=3)["confidence"].tolist() == pytest.approx(
         frame["confidence"].tolist(), abs=1e-6
     )
+
+
+def test_answers_and_the_classes_among_them_are_counted_as_labels_are(model, images):
+    names = [f"class {index}" for index in (2, 0, 1)]  # as the images count them; the answers are classes 0, 1, 2, 2
+    counted = replace(images, labels=[1, 2, 0, 0], class_names=names, answers=[(1,), (2,), (0,), (1,)], classes=(0, 1))
+    frame = predictions(model, counted)
+    assert frame["label"].tolist() == [0, 1, 2, 2]
+    assert frame["predicted"].tolist() == [0, 0, 2, 2], "class 1 is not among the classes"
+    assert frame["correct"].tolist() == [True, False, True, False]
+    assert xai.attribute("random", model, counted).targets.tolist() == [0, 0, 2, 2]
+    assert predictions(model, counted.recounted([2, 0, 1]))["predicted"].tolist() == [0, 0, 2, 2]
+    unknown = counted.recounted([])
+    assert not unknown.has_labels and unknown.classes is None and unknown.answers is None
+    with pytest.raises(InputError, match="images: 7 of their classes is no class of model 'planted'; use 0 to 2"):
+        xai.attribute("random", model, replace(images, classes=(0, 7)))
 
 
 def test_accuracy_table(model, images):

@@ -13,8 +13,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from xailib import seeding
 from xailib.datasets.corruptions import CORRUPTIONS, corrupt, list_five, list_three
 from xailib.datasets.items import Crop, Images, choose
@@ -91,21 +89,21 @@ def load_images(
     if shift is not None and not drawn:
         images = corrupt(images, shift, seed)
     if relabelled is not None:
-        images = images.with_labels(_relabelled(images, relabelled))
+        images = images.recounted(_places(images, relabelled))
     return images
 
 
-def _relabelled(images: ImageBatch, relabelled: Sequence[int]) -> torch.Tensor:
-    """The labels that those of a data set become; none where no class is known."""
+def _places(images: ImageBatch, relabelled: Sequence[int]) -> Sequence[int]:
+    """What each class of a data set becomes; empty where no class is known."""
     if max(relabelled, default=NO_LABEL) < 0:
-        return torch.full_like(images.labels, NO_LABEL)
+        return []
     names = images.class_names or []
     if len(relabelled) != len(names):
         raise InputError(
             f"relabelled: {len(relabelled)} labels for the {len(names)} classes that the images have here; another split may"
             " have others: give one for each of class_names()"
         )
-    return torch.tensor(relabelled)[images.labels]
+    return relabelled
 
 
 def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Path | None]:

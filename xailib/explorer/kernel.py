@@ -24,7 +24,7 @@ from xailib.images.colours import is_signed, limits
 from xailib.maps import Maps
 from xailib.metrics import curves
 from xailib.metrics.removal import counts
-from xailib.models.targets import labels
+from xailib.models.targets import counted
 from xailib.registry import metric as metrics
 
 TOP = 5  # classes that a network's answer names
@@ -256,7 +256,7 @@ class Kernel:
         top = shares.topk(min(TOP, len(shares)))
         right = None
         if image.has_labels:
-            image = image.with_labels(labels(model, image))
+            image = counted(model, image)
             right = bool(image.right(shares.argmax()[None])[0])
         names = [model.class_names[i] for i in top.indices.tolist()]
         answer = {"top": list(zip(names, top.values.tolist(), strict=True)), "right": right}

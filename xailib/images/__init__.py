@@ -1,6 +1,7 @@
 """`ImageBatch`, the one container of images, labels and where the object is: what is handed over is checked here once."""
 
 import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +105,29 @@ class ImageBatch:
     def with_labels(self, labels: Tensor | list[int]) -> "ImageBatch":
         """Return the same images with other labels: classes as the network counts them, so that `class_names` are dropped."""
         return replace(self, labels=labels, class_names=None)
+
+    def recounted(self, places: Sequence[int]) -> "ImageBatch":
+        """Return the same images with labels, answers and classes as a network counts them; `class_names` are dropped.
+
+        Args:
+            places: the network's index of each class that the images know; none where it is not known of any.
+        """
+
+        def there(indices: Iterable[int]) -> tuple[int, ...]:
+            return tuple(places[index] for index in indices)
+
+        labels = (
+            torch.tensor(places)[self.labels]
+            if places and self.has_labels
+            else torch.full_like(self.labels, truth.NO_LABEL)
+        )
+        return replace(
+            self,
+            labels=labels,
+            answers=[there(group) for group in self.answers] if places and self.answers else None,
+            classes=there(self.classes) if places and self.classes else None,
+            class_names=None,
+        )
 
     def right(self, predicted: Tensor) -> Tensor:
         """Return bool `(n,)`: which of the predicted class indices `(n,)` are right."""

@@ -15,8 +15,7 @@ from xailib.models.folding import folded
 from xailib.models.model import Model
 from xailib.models.probes import check
 from xailib.models.state import untouched
-from xailib.models.targets import as_images, masked
-from xailib.models.targets import labels as labels_of
+from xailib.models.targets import as_images, counted, masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +43,8 @@ def predictions(
 
     images = as_images(images, model)
     check(model, *images.pixels.shape[-2:])
-    if images.has_labels:
-        images = images.with_labels(labels_of(model, images))
+    if images.has_labels or images.classes:
+        images = counted(model, images)
     with engine.using(model, batch_size=batch_size, precision=precision, progress=progress), untouched(model):
         logits = engine.logits(folded(model, images.pixels), images.pixels)
     probabilities = masked(logits.double(), images.classes).softmax(dim=1)

@@ -74,7 +74,8 @@ def as_targets(targets: Any, model: Model, images: ImageBatch) -> Tensor:
 def predicted(model: Model, images: ImageBatch) -> Tensor:
     """Return the class that the model predicts for each image, int64 `(n,)`, in fp32 and among `images.classes`."""
     with engine.using(model, precision="fp32"), untouched(model):
-        return masked(engine.logits(model, images.pixels), images.classes).argmax(dim=1)
+        classes = images.classes and counted(model, images).classes
+        return masked(engine.logits(model, images.pixels), classes).argmax(dim=1)
 
 
 def masked(logits: Tensor, classes: tuple[int, ...] | None) -> Tensor:
@@ -88,20 +89,24 @@ def masked(logits: Tensor, classes: tuple[int, ...] | None) -> Tensor:
 
 
 def labels(model: Model, images: ImageBatch) -> Tensor:
-    """Return the images' labels as the model counts its classes, int64 `(n,)`.
+    """Return the images' labels as the model counts its classes, int64 `(n,)`; raises as `counted` does, or without labels."""
+    if not images.has_labels:
+        raise InputError("targets: the images have no labels; use targets='predicted', or name the class")
+    return counted(model, images).labels.cpu()
+
+
+def counted(model: Model, images: ImageBatch) -> ImageBatch:
+    """Return the images with labels, answers and classes as the model counts its classes.
 
     Where the images name their classes otherwise than the model, a class is the model's of the same name, compared as
     `xailib.models.classes.comparer` says.
 
     Raises:
-        InputError: images without labels, a label that the model does not know, classes that are not the model's.
+        InputError: a label or a class that the model does not know, classes that are not the model's.
     """
-    if not images.has_labels:
-        raise InputError("targets: the images have no labels; use targets='predicted', or name the class")
     named = images.class_names or []
     compared = comparer(named, model.class_names)
     theirs, ours = [list(map(compared, names)) for names in (named, model.class_names)]
-    found = images.labels.cpu()
     if theirs and theirs != ours[: len(theirs)]:
         strange = next((i for i, name in enumerate(theirs) if ours.count(name) != 1), None)
         if strange is not None:
@@ -110,12 +115,16 @@ def labels(model: Model, images: ImageBatch) -> Tensor:
                 f"{first_few(named)}, the model's {first_few(model.class_names)}; use targets='predicted', or "
                 "images.with_labels(...) with the model's"
             )
-        found = torch.tensor([ours.index(name) for name in theirs])[found]
-    wrong = next((i for i, label in enumerate(found.tolist()) if not 0 <= label < len(ours)), None)
+        images = images.recounted([ours.index(name) for name in theirs])
+    known = f"no class of model '{model.id}'; use 0 to {len(ours) - 1}"
+    found = images.labels.tolist() if images.has_labels else []
+    wrong = next((i for i, label in enumerate(found) if not 0 <= label < len(ours)), None)
     if wrong is not None:
-        known = f"no class of model '{model.id}'; use 0 to {len(ours) - 1}"
-        raise InputError(f"images: label {int(found[wrong])} of '{images.ids[wrong]}' is {known}")
-    return found
+        raise InputError(f"images: label {found[wrong]} of '{images.ids[wrong]}' is {known}")
+    beyond = next((one for one in images.classes or () if not 0 <= one < len(ours)), None)
+    if beyond is not None:
+        raise InputError(f"images: {beyond} of their classes is {known}")
+    return images
 
 
 def _index(one: Any, model: Model) -> int:
