@@ -238,3 +238,36 @@ def test_random_ranks_every_channel_value_by_itself(cnn, pixels, targets):
     again = estimate(shipped("random"), cnn, pixels[1:], targets[1:], seed=3)["random"]
     assert torch.equal(values[1:], again) and values.min() >= 0 and values.max() < 1
     assert abs(float(torch.corrcoef(values.transpose(0, 1).flatten(1))[0, 1])) < 0.1  # channels are drawn apart
+
+
+@pytest.mark.parametrize("given", ["gradient", ["gradient"], {"estimator": "mine"}])
+def test_what_holds_no_records_is_refused(given, cnn, pixels, targets):
+    with pytest.raises(xai.InputError, match="estimators: a list of the values of estimator files is needed, not '"):
+        estimate(given, cnn, pixels, targets)
+
+
+def test_torchs_default_type_and_inference_mode_change_nothing(cnn, pixels, targets):
+    records = shipped("gradient", "smoothgrad_gradient")
+    usual = estimate(records, cnn, pixels, targets)
+    with torch.inference_mode():
+        made = pixels.clone()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = estimate(records, cnn, made, targets)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for id, maps in usual.items():
+        assert_close(found[id], maps)
+
+
+def test_a_method_without_seed_that_writes_into_its_pixels_changes_no_image(cnn, pixels, targets):
+    @registry.method("writes", family="own", label="Writes", paper="none")
+    def writes(model, pixels, targets):
+        return pixels.mul_(0).sum(1)
+
+    before = pixels.clone()
+    try:
+        estimate([record(method="writes")], cnn, pixels, targets)
+    finally:
+        del registry.method.entries["writes"]
+    assert torch.equal(pixels, before)

@@ -14,6 +14,7 @@ from xailib.errors import InputError, named
 from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
+from xailib.models.state import float32_by_default
 from xailib.models.targets import as_images, as_targets
 from xailib.params import checks, estimator_files, facts, signatures
 from xailib.params.estimator_files import Record
@@ -77,12 +78,13 @@ def estimate(
     for record in records:
         passes.setdefault(estimator_files.shared_pass(record, known), []).append(record)
     settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
-    with torch.inference_mode(False), torch.enable_grad(), engine.using(model, **settings) as run:
+    with torch.inference_mode(False), torch.enable_grad(), float32_by_default(), engine.using(model, **settings) as run:
 
         def work(part: slice) -> dict[str, Tensor]:
-            block, classes = pixels[part].to(model.device), targets[part].to(model.device)
+            classes = targets[part].to(model.device, copy=True)
             found: dict[str, Tensor] = {}
             for sharing in passes.values():
+                block = pixels[part].to(model.device, copy=True)
                 with engine.using(progress=False):
                     summary = _summary(sharing[0], model, block, classes, seed, run.batch_size)
                 for record in sharing:
@@ -99,11 +101,13 @@ def estimate(
 def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed: int, batch_size: int) -> Moments:
     """The moments that every estimator of one pass is made of."""
     entry = registry.method.get(record["estimator_method"])
-    function, options = getattr(entry.function, "channels", entry.function), record["estimator_options"]
+    function = getattr(entry.function, "channels", entry.function)
+    given = {"seed": seed} if signatures.takes(function, "seed") else {}
+    given |= record["estimator_options"]
 
     def explain(copies: Tensor, images: Tensor) -> Tensor:
         with gradient_asked(record["estimator_method"], model, copies), lent(model, copies, function) as fast:
-            return function(fast, copies, targets[images], seed=seed, **options).detach().float()
+            return function(fast, copies, targets[images], **given).detach().float()
 
     with named(_file(record)):
         if not registry.estimator.get(record["estimator_form"]).noisy:
@@ -120,6 +124,12 @@ def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -
     """The records' values at a scale, or one `InputError` with every fault of every file."""
     if not records:
         raise InputError("estimators: there is none to compute; list_estimators() names the shipped ones")
+    stranger = next((record for record in records if not isinstance(record, dict)), None)
+    if stranger is not None:
+        raise InputError(
+            f"estimators: a list of the values of estimator files is needed, not {stranger!r} in it; "
+            "params.load_params('estimators', id) reads one"
+        )
     faults: list[str] = []
     for record in records:
         # A record made by hand may lack or misspell a key; a file has been checked already.
