@@ -4,6 +4,7 @@ import itertools
 import re
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -100,6 +101,12 @@ def test_a_cpu_gets_no_larger_passes_than_its_caches_serve(model, images, monkey
         assert fewer.batch_size == within.batch_size == 2
     with engine.using(model.to("meta"), batch_size=200) as elsewhere:
         assert elsewhere.batch_size == 200
+    with engine.using(batch_size=np.int64(2)) as counted:
+        assert type(counted.batch_size) is int
+    for wrong in ("8", 2.5, True, float("nan")):
+        said = f"batch_size: {wrong!r} is not a positive number of images"
+        with pytest.raises(xai.InputError, match=said), engine.using(batch_size=wrong):
+            pass
     with pytest.raises(xai.InputError, match="batch_size: 0"), engine.using(model, batch_size=0):
         pass
     for call in (xai.evaluate, curves):

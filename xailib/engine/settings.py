@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from xailib.engine.cost import Cost
@@ -49,8 +50,10 @@ def using(model: "Model | None" = None, **changes: Any) -> Iterator[Settings]:
     outer = _current.get()
     fresh = {"cost": Cost(hear=outer.cost.hear), "fitting": {} if outer is _START else outer.fitting}
     settings = replace(outer, **{**fresh, **{k: v for k, v in changes.items() if v is not None}})
-    if settings.batch_size < 1:
-        raise InputError(f"batch_size: {settings.batch_size} is not a positive number of images")
+    size = settings.batch_size
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+        raise InputError(f"batch_size: {size!r} is not a positive number of images; give a whole number from 1")
+    settings = replace(settings, batch_size=int(size))
     if settings.precision not in PRECISIONS:
         raise InputError(f"precision: '{settings.precision}' is not known; use {', '.join(PRECISIONS)}")
     if settings.compile not in MODES:
