@@ -47,14 +47,26 @@ def pick(device: str) -> "torch.device":
     else:
         try:
             picked = torch.device(device)
-        except RuntimeError:
+        except (RuntimeError, TypeError):
             raise InputError(f"device: '{device}' is not known; use auto, cpu, cuda or cuda:N") from None
     if picked.type == "cuda":
         if (picked.index or 0) >= torch.cuda.device_count():
             raise InputError(f"device: '{device}' is not there; this machine has {torch.cuda.device_count()} GPUs")
         if picked.index is not None:  # what is asked of "the current GPU", such as its memory, is asked of this one
             torch.cuda.set_device(picked)
+    elif picked.type == "meta" or not _answers(picked):
+        raise InputError(f"device: '{device}' is not there; use auto, cpu, cuda or cuda:N")
     return picked
+
+
+def _answers(device: "torch.device") -> bool:
+    """Whether a tensor can be made on a device."""
+    import torch
+
+    try:
+        return bool(torch.ones(1, device=device).item())
+    except Exception:  # of each kind of device that torch was built without, its own
+        return False
 
 
 @contextlib.contextmanager

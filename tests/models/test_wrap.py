@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 from torchvision import models as torchvision
@@ -138,11 +139,22 @@ def test_a_fixed_side_is_found_by_trying():
         ({"output": "logit"}, "output: 'logit' is not known; did you mean 'logits'"),
         ({"output": "probabilities"}, "said to be probabilities, but its network answers logits"),
         ({"device": "gpu"}, "use auto, cpu"),
+        ({"device": 3.5}, "'3.5' is not known; use auto, cpu"),
+        ({"device": "meta"}, "'meta' is not there; use auto, cpu"),
+        ({"device": ""}, "'' is not known; use auto, cpu"),
+        ({"classes": [["a"], ["b"], ["c"]]}, r"class_names: \['a'\] is no name; write text"),
+        ({"classes": [None] * 3}, "class_names: None is no name; write text"),
+        (
+            {"size": (32, 32)},
+            r"size: \(32, 32\) is no side of the square input in pixels; give one whole number, such as 224",
+        ),
+        ({"size": "32"}, "size: '32' is no side"),
+        ({"size": 0}, "size: 0 is no side"),
     ],
 )
 def test_what_is_given_must_fit(options, message):
     with pytest.raises(xai.InputError, match=message):
-        xai.wrap(cnn(), size=32, **options)
+        xai.wrap(cnn(), **{"size": 32, **options})
     assert xai.wrap(cnn(), size=32, classes={2: "c", 0: "a", 1: "b"}).class_names == ["a", "b", "c"]
 
 
@@ -466,3 +478,24 @@ def test_weights_on_several_devices_or_none_are_refused():
         xai.wrap(net, size=32)
     with pytest.raises(xai.InputError, match="have no weights yet"):
         xai.wrap(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), size=32)
+
+
+def test_the_facts_of_a_wrapped_network_are_its_own():
+    net = timm.create_model("resnet10t", num_classes=3)
+    net.pretrained_cfg = {**net.pretrained_cfg, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    facts = str(xai.wrap(net, size=32))
+    for outside in (nn.DataParallel(net), torch.compile(net), nn.DataParallel(torch.compile(net))):
+        assert str(xai.wrap(outside, size=32)) == facts
+    compiled = xai.wrap(torch.compile(torchvision.squeezenet1_1(num_classes=3)), size=32)
+    assert compiled.origins["mean"] == "assumed: ImageNet's"
+
+
+def test_a_side_of_numpy_is_a_number():
+    photograph = Image.new("RGB", (40, 50))
+    assert xai.attribute("random", xai.wrap(cnn(), size=np.int64(32)), photograph).shape == (1, 32, 32)
+
+
+def test_hugging_faces_labels_may_be_numbers():
+    net = cnn()
+    net.config = SimpleNamespace(id2label={0: 0, 1: 1, 2: 2}, model_type="own")
+    assert xai.wrap(net, size=32, mean=[0.5] * 3, std=[0.5] * 3).class_names == ["0", "1", "2"]

@@ -68,7 +68,7 @@ class Model(nn.Module):
         super().__init__()
         self.network = private(network, id)
         self.id, self.architecture, self.training_algorithm = id, architecture, training_algorithm
-        self.input_size, self.class_names = input_size, _checked_names(id, class_names)
+        self.input_size, self.class_names = input_size, checked_names(id, class_names)
         self.offers = frozenset(offers)
         layers = [name for name, _ in self.network.named_modules() if name]
         if cam_layer is not None and cam_layer not in layers:
@@ -198,9 +198,7 @@ def private(network: nn.Module, id: str) -> nn.Module:
     """
     if not isinstance(network, nn.Module):
         raise InputError(f"model '{id}': a torch.nn.Module is needed, not {type(network).__name__}")
-    network = getattr(network, "_orig_mod", network)
-    if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        network = network.module
+    network = bare(network)
     tensors = [*network.parameters(), *network.buffers()]
     if any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors):
         raise InputError(f"model '{id}': layers of its network have no weights yet; run one batch through it first")
@@ -224,6 +222,17 @@ def private(network: nn.Module, id: str) -> nn.Module:
     for weights in view.parameters():  # scripted modules have no requires_grad_()
         weights.requires_grad_(False)
     return view.eval()
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """Return what `torch.compile`, `DataParallel` and `DistributedDataParallel` wrap, in whatever order."""
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif "_orig_mod" in network._modules:
+            network = cast(nn.Module, network._orig_mod)
+        else:
+            return network
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
@@ -262,13 +271,13 @@ def _last_head(module: nn.Module, classes: int) -> nn.Module | None:
     return module if _is_head(module, classes) else None
 
 
-def _checked_names(id: str, names: Sequence[str]) -> list[str]:
+def checked_names(id: str, names: Sequence[str]) -> list[str]:
     """Class names as a list; one that is no text or empty is refused."""
     if isinstance(names, str) or not isinstance(names, Sequence) or not len(names):
         raise InputError(f"model '{id}': class_names: a list of names is needed, one a logit, not {names!r}")
-    wrong = next((name for name in names if not isinstance(name, str) or not name.strip()), None)
-    if wrong is not None:
-        raise InputError(f"model '{id}': class_names: {wrong!r} is no name; write text, such as '{wrong}'")
+    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if wrong:
+        raise InputError(f"model '{id}': class_names: {wrong[0]!r} is no name; write text, such as '{wrong[0]}'")
     return list(names)
 
 

@@ -14,7 +14,7 @@ from xailib.devices import pick as pick_device
 from xailib.errors import InputError, warn
 from xailib.models import layers, probes
 from xailib.models.answers import described, unwrapped
-from xailib.models.model import Colour, Model, checked_colour, private
+from xailib.models.model import Colour, Model, bare, checked_colour, checked_names, private
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SIDES = (224, 32, 28, 64, 96, 128, 256, 299, 384)  # tried in this order where nothing says the side
@@ -81,10 +81,11 @@ def wrap(
         raise InputError(
             f"net: a torch.nn.Module is needed, not {type(net).__name__}; load_model() takes the id of a model"
         )
-    kind = type(getattr(net, "_orig_mod", net)).__name__
+    net = bare(net)
+    kind = type(net).__name__
     facts = from_timm(net) or from_huggingface(net) or Facts()
     name = id or facts.id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
-    names = _listed(classes)
+    names, size = _listed(classes, name), _side(size)
     mean, std = _colours(name, mean=mean, std=std)
     view = private(net, name)
     side, count = _first_pass(view, name, size or facts.size, names or facts.names)
@@ -104,7 +105,7 @@ def wrap(
         cam_layer=cam_layer,
         output=output,
     )
-    if device:
+    if device is not None:
         model.to(pick_device(device))
     model.origins = origins
     if not facts.sure and mean is None:
@@ -177,7 +178,7 @@ def from_huggingface(net: nn.Module) -> Facts | None:
     if not hasattr(config, "id2label"):
         return None
     labels = config.id2label or {}
-    names = [labels[number] for number in sorted(labels, key=int)]
+    names = [str(labels[number]) for number in sorted(labels, key=int)]
     facts = Facts(
         "Hugging Face's config", names=None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
     )
@@ -242,19 +243,28 @@ def _colours(id: str, **given: Colour | None) -> list[list[float] | None]:
     return found
 
 
-def _listed(classes: Any) -> list[str] | None:
+def _side(size: Any) -> int | None:
+    """The side that a caller gave, as a plain number."""
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+        raise InputError(f"size: {size!r} is no side of the square input in pixels; give one whole number, such as 224")
+    return int(size)
+
+
+def _listed(classes: Any, id: str) -> list[str] | None:
     """The class names that a caller gave in one of many forms, in the order of the logits."""
     if classes is None:
         return None
     if isinstance(classes, str) and classes == "imagenet":
         return _imagenet()
     if isinstance(classes, Mapping):
-        return _by_number(classes)
+        return checked_names(id, _by_number(classes))
     if hasattr(classes, "tolist"):  # arrays, pandas' columns
         classes = classes.tolist()
     if isinstance(classes, str) or not isinstance(classes, Sequence | KeysView | ValuesView):
         raise InputError(f"classes: a list of names is needed, one a logit, or 'imagenet', not {classes!r}")
-    return list(classes)
+    return checked_names(id, list(classes)) if len(classes) else []
 
 
 def _by_number(classes: Mapping[Any, Any]) -> list[str]:
