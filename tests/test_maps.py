@@ -401,3 +401,8 @@ def test_show_draws_images_and_a_row_of_maps_a_method(model, images):
     assert len(xai.show(images.pixels, maps.values, limit=2).axes) == 4
     with pytest.raises(xai.InputError, match=r"maps: what attribute.. returned is needed"):
         xai.show(images, maps[0])
+
+
+def test_no_rows_are_maps_too(model, images):
+    none = xai.attribute("gradient", model, images)[[]]
+    assert none.shape[0] == 0 and none.ids == [] and none.target_names == []

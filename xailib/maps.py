@@ -46,6 +46,7 @@ class Maps(Tensor):
         return self.as_subclass(Tensor)
 
     def __getitem__(self, index: Any) -> Tensor:
+        index = slice(0) if isinstance(index, list) and not index else index  # to NumPy, an empty list holds floats
         found = self.values[index]
         if isinstance(index, slice | list | range) or getattr(index, "ndim", 0) == 1:
             rows = np.arange(len(self))[np.asarray(index) if not isinstance(index, slice) else index].tolist()

@@ -380,3 +380,13 @@ def test_options_are_checked_where_they_are_given(given, cnn) -> None:
     for made in (lambda: xai.as_captum("gradient", cnn, **given), lambda: xai.as_explain_func("gradient", **given)):
         with pytest.raises(xai.InputError):
             made()
+
+
+def test_explain_func_takes_arrays_of_any_layout_and_refuses_what_is_none(cnn, pixels, targets):
+    explain, array = xai.as_explain_func("gradient"), pixels.numpy()
+    expected = explain(cnn, array, targets.numpy())
+    for given in (array[..., ::-1].copy()[..., ::-1], array.astype(">f4")):
+        assert_close(explain(cnn, given, targets.numpy()), expected)
+    for wrong in ("a.png", None):
+        with pytest.raises(xai.InputError, match=r"inputs: an array .* is needed, not"):
+            explain(cnn, wrong, targets.numpy())

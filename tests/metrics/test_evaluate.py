@@ -123,3 +123,16 @@ def test_a_new_file_of_metrics_is_found_by_itself(monkeypatch, tmp_path):
     monkeypatch.delitem(vars(registry), "entries")  # as before the first look
     assert "brightness" in xai.list_metrics() and registry.get("brightness").better == "higher"
     sys.modules.pop(f"{package.__name__}.brightness")
+
+
+@pytest.mark.parametrize("change", ["turned", "other byte order", "tensors", "sparse"])
+def test_maps_of_any_layout_are_scored_alike(change, small_model, small_images, small_maps):
+    maps = torch.as_tensor(small_maps).float()
+    given = {
+        "turned": maps.numpy()[:, ::-1].copy()[:, ::-1],
+        "other byte order": maps.numpy().astype(">f4"),
+        "tensors": list(maps),
+        "sparse": maps.to_sparse(),
+    }[change]
+    scored = xai.evaluate("deletion", given, small_model, small_images)
+    assert scored.equals(xai.evaluate("deletion", maps, small_model, small_images))

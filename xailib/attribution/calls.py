@@ -11,6 +11,7 @@ from xailib import engine, registry
 from xailib.attribution import check_pair, check_values
 from xailib.errors import InputError
 from xailib.images import ImageBatch
+from xailib.images.pictures import of_array
 from xailib.models.folding import lent
 from xailib.models.model import Model
 from xailib.models.probes import gradient_asked
@@ -118,7 +119,10 @@ def as_explain_func(name: str, *, seed: int = 0, **options: Any) -> Callable[...
     _checked(name, seed, options)
 
     def explain_func(model: Model, inputs: np.ndarray, targets: np.ndarray, **_: Any) -> np.ndarray:
-        pixels = torch.as_tensor(inputs)
+        try:
+            pixels = inputs if isinstance(inputs, Tensor) else of_array(inputs)
+        except (TypeError, ValueError):
+            raise InputError(f"inputs: an array (n, 3, h, w) is needed, not {type(inputs).__name__}") from None
         return explain_any(name, model, pixels, targets, seed=seed, **options)[:, None].cpu().numpy()
 
     return explain_func

@@ -158,11 +158,16 @@ def _tensor(source: Any, name: str) -> Tensor:
     if isinstance(source, str | Path):
         raise InputError(f"{name}: '{source}' is a path; load_images() reads files")
     try:
-        array = np.array(source, order="C")  # a copy: torch takes no negative strides and no arrays that are read-only
-        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+        return of_array(source)
     except (TypeError, ValueError):
         wanted = "a tensor (n, 3, h, w), an array or Pillow images"
         raise InputError(f"{name}: {wanted} is needed, not {type(source).__name__}") from None
+
+
+def of_array(source: Any) -> Tensor:
+    """Return a tensor of an array of any strides and byte order, or of numbers in lists."""
+    array = np.array(source, order="C")  # a copy: torch takes no negative strides and no arrays that are read-only
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def _channels_first(pixels: Tensor, may_be_last: bool, name: str) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xailib.errors import InputError
 from xailib.images import ImageBatch, box_masks
+from xailib.images.pictures import of_array
 from xailib.maps import Maps, check_ids
 from xailib.models.model import Model
 from xailib.models.probes import check
@@ -18,7 +19,8 @@ from xailib.models.targets import as_images, as_targets
 def checked_maps(maps: Tensor, images: ImageBatch) -> Tensor:
     """Return maps `(n, h, w)` as detached float32 on the CPU, or say in an `InputError` what is wrong with them."""
     try:
-        maps = torch.as_tensor(maps).detach().float().cpu()
+        given = maps if isinstance(maps, Tensor) else of_array(maps)
+        maps = given.detach().to_dense().float().cpu()
     except (TypeError, ValueError, RuntimeError):
         raise InputError(f"maps: a tensor or array (n, h, w) is needed, not {type(maps).__name__}") from None
     n, _, height, width = images.pixels.shape
