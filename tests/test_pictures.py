@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from xailib.errors import InputError
 from xailib.images.pictures import as_pixels, read_image
@@ -136,3 +136,15 @@ def test_folders_missing_files_and_values_without_meaning_are_named(tmp_path: Pa
             InputError, match=r"a\.tif: values from .* are no brightness; save them as floats in \[0, 1\]"
         ):
             read_image(tmp_path / "a.tif")
+
+
+def test_truncated_files_are_refused_and_pillows_own_setting_stays(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "half.jpg"
+    noise().save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(InputError, match=r"half\.jpg: not a complete image file"):
+        read_image(path)
+    with pytest.raises(InputError, match="the image: cannot be read"):
+        as_pixels(Image.open(path))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES

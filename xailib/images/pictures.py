@@ -1,6 +1,8 @@
 """What becomes pixels: image files, Pillow images, arrays and tensors, all as float32 in [0, 1], RGB, channels first."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,6 @@ from PIL import Image, ImageFile, ImageOps
 from torch import Tensor
 
 from xailib.errors import InputError
-
-ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 Size = tuple[float, float]
 _TOLERANCE = 1e-4  # rounding may pass 0 and 1 by a hair
@@ -34,7 +34,7 @@ def read_image(path: str | Path, *, turn: bool | Size = True) -> Image.Image:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
+        with _whole(), warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half of what is refused; it can be read
             with Image.open(path) as image:
                 image.load()
@@ -107,11 +107,23 @@ def one_picture(source: Any, name: str) -> Tensor:
 def upright(image: Image.Image, name: str) -> Image.Image:
     """Return a Pillow image as 8-bit RGB, turned as its EXIF orientation says."""
     try:
-        return to_rgb(_turn(image, True))
+        with _whole():
+            return to_rgb(_turn(image, True))
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except Exception as error:  # Pillow opens files lazily, so that a broken one is found out here
         raise InputError(f"{name}: cannot be read ({error}); {_ADVICE}") from None
+
+
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Within the block Pillow refuses truncated files, whatever it is told elsewhere."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _turn(image: Image.Image, turn: bool | Size) -> Image.Image:
