@@ -104,3 +104,13 @@ def test_unknown_names(images: xai.ImageBatch) -> None:
         corrupt(images, "shot_noise/6")
     with pytest.raises(InputError, match="unknown shift 'fog/1'"):
         xai.load_images("pictograms", limit=1, shift="fog/1")
+
+
+@pytest.mark.parametrize("shift", list_five())
+def test_torchs_default_type_changes_no_corruption(images: xai.ImageBatch, shift: str) -> None:
+    usual = corrupt(images, shift, 0).pixels
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.allclose(corrupt(images, shift, 0).pixels, usual, atol=1e-5)
+    finally:
+        torch.set_default_dtype(torch.float32)

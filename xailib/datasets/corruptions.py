@@ -53,7 +53,7 @@ def _each(pixels: Tensor, seed: int, change: Callable[[Tensor, torch.Generator],
 
 
 def _gaussian_noise(pixels: Tensor, deviation: float, seed: int) -> Tensor:
-    return pixels + deviation * _each(pixels, seed, lambda x, g: torch.randn(x.shape, generator=g))
+    return pixels + deviation * _each(pixels, seed, lambda x, g: torch.randn(x.shape, generator=g, dtype=x.dtype))
 
 
 def _shot_noise(pixels: Tensor, photons: float, seed: int) -> Tensor:
@@ -62,14 +62,14 @@ def _shot_noise(pixels: Tensor, photons: float, seed: int) -> Tensor:
 
 def _impulse_noise(pixels: Tensor, share: float, seed: int) -> Tensor:
     def change(x: Tensor, g: torch.Generator) -> Tensor:
-        draw = torch.rand(x.shape, generator=g)
+        draw = torch.rand(x.shape, generator=g, dtype=x.dtype)
         return torch.where(draw < share / 2, 0.0, torch.where(draw < share, 1.0, x))
 
     return _each(pixels, seed, change)
 
 
 def _speckle_noise(pixels: Tensor, deviation: float, seed: int) -> Tensor:
-    return _each(pixels, seed, lambda x, g: x + x * deviation * torch.randn(x.shape, generator=g))
+    return _each(pixels, seed, lambda x, g: x + x * deviation * torch.randn(x.shape, generator=g, dtype=x.dtype))
 
 
 def _gaussian_blur(pixels: Tensor, sigma: float, seed: int, *, unit: int, reach: int) -> Tensor:
