@@ -146,3 +146,9 @@ def test_what_is_refused(small_model, small_images, small_maps, wrap):
     refused("'<lambda>' is no registered method, so that it cannot explain again", own)
     maps.model = "other"
     refused("they explain model 'other', not 'planted'", maps)
+
+
+def test_inference_mode_changes_nothing(check):
+    usual = check("gradient", points=1)
+    with torch.inference_mode():
+        assert check("gradient", points=1).equals(usual)

@@ -8,6 +8,7 @@ arrows are made from it. To add one, decorate a function `(maps, model, images, 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from xailib import engine
@@ -75,7 +76,9 @@ def evaluate(
     if not entries:
         raise InputError("name: the list of metrics is empty; list_metrics() names them")
     chosen = [_chosen(entry, options, entries) for entry in entries]
-    with engine.using(as_model(model), batch_size=batch_size, precision=precision, progress=progress):
+    settings = {"batch_size": batch_size, "precision": precision, "progress": progress}
+    # A caller's inference_mode must not reach the metrics: what they make, such as random weights, may need gradients.
+    with torch.inference_mode(False), engine.using(as_model(model), **settings):
         values, images = explained(maps, model, images, targets, passes=any(entry.passes for entry in entries))
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
