@@ -5,7 +5,7 @@ import fnmatch
 import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,10 @@ def _known() -> set[str]:
     return kinds | {word for words, _ in _entries().values() for word in words if not set(word) & set("*:[")}
 
 
-def _words(name: str) -> Iterator[str]:
-    """The keywords that an id stands for."""
+def _words(name: str, kinds: Iterable[str] = tuple(params.KINDS)) -> Iterator[str]:
+    """The keywords that an id of these kinds stands for."""
     yield name
-    for kind in params.KINDS:
+    for kind in kinds:
         if name in params.ids(kind):
             values = params.load_study(name) if kind == "studies" else params.load_params(kind, name)
             yield from _of(kind, values)
@@ -71,7 +71,7 @@ def _of(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
         ):
             given = values.get(key) or []
             for id in [given] if isinstance(given, str) else given:
-                yield from _words_of(part, id)
+                yield from _words(id, [part])
         if roar:
             yield f"architecture:{values['architecture']}"
         elif values.get("roar") in params.ids("studies"):
@@ -88,12 +88,6 @@ def _of(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
     else:
         word = params.KINDS[kind]
         yield values.get(f"{word}_function") or values[word]
-
-
-def _words_of(kind: str, id: str) -> Iterator[str]:
-    yield id
-    if id in params.ids(kind):
-        yield from _of(kind, params.load_params(kind, id))
 
 
 def _named(word: str) -> dict[str, str]:

@@ -98,15 +98,10 @@ def describe(entry: Any) -> dict[str, Any]:
         "options": [name for name in options if name not in settled],
         "needs": list(entry.facts.get("needs", ())),
         "offers": sorted(offers),
-        "family": entry.facts.get("family"),
-        "label": entry.facts.get("label"),
-        "better": entry.facts.get("better"),
-        "range": entry.facts.get("range"),
+        **{key: entry.facts.get(key) for key in ("family", "label", "better", "range", "shift_of")},
+        **{key: bool(entry.facts.get(key)) for key in ("noisy", "explains")},
         "channels": hasattr(entry.function, "channels"),
-        "noisy": bool(entry.facts.get("noisy")),
         "finetuned": hasattr(entry.function, "deletes"),
-        "explains": bool(entry.facts.get("explains")),
-        "shift_of": entry.facts.get("shift_of"),
         "relabels": entry.facts.get("relabel") is not None,
     }
 

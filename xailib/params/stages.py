@@ -34,6 +34,7 @@ class Stage:
 _IMAGES = ("dataset", "root", "split", "limit", "seed", "precision")
 _FILES = ("images", "other_images")  # what is in the files of a data set of one's own
 _DATASET = ("dataset_function", "dataset_options", "dataset_classes", *_FILES)
+_MAPS = ("chosen", *_DATASET, "dataset_references", "model", "network", "method", "method_function", "options")
 _ACCURACY = (*_DATASET, "dataset_accuracy_options", "model", "network")
 _SHIFTS = ("shifts", "shift_roots", "accuracy_images", "attack_images", "attack_epsilon", "attack_steps")
 _FINETUNE = ("finetune_split", "finetune_images", "finetune_steps", "finetune_rate")
@@ -60,7 +61,7 @@ STAGES = {
     "attribute": Stage(
         "notebooks/attribute.ipynb",
         study=(*_IMAGES, "scale", "target", "reliability_images"),
-        files=("chosen", *_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
+        files=_MAPS,
         uses=("dataset", "model", "method"),
         minutes=720,
         gpu=True,
@@ -76,7 +77,7 @@ STAGES = {
     "sanity": Stage(
         "notebooks/sanity.ipynb",
         study=(*_IMAGES, "scale", "target", "sanity_images", "sanity_points"),
-        files=("chosen", *_DATASET, "dataset_references", "model", "network", "method", "method_function", "options"),
+        files=_MAPS,
         uses=("dataset", "model", "method"),
         minutes=720,
         gpu=True,
@@ -93,17 +94,7 @@ STAGES = {
     "indomain": Stage(
         "notebooks/indomain.ipynb",
         study=(*_IMAGES, "scale", "target", "metrics", *_FINETUNE),
-        files=(
-            "chosen",
-            *_DATASET,
-            "dataset_references",
-            "model",
-            "network",
-            "method",
-            "method_function",
-            "options",
-            "judges",
-        ),
+        files=(*_MAPS, "judges"),
         uses=("dataset", "model", "method", "metrics"),
         minutes=720,
         gpu=True,
