@@ -52,11 +52,10 @@ def mean_draws(values: ArrayLike, copies: int, seed: int) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(known, flat, 0.0).sum(axis=1, keepdims=True) / count
         influence = np.where(known, flat - means, 0.0) / np.sqrt(count * np.maximum(count - 1, 1))
-    groups = n if n < copies else max(copies // 2, 1)  # with more images than copies they are dealt out into groups
-    influence = (
-        np.stack([influence[:, i::groups].sum(axis=1) for i in range(groups)], axis=1) if n > groups else influence
-    )
-    moved = multipliers(copies, groups, (seed, IMAGES, n)) @ influence.T
+    dealt = groups(n, copies)
+    if n > dealt:
+        influence = np.stack([influence[:, i::dealt].sum(axis=1) for i in range(dealt)], axis=1)
+    moved = multipliers(copies, dealt, (seed, IMAGES, n)) @ influence.T
     return np.concatenate([means.T, means.T + moved]).reshape(1 + copies, *values.shape[:-1])
 
 

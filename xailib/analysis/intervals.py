@@ -120,7 +120,8 @@ def quantile(df: float, tests: float = 1) -> float:
     return float(-stdtrit(df, tail) if math.isfinite(df) else -ndtri(tail))
 
 
-def multipliers(copies: int, n: int, stream: Sequence[int]) -> Array:
+@lru_cache(maxsize=8)
+def multipliers(copies: int, n: int, stream: tuple[int, ...]) -> Array:
     """Return `(copies, n)` standard normal multipliers whose moments are exact: mean 0, variance 1, no correlation.
 
     A copy of a mean is the mean plus its influences times a row (Gaussian multiplier bootstrap, Chernozhukov et al.
@@ -128,7 +129,7 @@ def multipliers(copies: int, n: int, stream: Sequence[int]) -> Array:
     Statistical Society B 52:185) its variance over the copies is the textbook one under every seed. That asks for more
     copies than columns; with fewer only the mean is exact.
     """
-    return _multipliers(copies, n, tuple(stream))
+    return _balanced(np.random.default_rng(stream).normal(size=(copies, n)))
 
 
 def beside(first: Array, n: int, stream: Sequence[int]) -> Array:
@@ -138,11 +139,6 @@ def beside(first: Array, n: int, stream: Sequence[int]) -> Array:
     if columns + n < copies:
         drawn -= first @ (first.T @ drawn) / copies
     return _balanced(drawn)
-
-
-@lru_cache(maxsize=8)
-def _multipliers(copies: int, n: int, stream: tuple[int, ...]) -> Array:
-    return _balanced(np.random.default_rng(stream).normal(size=(copies, n)))
 
 
 def _balanced(drawn: Array) -> Array:
