@@ -82,7 +82,7 @@ def gradients_only(
 
     def no_gain(title: str, draws: Array) -> Part:
         lead = contrast(-draws)
-        return part(title, statistic, rules.turned(smallest([lead], n(draws), tests)), unit, NO_GAIN, lead)
+        return part(title, statistic, -smallest([lead], n(draws), tests), unit, NO_GAIN, lead)
 
     own, beyond = [gain(f"{FAMILIES['gradient']} methods", gains["gradient"], NO_NIL)], []
     for name in list(gains)[1:]:
@@ -119,7 +119,7 @@ def f2_advprop(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Finding:
         if name == RAW:
             found, rule = smallest([own], n), None
         elif name == "explainability":
-            found, rule = rules.turned(smallest([-own], n, len(known))), NO_GAIN
+            found, rule = -smallest([-own], n, len(known)), NO_GAIN
         else:
             found, rule = smallest([own], n, len(known)), partial(rules.not_below, margin=LOSS)
         parts.append(part(label, f"AdvProp minus vanilla, {label.lower()}", found, "images", rule, own))
@@ -188,7 +188,7 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
         raw = scores.means(frames, bootstrap, seed, column, oriented=False).at(metric=names)
         gain = scores.gain(raw, frames).mean("method").values
         for i, name in enumerate(names):
-            found = rules.turned(over_units(-gain[..., i], len(frames.images), tests=4))
+            found = -over_units(-gain[..., i], len(frames.images), tests=4)
             title = f"{label[name]}, robust minus vanilla ({word})"
             if np.isfinite(found.value):
                 parts.append(part(title, f"difference of {word}s", found, "architectures", rule))

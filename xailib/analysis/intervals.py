@@ -38,6 +38,9 @@ class Estimate:
     p: float = math.nan
     needs: str = ""
 
+    def __neg__(self) -> "Estimate":
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -225,8 +228,7 @@ def smallest(leads: Sequence[Contrast], n: int, tests: int | None = None) -> Est
 
 def largest(leads: Sequence[Contrast], n: int, tests: int | None = None) -> Estimate:
     """Return the largest of several leads that are claimed not to be: `smallest`, turned round."""
-    found = smallest([-lead for lead in leads], n, tests)
-    return Estimate(-found.value, -found.high, -found.low, n, found.p, found.needs)
+    return -smallest([-lead for lead in leads], n, tests)
 
 
 def largest_smallest(rows: Sequence[Sequence[Contrast]], n: int) -> Estimate:

@@ -31,7 +31,7 @@ def above(estimate: Estimate, least: float = 0.0, margin: float = 0.0) -> str:
 
 def below(estimate: Estimate) -> str:
     """Supported when the whole interval is below zero, contradicted when it is above."""
-    return above(turned(estimate))
+    return above(-estimate)
 
 
 def not_above(estimate: Estimate, margin: float) -> str:
@@ -48,9 +48,4 @@ def not_above(estimate: Estimate, margin: float) -> str:
 
 def not_below(estimate: Estimate, margin: float) -> str:
     """Supported when the interval starts above minus `margin`, contradicted when it ends below it."""
-    return not_above(turned(estimate), margin)
-
-
-def turned(estimate: Estimate) -> Estimate:
-    """The same number with its sign turned round."""
-    return Estimate(-estimate.value, -estimate.high, -estimate.low, estimate.n, estimate.p, estimate.needs)
+    return not_above(-estimate, margin)
