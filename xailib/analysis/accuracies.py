@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from xailib.analysis.correlation import ATTACK
-from xailib.analysis.frames import Frames
+from xailib.analysis.frames import Frames, by_kind
 
 
 def by_shift(frames: Frames) -> pd.DataFrame:
@@ -13,12 +13,9 @@ def by_shift(frames: Frames) -> pd.DataFrame:
     Columns: model, label, shift, shift_label, accuracy [0, 1], n.
     """
     table = frames.accuracy[["model", "shift", "accuracy", "n"]]
-    words = {name: name.replace("_", " ").capitalize() for name in dict.fromkeys(table["shift"])} | {
-        ATTACK: "L2 attack"
-    }
-    labels = {"label": table["model"].map(frames.models["label"]), "shift_label": table["shift"].map(words)}
-    order = table["model"].map({name: i for i, name in enumerate(frames.models.index)})
-    return table.assign(**labels).loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+    words = table["shift"].str.replace("_", " ").str.capitalize().where(table["shift"] != ATTACK, "L2 attack")
+    table = table.assign(label=table["model"].map(frames.models["label"]), shift_label=words)
+    return by_kind(table, "model", list(frames.models.index)).reset_index(drop=True)
 
 
 def calibration(frames: Frames, bins: int = 10) -> pd.DataFrame:
@@ -31,14 +28,9 @@ def calibration(frames: Frames, bins: int = 10) -> pd.DataFrame:
     rows = rows if len(rows) else frames.predictions
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.digitize(rows["confidence"].to_numpy(float), edges[1:-1]), 0, bins - 1)
-    grouped = (
-        rows.astype({"correct": float})
-        .assign(low=edges[place], high=edges[place + 1])
-        .groupby(["model", "low", "high"])
-    )
-    table = grouped.agg(
-        confidence=("confidence", "mean"), accuracy=("correct", "mean"), n=("image", "size")
-    ).reset_index()
+    rows = rows.astype({"correct": float}).assign(low=edges[place], high=edges[place + 1])
+    measures = {"confidence": ("confidence", "mean"), "accuracy": ("correct", "mean"), "n": ("image", "size")}
+    table = rows.groupby(["model", "low", "high"]).agg(**measures).reset_index()
     gap = (table["confidence"] - table["accuracy"]).abs() * table["n"]
     sums = gap.groupby(table["model"]).sum(min_count=1) / table.groupby("model")["n"].sum()
     return table.assign(ece=table["model"].map(sums)).merge(

@@ -8,7 +8,7 @@ from scipy.special import stdtrit
 
 from xailib.analysis import scores
 from xailib.analysis.draws import nanmean
-from xailib.analysis.frames import Frames
+from xailib.analysis.frames import Frames, by_kind
 from xailib.analysis.table import Table
 from xailib.analysis.tables import arrowed
 
@@ -32,8 +32,7 @@ def by_network(frames: Frames) -> pd.DataFrame:
     rows = rows.join(frames.methods[["label", "family"]], on="method").assign(
         network=rows["model"].map(frames.models["label"])
     )
-    order = rows["method"].map({name: i for i, name in enumerate(frames.methods.index)})
-    return rows.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+    return by_kind(rows, "method", list(frames.methods.index)).reset_index(drop=True)
 
 
 def noise(frames: Frames) -> pd.DataFrame:
