@@ -17,9 +17,7 @@ WORDS = {
     "supported": "background: #d5f0e5; color: #00543c",
     "equivalent": "background: #dcebfa; color: #0b3d66",
     "contradicted": "background: #fbdfcd; color: #7d2f00",
-    "undecided": "background: #e6e8eb; color: #3d444d",
-    "depends on the convention": "background: #e6e8eb; color: #3d444d",
-    "void": "background: #e6e8eb; color: #3d444d",
+    **dict.fromkeys(("undecided", "depends on the convention", "void"), "background: #e6e8eb; color: #3d444d"),
 }
 
 
@@ -62,7 +60,6 @@ class Table:
             return f"<p>{html.escape(self.caption)}</p>"
         best = np.zeros(self.frame.shape, bool) if self.best is None else self.best.to_numpy(bool)
         beside = np.full(self.frame.shape, "") if self.beside is None else self.beside.fillna("").to_numpy()
-        wordy = [_wordy(self.frame.iloc[:, i]) for i in range(self.frame.shape[1])]
         rows = []
         for label, values, bold, small in zip(self.frame.index, self.frame.to_numpy(object), best, beside, strict=True):
             cells = map(self._cell, values, bold, small)
@@ -72,9 +69,9 @@ class Table:
         caption = f'<caption style="text-align: left; font-weight: 600">{html.escape(self.caption)}</caption>'
         known = f' id="{self.name}" data-name="{self.name}"' if self.name else ""
         body = "\n".join(rows)
-        return f'<table class="numbers"{known}>{caption}\n<thead>{self._head(wordy)}</thead>\n<tbody>{body}</tbody></table>'
+        return f'<table class="numbers"{known}>{caption}\n<thead>{self._head()}</thead>\n<tbody>{body}</tbody></table>'
 
-    def _head(self, wordy: list[bool]) -> str:
+    def _head(self) -> str:
         """The rows of the head: of columns with two levels, the upper one spans those that share it."""
         columns, first = self.frame.columns, self.frame.index.name
         corner = f'<th scope="col" style="text-align: left">{_text(first)}</th>' if first else "<td></td>"
@@ -86,6 +83,7 @@ class Table:
                 for name, n in groups
             )
             lower, upper = list(columns.get_level_values(1)), f"<tr><td></td>{spans}</tr>"
+        wordy = (all(isinstance(value, str) for value in column) for _, column in self.frame.items())
         sides = ["left" if words else "right" for words in wordy]
         cells = [
             f'<th scope="col" style="text-align: {side}">{_text(name)}</th>'
@@ -113,7 +111,3 @@ def chip(verdict: str) -> str:
 
 def _text(value: object) -> str:
     return html.escape(str(value), quote=False)
-
-
-def _wordy(column: pd.Series) -> bool:
-    return len(column) > 0 and all(isinstance(value, str) for value in column)
