@@ -101,7 +101,7 @@ def alike(paper: Curves, ours: Curves) -> Curves:
 
 
 def save(found: pd.DataFrame, out_dir: str | Path, name: str = "findings") -> Path:
-    """Write the findings as `{name}.csv` into a folder; a relative one starts from the workspace."""
+    """Write findings, or another tidy table, as `{name}.csv` into a folder; a relative one starts from the workspace."""
     return write_table(place(Path(out_dir, f"{name}.csv")), found)
 
 

@@ -13,7 +13,7 @@ from xailib.analysis.roar_frames import RoarFrames
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
 from xailib.analysis.tables import best_of
-from xailib.results import find_folder, read_table, write_table
+from xailib.results import find_folder, read_table
 from xailib.workspace import place
 
 RACU = "RACU"
@@ -188,11 +188,6 @@ def read_toy(results_dir: str | Path, toy_path: str | Path | None = None) -> pd.
     """Return the toy problem's table (`roar.toy.curves`), or an empty frame where it was not run."""
     path = place(toy_path) if toy_path else find_folder(results_dir) / "toy.csv"
     return read_table(path) if path.exists() else pd.DataFrame()
-
-
-def save(table: pd.DataFrame, results_dir: str | Path, name: str) -> Path:
-    """Write a tidy table as `{name}.csv` into the study's folder."""
-    return write_table(place(Path(results_dir, f"{name}.csv")), table)
 
 
 def failures(frames: RoarFrames) -> Table:
