@@ -245,7 +245,3 @@ def main(words: list[str] | None = None) -> int:
     path = write_page(arguments.notebook, arguments.page)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

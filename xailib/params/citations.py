@@ -4,7 +4,6 @@ import argparse
 import fnmatch
 import functools
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +125,3 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="+", help="a study, a method, a metric, a network, ...")
     print(cite(*parser.parse_args(words).names))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@
 """
 
 import ast
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -163,7 +162,3 @@ def main(words: list[str] | None = None) -> int:
         path.write_text(text, encoding="utf-8")
         print("wrote", path)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -124,7 +124,3 @@ def main(words: list[str] | None = None) -> int:
     for line in endings(arguments.folder, arguments.since):
         print(line, file=sys.stderr)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

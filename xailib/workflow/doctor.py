@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -174,7 +173,3 @@ def main(words: list[str] | None = None) -> int:
     for well, text in lines:
         print(f"{'ok' if well else '!!'}  {text}")
     return 0 if all(well for well, _ in lines) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -290,7 +290,3 @@ def main(words: list[str] | None = None) -> int:
     if not quiet:
         print("\n\n".join(text(made, arguments.tflops) for made in plans))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
