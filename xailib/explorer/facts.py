@@ -12,20 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from xailib import params
 from xailib.images import ImageBatch
 from xailib.images.colours import palette
 from xailib.results import read_curves
 
 THUMB = 44  # pixels, as in component.js
-
-
-def networks(models: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return id, label and mean colour of a study's networks; `models` as in `Frames`."""
-    return [
-        {"id": id, "label": label, "mean": params.load_params("models", id)["mean"]}
-        for id, label in models["label"].items()
-    ]
 
 
 def methods(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -87,6 +87,7 @@ def study_facts(results_dir: str | Path) -> dict[str, Any]:
     slices = {f"{model}/{method}": _slice(path, images.ids, step, sheets) for (model, method), path in paths.items()}
     _add_scores(slices, frames, images.ids)
     masks = images.masks.numpy()
+    networks = [{"id": id, "label": label} for id, label in frames.models["label"].items()]
     skipped = frames.skipped.get(["model", "method", "reason"], pd.DataFrame(columns=["model", "method", "reason"]))
     return {
         "images": facts.pictures(images, images.class_names),
@@ -94,7 +95,7 @@ def study_facts(results_dir: str | Path) -> dict[str, Any]:
         "mask": facts.sheet(masks.astype(np.uint8) * 255) if masks.any() else None,
         "masked": bool(masks.any()),
         "thumbs": facts.thumbs(images.pixels),
-        "networks": facts.networks(frames.models),
+        "networks": [one | {"mean": params.load_params("models", one["id"])["mean"]} for one in networks],
         "methods": facts.methods(frames.methods),
         "metrics": facts.metrics(frames.metrics),
         "answers": _answers(frames, images.ids),
