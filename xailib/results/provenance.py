@@ -67,13 +67,15 @@ def git_state() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of xailib and of the packages that can change a number."""
-    found = {"xailib": __version__}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: version(name) for name in PACKAGES}
+    return {"xailib": __version__} | {name: number for name, number in found.items() if number}
+
+
+def version(package: str) -> str | None:
+    """Return the version of a package that is installed; None of one that is not."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return None
 
 
 def device(device: Any) -> str:

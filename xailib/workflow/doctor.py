@@ -1,7 +1,6 @@
 """`xailib doctor`: what is installed, where networks will run, and whether a study's weights and images are there."""
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,6 +11,7 @@ import xailib
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import broken_plugins
+from xailib.results import provenance
 from xailib.workspace import SHIPPED, find, place, workspace
 
 LEAST = 2e9  # bytes: results of a small study, and what torch compiles
@@ -60,7 +60,7 @@ def examine(studies: Sequence[str]) -> Iterator[Line]:
 
 
 def _packages() -> Iterator[Line]:
-    found = {name: _version(name) for name in (*CORE, *SUITE, *OPTIONAL)}
+    found = {name: provenance.version(name) for name in (*CORE, *SUITE, *OPTIONAL)}
     here = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, in {workspace()}"
     yield Line(True, f"xailib {xailib.__version__}, {here}")
     for name, parts, install in (("core", CORE, "xailib"), ("suite", SUITE, '"xailib[suite]"')):
@@ -75,18 +75,10 @@ def _packages() -> Iterator[Line]:
     yield Line(True, f"optional: {there or 'none'}" + (f"; not installed: {absent}" if absent else ""))
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _device() -> Iterator[Line]:
     import torch
 
     from xailib.engine.passes import precision_on
-    from xailib.results import provenance
 
     driver = any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd")))
     seen = torch.cuda.is_available()
