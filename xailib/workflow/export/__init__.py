@@ -1,7 +1,7 @@
 """`xailib export RESULTS --to hub|crate OUT`: a study's results in the form that others publish and read; nothing is uploaded."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,6 @@ def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
     if not (folder / "scores.parquet").is_file():
         raise InputError(f"{folder}: holds no scores.parquet; run the study to its end first")
     return folder, values
-
-
-def pairs(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yield (model, method, file) of a study's maps, sorted."""
-    for path in sorted(folder.glob("*/*/maps.npz")):
-        yield path.parent.parent.name, path.parent.name, path
 
 
 @command

@@ -14,7 +14,7 @@ from xailib.models import classes
 from xailib.params import citations
 from xailib.results import read_table
 from xailib.results.stored import load_maps, save_maps
-from xailib.workflow.export import TABLES, pairs
+from xailib.workflow.export import TABLES
 
 SIZES = {1e3: "n<1K", 1e4: "1K<n<10K", 1e5: "10K<n<100K", 1e6: "100K<n<1M", 1e7: "1M<n<10M"}
 CARD = """\
@@ -63,7 +63,7 @@ def write_hub(folder: Path, values: dict[str, Any], out: Path) -> None:
     for name, table in tables.items():
         plain = {column: str for column, kind in table.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
         table.astype(plain).to_parquet(out / "data" / f"{name}.parquet", index=False)
-    found = list(pairs(folder))
+    found = [(*path.parts[-3:-1], path) for path in sorted(folder.glob("*/*/maps.npz"))]
     for model, method, path in found:
         save_maps(_named(load_maps(path), model), out / "maps" / model / f"{method}.safetensors")
     for path in records:
