@@ -21,6 +21,7 @@ WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin", ".tar")
 FORMS = "timm:NAME, torchvision:NAME, hf:ID, a checkpoint file with --architecture, or my_net.py:make"
 INLINE = 12  # class names that are written into the file itself
 ASSUMED = "assumed: numbered"
+FETCHED = "fetched once by the study, then kept"
 _HALVES = (0.5, 0.5, 0.5)  # what torchvision's networks of TensorFlow turn ImageNet's normalisation into, inside
 
 Record = dict[str, Any]
@@ -137,11 +138,7 @@ def _timm(name: str) -> tuple[Record, nn.Module, Facts]:
     bare = name.removeprefix("timm/")
     net = untrained("timm", 1000, name=bare)  # refuses an unknown name with the nearest one
     full = bare if "." in bare else f"{bare}.{timm.get_pretrained_cfg(bare).tag}".rstrip(".")
-    record = {
-        "model": "draft",
-        "weights": {"source": "timm", "name": full},
-        "note": "fetched once by the study, then kept",
-    }
+    record = {"model": "draft", "weights": {"source": "timm", "name": full}, "note": FETCHED}
     record |= {"architecture": "timm", "model_options": {"name": full}}
     remote(record)  # refuses a name without weights
     count = timm.get_pretrained_cfg(full).num_classes
@@ -156,11 +153,7 @@ def _torchvision(name: str) -> tuple[Record, nn.Module, Facts]:
     how = weights.transforms()
     halves = name in ("googlenet", "inception_v3")
     given = {"mean": _HALVES if halves else how.mean, "std": _HALVES if halves else how.std, "size": how.crop_size[0]}
-    record = {
-        "architecture": "torchvision",
-        "model_options": {"name": name},
-        "note": "fetched once by the study, then kept",
-    }
+    record = {"architecture": "torchvision", "model_options": {"name": name}, "note": FETCHED}
     record["weights"] = {"source": "torchvision", "enum": f"{type(weights).__name__}.{weights.name}"}
     return record, net, {**given, "origin": f"of torchvision's {weights.name}"}
 
@@ -179,7 +172,7 @@ def _huggingface(name: str) -> tuple[Record, nn.Module, Facts]:
     record = {"model": "draft", "architecture": "huggingface", "model_options": {"name": name}, "weights": weights}
     if folder.is_dir():
         lay_in(net, load_weights(record), name, "huggingface")
-    return record | {"note": "read from there" if folder.is_dir() else "fetched once by the study, then kept"}, net, {}
+    return record | {"note": "read from there" if folder.is_dir() else FETCHED}, net, {}
 
 
 def _function(word: str) -> tuple[Record, nn.Module, Facts]:

@@ -35,6 +35,7 @@ def prices(place: Path, study: str) -> dict[str, float]:
         InputError: what `plan` refuses.
     """
     import pandas as pd
+    import torch
 
     words = ["plan", study, "--rounds", "1", "--csv", "-", "--scale", *SCALES]
     there = {**environment(), "XAILIB_WORKSPACE": str(place), "OMP_NUM_THREADS": "1"}  # as Snakemake starts slices
@@ -43,7 +44,7 @@ def prices(place: Path, study: str) -> dict[str, float]:
     )
     if run.returncode:
         raise InputError((run.stderr.strip().splitlines() or ["?"])[-1].removeprefix("error: "))
-    at_once = 1 if has_gpu() else os.cpu_count() or 1
+    at_once = 1 if torch.cuda.is_available() else os.cpu_count() or 1  # slices share a GPU one after the other
     found = {}
     for scale, rows in pd.read_csv(io.StringIO(run.stdout)).groupby("scale"):
         stages = rows["stage"].value_counts()
@@ -69,10 +70,3 @@ def choose(place: Path, study: str, minutes: Mapping[str, float]) -> str:
     path.write_text(re.sub(r"^scale: .*$", lambda _: line, path.read_text(encoding="utf-8"), flags=re.M), "utf-8")
     said = f"About {told[scale]} on this machine at scale {scale} ({other} takes {told[other]})"
     return f"{said}; it stops and goes on at any time."
-
-
-def has_gpu() -> bool:
-    """Whether slices would run on a GPU, and so one at a time."""
-    import torch
-
-    return torch.cuda.is_available()
