@@ -98,9 +98,7 @@ class Scene:
 
     def setting(self, method: str) -> Setting:
         """Return the registered function of a method and the options that its file gives at the scene's scale."""
-        record = params.load_params("methods", method) if method in params.ids("methods") else {}
-        options = params.options(record, "methods", self.scale) if record else {}
-        return record.get("method_function") or method, options
+        return params.setting("methods", method, self.scale)
 
     def background(self, method: str, about: About) -> dict[str, Any]:
         """Return what a method takes of other images, beside its options."""
@@ -138,7 +136,7 @@ class OwnScene(Scene):
         for fault in params.scale_faults(str(scale)):
             raise InputError(fault)
         files, known = params.resolve("methods", "all"), params.ids("methods")
-        covered = {params.load_params("methods", id).get("method_function") or id for id in known}
+        covered = {params.setting("methods", id)[0] for id in known}
         methods = [*files, *(id for id in xai.list_methods() if id not in {*known, *covered})]
         named = [xai.load_model(one) if isinstance(one, str) else one for one in models]
         wrapped = [one if isinstance(one, Model) else xai.wrap(one) for one in named]
@@ -184,7 +182,9 @@ class StudyScene(Scene):
                 f"study '{found.name}' trains its own networks, so it has none to explore{nearest('', known)}"
             )
         labels = frames.distinct(frames.model_facts(found.models))["label"].to_dict()
-        metrics = [id for id in found.judges("evaluate") if not _explains(id)]
+        functions = {id: params.setting("metrics", id)[0] for id in found.judges("evaluate")}
+        # One that makes maps again is too slow here.
+        metrics = [id for id, name in functions.items() if not registry.metric.get(name).explains]
         super().__init__(labels, found.methods, metrics, found.values["scale"])
         self.values, self.usual, self._skipped = found.values, found.values["target"], found.skipped
         self.folder = params.resolved_copy(found.name).parent
@@ -223,9 +223,8 @@ class StudyScene(Scene):
 
     def metric(self, id: str) -> Setting:
         """Return the registered function of a metric, and its options at the study's scale."""
-        record = params.load_params("metrics", id) if id in params.ids("metrics") else {}
-        function = record.get("metric_function") or id
-        return function, super().metric(function)[1] | (params.options(record, "metrics", self.scale) if record else {})
+        function, options = params.setting("metrics", id, self.scale)
+        return function, super().metric(function)[1] | options
 
     def skipped(self) -> dict[str, str]:
         """Return the pairs that the study leaves out, with the reason."""
@@ -275,9 +274,3 @@ def _scores(path: Path) -> dict[tuple[str, str], float]:
     except InputError:
         return {}
     return dict(zip(zip(table["image"], table["metric"], strict=True), table["value"], strict=True))
-
-
-def _explains(metric: str) -> bool:
-    """Whether a metric makes maps again: too slow here."""
-    record = params.load_params("metrics", metric) if metric in params.ids("metrics") else {}
-    return registry.metric.get(record.get("metric_function") or metric).explains

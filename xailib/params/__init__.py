@@ -164,6 +164,12 @@ def options(values: dict[str, Any], kind: str, scale: str = "full") -> dict[str,
     return {**values.get(f"{word}_options", {}), **values.get(f"{word}_scales", {}).get(scale, {})}
 
 
+def setting(kind: str, id: str, scale: str = "full") -> tuple[str, dict[str, Any]]:
+    """Return the registered function of a method or metric, and its options at a scale; of one without a file just itself."""
+    values = load_params(kind, id) if path_of(kind, id).exists() else {}
+    return values.get(f"{KINDS[kind]}_function", id), options(values, kind, scale)
+
+
 def read(path: str | Path, kind: str | None = None) -> tuple[dict[str, Any], list[str]]:
     """Return the values of a parameter file with defaults filled in, and its faults, one sentence each.
 

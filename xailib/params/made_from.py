@@ -83,10 +83,9 @@ def made_from(
         }
     if stage in ("evaluate", "indomain", "roar_trust"):
         wanted = TRUST_METRICS if stage == "roar_trust" else values["metrics"]
-        chosen = {id: params.load_params("metrics", id) for id in params.resolve("metrics", wanted)}
+        chosen = {id: params.setting("metrics", id, values["scale"]) for id in params.resolve("metrics", wanted)}
         found["judges" if stage == "indomain" else "options"] = {
-            id: {"function": record.get("metric_function", id), **params.options(record, "metrics", values["scale"])}
-            for id, record in chosen.items()
+            id: {"function": function, **options} for id, (function, options) in chosen.items()
         }
         found |= {} if stage == "roar_trust" else {"metrics": list(chosen)}
     if "chosen" in files:

@@ -114,11 +114,7 @@ def images_of(store: Store, count: int) -> ImageBatch:
 
 def metrics_at(scale: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """The four metrics of the explainability study: id -> (registered function, options at a scale)."""
-    found = {}
-    for name in TRUST_METRICS:
-        values = params.load_params("metrics", name)
-        found[name] = (values.get("metric_function", name), params.options(values, "metrics", scale))
-    return found
+    return {name: params.setting("metrics", name, scale) for name in TRUST_METRICS}
 
 
 def forget(kept: Path, seeds: int) -> None:

@@ -63,8 +63,7 @@ def _pairs(values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
 def finetuned(values: Values) -> list[str]:
     """Return those of a study's metrics that are scored on fine-tuned copies of its networks."""
     known = registry_facts()["metrics"]
-    functions = {id: params.load_params("metrics", id).get("metric_function", id) for id in values["metrics"]}
-    return [id for id, function in functions.items() if known[function]["finetuned"]]
+    return [id for id in values["metrics"] if known[params.setting("metrics", id)[0]]["finetuned"]]
 
 
 def _trainings(path: Path, values: Values) -> Grid:

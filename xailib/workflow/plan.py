@@ -123,17 +123,17 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
     target = plan_costs.target_passes(values, images)
     explained = images + min(values["reliability_images"], images)  # equal maps are not scored again: an upper bound
     for method in study.methods:
-        found = plan_costs.options("methods", method, values["scale"])
+        found = params.setting("methods", method, values["scale"])
         work["attribute", method] = target + plan_costs.method_passes(*found, explained, values["precision"])
         if "sanity" in study.grid:
             checked = min(images, values["sanity_images"]) * (1 + values["sanity_points"])
             work["sanity", method] = plan_costs.method_passes(*found, checked, values["precision"])
         for metric in study.judges("indomain"):
-            judged = plan_costs.options("metrics", metric, values["scale"])
+            judged = params.setting("metrics", metric, values["scale"])
             passes = plan_costs.indomain_passes(found, judged, images, values["precision"])
             work["indomain", method] = passes + work.get(("indomain", method), 0)
     for metric in study.judges("evaluate"):
-        found = plan_costs.options("metrics", metric, values["scale"])
+        found = params.setting("metrics", metric, values["scale"])
         work["evaluate", metric] = plan_costs.metric_passes(*found, explained, values["precision"])
     for metric in study.judges("indomain"):
         work["finetune", metric] = plan_costs.made(both=64 * values["finetune_steps"])

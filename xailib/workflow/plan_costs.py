@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from xailib import engine, params, registry
+from xailib import engine, registry
 from xailib.images import ImageBatch
 from xailib.models import build_network, from_record
 from xailib.models.folding import folded
@@ -32,12 +32,6 @@ CPU_BATCH = 2  # images a timed pass: a CPU's rate hardly depends on it
 def made(**images: int) -> pd.Series:
     """Return passes: images through the network by kind, none of the kinds that are not named."""
     return pd.Series(images, index=KINDS, dtype=float).fillna(0)
-
-
-def options(kind: str, id: str, scale: str) -> tuple[str, dict[str, Any]]:
-    """Return the registered function of a method or metric, and its options at a study's scale."""
-    values = params.load_params(kind, id)
-    return values.get(f"{params.KINDS[kind]}_function", id), params.options(values, kind, scale)
 
 
 def method_passes(function: str, options: dict[str, Any], images: int, precision: str = "fp32") -> pd.Series:

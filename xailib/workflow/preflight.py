@@ -104,7 +104,7 @@ def _images(values: Values) -> Iterator[str]:
     source["split"] = values["split"]
     samples = [source, {**source, **record["dataset_accuracy_options"]}]
     split = record.get("dataset_references")
-    names = [params.load_params("methods", id).get("method_function", id) for id in values["methods"]]
+    names = [params.setting("methods", id)[0] for id in values["methods"]]
     if split and any("references" in attribution.defaults(name) for name in names):
         samples.append({**source, "split": split})
     for i, sample in enumerate(samples):
@@ -181,9 +181,8 @@ def _options(values: Values) -> Iterator[str]:
 
     for kind, word in (("methods", "method"), ("metrics", "metric")):
         for id in values[kind]:
-            record = params.load_params(kind, id)
-            function = getattr(registry, word).get(record.get(f"{word}_function", id)).function
-            given = params.options(record, kind, values["scale"])
+            name, given = params.setting(kind, id, values["scale"])
+            function = getattr(registry, word).get(name).function
             yield from _told(f"params/{kind}/{id}.yaml", signatures.check, word, id, function, given)
 
 
@@ -209,9 +208,10 @@ def _comparison(values: Values) -> Iterator[str]:
     """Whether there is something to compare: methods, networks of the same classes, a sample of images, a metric."""
     from xailib import registry
     from xailib.models import classes
+    from xailib.workflow import plan_costs
 
-    functions = {id: params.load_params("methods", id).get("method_function", id) for id in values["methods"]}
-    ours = [id for id, name in functions.items() if registry.method.get(name).family != "control"]
+    families = {id: registry.method.get(params.setting("methods", id)[0]).family for id in values["methods"]}
+    ours = [id for id, family in families.items() if family != "control"]
     if len(ours) < 2:
         found = f"'{ours[0]}' alone" if ours else "controls alone"
         yield f"methods: {found} cannot be compared; name two methods or more beside the controls"
@@ -222,9 +222,11 @@ def _comparison(values: Values) -> Iterator[str]:
     images = _sample(values)
     if images is not None and (len(images) < 2 or values["limit"] == 1):
         yield "limit: one image is no sample; compare methods on 2 or more, better 20"
-    elif images is not None and not any(map(len, images.boxes)) and _all_need_truth(values):
-        needy = " and ".join(values["metrics"])
-        yield f"metrics: without boxes or masks {needy} score nothing here; add one that asks the network, such as deletion"
+    elif images is not None and not any(map(len, images.boxes)):
+        metrics = [params.setting("metrics", id, values["scale"]) for id in values["metrics"]]
+        if all(plan_costs.scores_nothing(*one) for one in metrics):
+            needy = " and ".join(values["metrics"])
+            yield f"metrics: without boxes or masks {needy} score nothing here; add one that asks the network, such as deletion"
 
 
 def _sample(values: Values) -> Any:
@@ -237,14 +239,6 @@ def _sample(values: Values) -> Any:
             return datasets.open_images(function, limit=2, split=values["split"], **source).select(slice(2))
     except InputError:
         return None
-
-
-def _all_need_truth(values: Values) -> bool:
-    """Whether no metric of a study scores images without boxes and masks: each is asked on a small one."""
-    from xailib.workflow import plan_costs
-
-    chosen = [plan_costs.options("metrics", id, values["scale"]) for id in values["metrics"]]
-    return all(plan_costs.scores_nothing(*one) for one in chosen)
 
 
 def _estimator_options(values: Values) -> Iterator[str]:
