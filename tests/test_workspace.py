@@ -13,11 +13,10 @@ from tests.world import SNAKEFILE
 from xailib import params
 from xailib.errors import InputError
 from xailib.params import made_from
-from xailib.params.findings import findings_path
 from xailib.results import provenance
 from xailib.workflow import rules, snakefile
 from xailib.workflow.study import keep, open_study
-from xailib.workspace import SHIPPED, environment, find, place, shown, workspace
+from xailib.workspace import SHIPPED, environment, find, findings_path, place, shown, workspace
 
 METHOD = "method: mine\nmethod_function: gradient\n"
 STUDY = "study: own\ndataset: pictograms\nmodels: mini_resnet_vanilla\nmethods: [mine, rise]\nmetrics: pointing_game\n"

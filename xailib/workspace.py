@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).resolve().parent
 SHIPPED = PACKAGE / "shipped" if (PACKAGE / "shipped").is_dir() else PACKAGE.parent
 """What comes with xailib: `params/`, `notebooks/`, `rules/`, `weights/`, the Snakefile. Beside the package in a checkout,
 inside it in a wheel."""
+SHIPPED_FINDINGS = SHIPPED / "docs" / "findings"
+"""Findings that come with xailib, measured with the networks that come with it."""
 
 
 def workspace() -> Path:
@@ -35,6 +37,12 @@ def find(path: str | Path) -> Path:
     """Return a file or folder of the workspace or, where only the package ships it, that one."""
     found = (root / Path(path).expanduser() for root in roots())
     return next((file for file in found if file.exists()), place(path))
+
+
+def findings_path(study: str, results: str | Path) -> Path | None:
+    """Return where a study's findings are: in its folder in `results`, else shipped in `docs/findings`, else None."""
+    run, shipped = place(Path(results, study, "findings.csv")), SHIPPED_FINDINGS / f"{study}.csv"
+    return next((path for path in (run, shipped) if path.exists()), None)
 
 
 def shown(path: Path) -> str:

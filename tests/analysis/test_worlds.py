@@ -7,9 +7,8 @@ import pytest
 
 from xailib.analysis import findings, worlds
 from xailib.errors import InputError
-from xailib.params.findings import findings_path
 from xailib.workflow import digests as sources
-from xailib.workspace import SHIPPED
+from xailib.workspace import SHIPPED, findings_path
 
 
 def with_verdicts(found: pd.DataFrame, **verdicts: str) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from xailib.analysis.facts import listed
 from xailib.analysis.rules import CONTRADICTED, DECIDED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
 from xailib.errors import InputError
-from xailib.params.findings import findings_path
 from xailib.results import find_folder
+from xailib.workspace import findings_path
 
 
 def other_findings(studies: Sequence[str], results_dir: str | Path) -> dict[str, pd.DataFrame]:

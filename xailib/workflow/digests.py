@@ -18,9 +18,8 @@ import xailib
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import registry_facts
-from xailib.params.findings import findings_path
 from xailib.params.stages import STAGES
-from xailib.workspace import PACKAGE, place, workspace
+from xailib.workspace import PACKAGE, findings_path, place, workspace
 
 SOURCES = PACKAGE.parent
 

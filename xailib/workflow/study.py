@@ -16,11 +16,10 @@ import yaml
 from xailib import params
 from xailib.errors import InputError, nearest
 from xailib.params import contents, made_from, shift_roots
-from xailib.params.findings import SHIPPED_FINDINGS, findings_path
 from xailib.params.stages import FINALS, STAGES
 from xailib.workflow import grids, preflight
 from xailib.workflow.digests import lib_code, modules, nb_code
-from xailib.workspace import find
+from xailib.workspace import SHIPPED_FINDINGS, find, findings_path
 
 
 @dataclass(frozen=True)
