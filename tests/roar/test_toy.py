@@ -145,7 +145,7 @@ def test_bad_input_is_named(options: dict, message: str) -> None:
 
 @pytest.mark.parametrize("noise_terms", [["scalar"], ["scalar", "vector"]])
 def test_the_figure_has_two_panels_a_noise_term(frame: pd.DataFrame, noise_terms: list[str]) -> None:
-    from xailib.plots.roar_toy import toy_curves
+    from xailib.plots.roar import toy_curves
 
     figure = toy_curves(frame[frame["noise_term"].isin(noise_terms)])
     panels = figure.axes

@@ -7,8 +7,7 @@ from xailib.plots.maps import curves, overlay, picture_grid, show
 from xailib.plots.methods import agreement, cost_and_rank, gains, mean_curves
 from xailib.plots.networks import correlation_matrix, dose, scatter
 from xailib.plots.picture import Picture, told
-from xailib.plots.roar import by_form, method_colours, roar_curves
-from xailib.plots.roar_toy import toy_curves
+from xailib.plots.roar import by_form, method_colours, roar_curves, toy_curves
 from xailib.plots.specifications import specification_curve
 from xailib.plots.style import (
     FAMILIES,
