@@ -101,7 +101,7 @@ def test_a_cell_that_loads_from_the_network_is_one_sentence(tmp_path) -> None:
 
 
 def test_a_figure_without_files_keeps_the_picture_of_the_notebook(tmp_path) -> None:
-    figure = plots.picture.Picture(plots.curves([0, 1], {"Deletion": [1, 0]}), "gone", "Gone.")
+    figure = plots.Picture(plots.curves([0, 1], {"Deletion": [1, 0]}), "gone", "Gone.")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell("", figure._repr_html_())]), tmp_path / "final.ipynb")
     shown = report.notebook(tmp_path / "final.ipynb", tmp_path).data
     nbformat.write(nbformat.v4.new_notebook(cells=[cell("", shown)]), tmp_path / "report.ipynb")

@@ -6,7 +6,6 @@ Tidy frames in, Matplotlib figures out; colour-blind-safe, with n and intervals.
 from xailib.plots.maps import curves, overlay, picture_grid, show
 from xailib.plots.methods import agreement, cost_and_rank, gains, mean_curves
 from xailib.plots.networks import correlation_matrix, dose, scatter
-from xailib.plots.picture import Picture, told
 from xailib.plots.roar import by_form, method_colours, roar_curves, toy_curves
 from xailib.plots.specifications import specification_curve
 from xailib.plots.style import (
@@ -15,12 +14,14 @@ from xailib.plots.style import (
     FAMILY_PALETTE,
     GREY,
     MARKERS,
+    Picture,
     algorithms,
     empty,
     list_files,
     note,
     save,
     set_style,
+    told,
 )
 
 __all__ = [
