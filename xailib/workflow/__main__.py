@@ -24,6 +24,8 @@ MODULES = {
     "export": "xailib.workflow.export",
     "cite": "xailib.params.citations",
 }
+# Those that take a folder -> the module whose function of the same name takes the study and the folder.
+OF_STUDY = {"images": "xailib.roar.images", "choose": "xailib.workflow.choose", "collect": "xailib.workflow.collect"}
 HELP = """\
 commands:
   init      write a workspace: a study of your own networks on your own images
@@ -48,7 +50,7 @@ commands:
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for a user's error, and what the command says otherwise."""
     parser = argparse.ArgumentParser(prog="xailib", epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=[*MODULES, "images", "choose", "collect", "where"], metavar="COMMAND")
+    parser.add_argument("command", choices=[*MODULES, *OF_STUDY, "where"], metavar="COMMAND")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="what the command takes; see its --help")
     arguments = parser.parse_args(words)
     if arguments.command in MODULES:
@@ -67,18 +69,8 @@ def _of_study(command: str, words: list[str]) -> int:
     study = open_study(arguments.study)
     if command == "where":
         print(f"Report: {study.kept.with_name('report.html')}")
-    elif command == "choose":
-        from xailib.workflow.choose import choose
-
-        choose(study, arguments.folder)
-    elif command == "collect":
-        from xailib.workflow.collect import collect
-
-        collect(study, arguments.folder)
     else:
-        from xailib.roar.images import images
-
-        images(study, arguments.folder)
+        getattr(importlib.import_module(OF_STUDY[command]), command)(study, arguments.folder)
     return 0
 
 
