@@ -221,11 +221,9 @@ def f5_no_best_network(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> 
     """
     criteria, networks, unit = model_criteria(frames, bootstrap, seed), len(frames.recipes), frames.unit
     names = [name for name in CRITERIA if name in criteria.facts.index]
-    if len(names) < 3 or networks < 2:
-        return needs("at least two networks, measured on all three criteria")
     values, facts = criteria.draws.at(criterion=names).values, criteria.facts
     label, known = facts["label"], np.flatnonzero(np.isfinite(values[0]).all(axis=1))
-    if len(known) < 2:
+    if len(names) < 3 or len(known) < 2:
         return needs("at least two networks, measured on all three criteria")
 
     def closest(names: list[str]) -> Estimate:

@@ -245,15 +245,11 @@ def largest_smallest(rows: Sequence[Sequence[Contrast]], n: int) -> Estimate:
     found = [smallest(row, n) for row in rows]
     if any(math.isnan(one.low) for one in found):
         return _alone(max(one.value for one in found), n, chain(*rows))
-    nearest = max(found, key=lambda one: one.high)
-    return Estimate(
-        max(one.value for one in found),
-        max(one.low for one in found),
-        nearest.high,
-        n,
-        _p_of_the_best(rows),
-        "" if nearest.high < 0 or max(one.low for one in found) > 0 else nearest.needs,
-    )
+    nearest, low = max(found, key=lambda one: one.high), max(one.low for one in found)
+    up = min(max(_tail(lead) for lead in row) for row in rows)
+    down = max(min(1.0, len(row) * min(_tail(-lead) for lead in row)) for row in rows)
+    needs = "" if nearest.high < 0 or low > 0 else nearest.needs
+    return Estimate(max(one.value for one in found), low, nearest.high, n, min(1.0, 2 * min(up, down)), needs)
 
 
 def best_beside(ours: Sequence[Sequence[Contrast]], n: int) -> Estimate:
@@ -368,9 +364,3 @@ def _tail(lead: Contrast) -> float:
     if math.isinf(t) or t == 0:
         return 0.0 if t > 0 else 0.5 if t == 0 else 1.0
     return float(stdtr(lead.df if math.isfinite(lead.df) else 1e9, -t))
-
-
-def _p_of_the_best(rows: Sequence[Sequence[Contrast]]) -> float:
-    up = min(max(_tail(lead) for lead in row) for row in rows)
-    down = max(min(1.0, len(row) * min(_tail(-lead) for lead in row)) for row in rows)
-    return min(1.0, 2 * min(up, down))

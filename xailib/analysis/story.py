@@ -82,8 +82,8 @@ def first_screen(main: Path | None, roar: Path | None) -> str:
     notes = "".join(f"<p>Nothing was tested yet: {name} is missing.</p>" for name in missing)
     if not found:
         return notes
-    cares = [*warnings(main, roar)]
-    aside = f'<aside class="care"><h3 id="care">Read with care</h3>{_list(cares)}</aside>' if cares else ""
+    cares = "".join(f"<li>{line}</li>" for line in warnings(main, roar))
+    aside = f'<aside class="care"><h3 id="care">Read with care</h3><ul>{cares}</ul></aside>' if cares else ""
     lines = "".join(f"<p>{text}</p>" for text in answers(found))
     return f'{notes}<div class="story"><div>{lines}</div>{aside}</div>{forest(found, main or roar, roar)}'
 
@@ -269,10 +269,6 @@ def _drawn(row: dict[str, Any], reach: float) -> str:
 
 def _headlines(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table[table["part"] == "headline"].to_dict("records")
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
 
 
 STYLE = """
