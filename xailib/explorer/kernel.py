@@ -28,7 +28,6 @@ from xailib.models.targets import counted
 from xailib.registry import metric as metrics
 
 TOP = 5  # classes that a network's answer names
-CHUNK = 16  # images whose answers are asked for at once
 PAUSE = 0.2  # seconds between two words on progress
 UPLOADS = 64  # pictures at most in a folder or an upload
 

@@ -13,7 +13,6 @@ from xailib.workflow.digests import imports
 from xailib.workspace import PACKAGE, SHIPPED
 
 PAGE = SHIPPED / "docs" / "architecture.md"
-HALL = "front hall"
 INTRODUCTION = """\
 # Where everything is
 

@@ -87,16 +87,11 @@ def ending(job: str, text: str) -> tuple[str, str]:
         "preemption": ("to make room for another one", ""),
         "cancelled": ("because somebody cancelled it", ""),
     }[reason]
-    done = _is_made(text)
+    outputs = re.findall(r"^\s+output: (.+)$", text, re.M)
+    done = bool(outputs) and all(Path(path).exists() for path in outputs[-1].split(", "))
     what = "a later attempt finished" if done else "run the same command again"
     option = f", {'and' if done else 'with'} --set-resources {rule}:{more} gives more" if more else ""
     return name, f"{'note' if done else 'error'}: {name}: Slurm ended job {job} {why}; {what}{option}"
-
-
-def _is_made(text: str) -> bool:
-    """Whether all files are there that the slice of a log makes."""
-    outputs = re.findall(r"^\s+output: (.+)$", text, re.M)
-    return bool(outputs) and all(Path(path).exists() for path in outputs[-1].split(", "))
 
 
 def _last_slice(text: str) -> tuple[str, str]:

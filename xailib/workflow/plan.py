@@ -120,7 +120,8 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
     again = 0 if wanted == values["accuracy_images"] and not other else asked  # else they are those of accuracy
     parts = plan_costs.predict_passes(values, again, sample, plan_costs.shift_count(values, function))
     work = {("predict", name): one for name, one in parts.items()}
-    target = plan_costs.target_passes(values, images)
+    kind = "forward_bf16" if values["precision"] == "bf16" else "forward"  # to find the class that is explained
+    target = plan_costs.made(**{kind: images if values["target"] == "predicted" else 0})
     explained = images + min(values["reliability_images"], images)  # equal maps are not scored again: an upper bound
     for method in study.methods:
         found = params.setting("methods", method, values["scale"])

@@ -98,13 +98,6 @@ def predict_passes(values: dict[str, Any], images: int, sample: int, shifts: int
     }
 
 
-def target_passes(values: dict[str, Any], images: int) -> pd.Series:
-    """Passes that every `attribute` slice needs to find the class it explains."""
-    if values["target"] == "label":
-        return made()
-    return made(forward_bf16=images) if values["precision"] == "bf16" else made(forward=images)
-
-
 def shift_count(values: dict[str, Any], function: str) -> int:
     """How many shifts a study names; of those whose folders are not there yet, each counts as it is written.
 
