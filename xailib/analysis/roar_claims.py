@@ -390,13 +390,9 @@ def everywhere(
     parts = []
     for i, name in enumerate(names):
         own = draws[:, i]
-        parts.append(
-            extreme(found, name, f"{statistic}, mean over levels", own.mean(axis=1)[:, None], rules.above, tests)
-        )
-        single = found.contrasts(own)
-        place = min(
-            range(len(levels)), key=lambda j, single=single: single[j].t if single[j].variance > 0 else single[j].value
-        )
+        mean, where = own.mean(axis=1)[:, None], f"{statistic}, mean over levels"
+        parts.append(extreme(found, name, where, mean, rules.above, tests))
+        place = int(np.argmin([lead.t if lead.variance > 0 else lead.value for lead in found.contrasts(own)]))
         where = f"{statistic}, at {levels[place]} %, where it is least for its error"
         least = extreme(found, f"{name} at its {word} level", where, own[:, place : place + 1], rules.above, tests)
         parts.append(least if least.verdict == rules.CONTRADICTED else replace(least, verdict=""))
@@ -426,8 +422,6 @@ def label(estimator: str) -> str:
     """Return the paper's row name of an estimator: SG-SQ-GRAD for smoothgrad_squared_gradient."""
     base = next((base for base in BASES if estimator.endswith(base)), "")
     form = estimator.removesuffix(base).rstrip("_")
-    return (
-        f"{FORMS[form]}-{BASES[base]}"
-        if base and form in FORMS
-        else BASES.get(base) or estimator.capitalize().replace("_", " ")
-    )
+    if base and form in FORMS:
+        return f"{FORMS[form]}-{BASES[base]}"
+    return BASES.get(base) or estimator.capitalize().replace("_", " ")
