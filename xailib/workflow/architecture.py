@@ -70,16 +70,10 @@ def wings(package: Path = PACKAGE) -> tuple[dict[str, list[Path]], dict[str, set
         inner = path.relative_to(package).parts
         files.setdefault(inner[0] if len(inner) > 1 else path.stem, []).append(path)
     files.pop("__init__")
-    graph = {
-        wing: {
-            other.split(".")[1]
-            for path in paths
-            for other in imports(path)
-            if other.partition(".")[0] == "xailib" and "." in other
-        }
-        & (set(files) - {wing})
-        for wing, paths in files.items()
-    }
+    graph = {}
+    for wing, paths in files.items():
+        others = {other.split(".")[1] for path in paths for other in imports(path) if other.startswith("xailib.")}
+        graph[wing] = others & (set(files) - {wing})
     return files, graph
 
 

@@ -26,26 +26,9 @@ SOURCES = PACKAGE.parent
 # No number depends on them otherwise than by values that results hold and that are compared (`made_from`): how parameter
 # files are read and checked, where results say that they come from, the words of errors, and the names that xailib
 # offers, whose homes are followed. They import nothing that computes, which a test holds them to.
-BOOKKEEPING = frozenset(
-    f"xailib/{name}.py"
-    for name in (
-        *("__init__", "errors", "plugins/__init__", "results/provenance", "workspace"),
-        *(
-            f"params/{name}"
-            for name in (
-                "__init__",
-                "schema",
-                "records",
-                "checks",
-                "stages",
-                "facts",
-                "made_from",
-                "contents",
-                "shift_roots",
-            )
-        ),
-    )
-)
+_PARAMS = ("__init__", "schema", "records", "checks", "stages", "facts", "made_from", "contents", "shift_roots")
+_OTHERS = ("__init__", "errors", "plugins/__init__", "results/provenance", "workspace")
+BOOKKEEPING = frozenset(f"xailib/{name}.py" for name in (*_OTHERS, *(f"params/{name}" for name in _PARAMS)))
 
 
 def nb_code(path: str | Path) -> str:
