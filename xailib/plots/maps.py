@@ -92,7 +92,8 @@ def show(images: Any, maps: Any, *, limit: int = 8) -> Figure:
         values, names = np.asarray(stack, np.float32)[:shown], getattr(stack, "target_names", [])
         for i in range(shown):
             draw_map(row[i], values[i], signed=bool((values < 0).any()))
-            row[i].set_title(_wrapped(names[i]) if names else "", fontsize=12)
+            name = names[i] if names else ""  # in lines no wider than an image
+            row[i].set_title(textwrap.fill(name, 18, max_lines=2, placeholder="..."), fontsize=12)
         row[0].set_ylabel(getattr(stack, "label", "Map"), fontsize=12)
     for axes in grid.flat:
         bare(axes)
@@ -106,11 +107,6 @@ def _batch(images: Any, side: int) -> ImageBatch:
     from xailib.datasets import load_images
 
     return ImageBatch(images) if hasattr(images, "shape") else load_images(images, side=side)
-
-
-def _wrapped(name: str) -> str:
-    """A name in lines that are no wider than an image."""
-    return textwrap.fill(name, 18, max_lines=2, placeholder="...")
 
 
 @styled

@@ -1,6 +1,7 @@
 """Charts of methods: mean curves, what a rank costs, what robust training adds, how alike their maps are."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -26,11 +27,8 @@ def mean_curves(curves: pd.DataFrame) -> Figure:
         return empty("No curves were kept by these slices: run evaluate again.")
     facts = curves.drop_duplicates("label").set_index("label")["family"]
     control = {label: family == "control" for label, family in facts.items()}
-    colours, counts = {}, {True: 0, False: 0}
-    for label, grey in control.items():
-        palette = GREYS if grey else COLOURS
-        colours[label] = palette[counts[grey] % len(palette)]
-        counts[grey] += 1
+    palettes = {True: cycle(GREYS), False: cycle(COLOURS)}
+    colours = {label: next(palettes[grey]) for label, grey in control.items()}
     panels = list(curves.groupby("metric_label", sort=False))
     figure, (row,) = subplots(1, len(panels), figsize=(5.4 * len(panels) + 2.2, 4.6))
     dashes = {label: (3, 1.5) if grey else "" for label, grey in control.items()}
