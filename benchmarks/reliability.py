@@ -23,7 +23,7 @@ from timing import arguments, load, picture, report, seconds, settle
 from torch import Tensor
 
 import xailib as xai
-from xailib.workflow.plan_costs import options
+from xailib.params import setting
 
 NETWORKS = ["mini_resnet_vanilla", "mini_googlenet_vanilla"]
 # The option that counts samples, each one pass (SHAP: forward and back); the peers' first and largest count.
@@ -67,7 +67,7 @@ def measured(chosen: argparse.Namespace, job: tuple[str, str]) -> list[dict[str,
     model, images = load(argparse.Namespace(**{**vars(chosen), "model": network}))
     background = xai.load_images("pictograms", split="train", limit=50).pixels.to(model.device)  # as in the study
     seat = Seat(model, images, references=background if method == "shap" else None)
-    function, given = options("methods", method, "small")
+    function, given = setting("methods", method, "small")
     given |= {"references": background} if method == "shap" else {}
 
     def ours(count: int, seed: int) -> Tensor:

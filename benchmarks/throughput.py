@@ -18,8 +18,9 @@ import xailib as xai
 from xailib import engine
 from xailib.images import ImageBatch
 from xailib.models.model import Model
+from xailib.params import setting
 from xailib.results import provenance
-from xailib.workflow.plan_costs import method_passes, metric_passes, options
+from xailib.workflow.plan_costs import method_passes, metric_passes
 
 METHODS = [
     "gradient", "integrated_gradients", "shap", "cam", "gradcam", "extremal_perturbation", "meaningful_perturbation", "rise",
@@ -93,7 +94,7 @@ def measure(
     chosen: argparse.Namespace,
 ) -> dict[str, object]:
     """One row: a method's or metric's time for all images, against the bare time of its passes."""
-    function, paper = options(kind, name, "full")
+    function, paper = setting(kind, name, "full")
     given = paper if chosen.full else {**paper, **FEW.get(name, {})}
     count = method_passes if kind == "methods" else metric_passes
     made, wanted = count(function, given, len(images), precision), count(function, paper, len(images), precision)
