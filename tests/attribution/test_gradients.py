@@ -26,6 +26,24 @@ def test_gradient_of_the_probability_follows_the_softmax(linear, linear_weights,
     assert_close(maps, truth.sum(1))
 
 
+@pytest.mark.parametrize("ahead", [0.0, 16.0, 24.0])
+def test_the_probability_of_a_sure_network_has_its_slope(linear, linear_weights, pixels, ahead):
+    """Where 1 - p is as small as float32's rounding of p, too."""
+    first = torch.zeros(len(pixels), dtype=torch.long)
+    with torch.no_grad():
+        linear.network[1].weight.mul_(0.1)
+        linear.network[1].bias.zero_()[0] = ahead
+    p, slopes = linear(pixels).double().softmax(1)[:, :, None, None, None], 0.1 * linear_weights.double()
+    truth = p[:, 0] * (p[:, 1:] * (slopes[0] - slopes[1:])).sum(1)
+    options = {"output": "probability", "pooling": "signed_sum"}
+    maps = xai.attribute("gradient", linear, pixels, first, **options).double()
+    assert_close(maps, truth.sum(1), rtol=1e-4, atol=1e-5 * float(truth.abs().max()))
+    shares = xai.attribute("integrated_gradients", linear, pixels, first, reference="mean", **options).double()
+    start = linear(linear.mean_colour.expand_as(pixels)).double().softmax(1)
+    rise = start[:, 1:].sum(1) - p[:, 1:].sum(1).flatten()  # not p[:, 0] - start[:, 0], which cancels
+    assert_close(shares.sum((1, 2)), rise, rtol=1e-4, atol=0.0)
+
+
 def test_integrated_gradients_of_a_linear_network(linear, linear_weights, pixels, targets):
     black = xai.attribute("integrated_gradients", linear, pixels, targets, steps=3)
     assert_close(black, (linear_weights[targets] * pixels).sum(1))

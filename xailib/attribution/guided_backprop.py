@@ -71,7 +71,7 @@ def guided_backprop(
     def forward(inputs: Tensor, part: slice) -> Tensor:
         logits = engine.all_logits(model, inputs)
         _guided(model, logits, inputs)
-        outputs = logits.softmax(dim=1) if output == "probability" else logits
+        outputs = engine.probabilities(logits) if output == "probability" else logits
         return outputs.gather(1, targets[part, None])
 
     return pixel_gradients(pixels, forward, "guided_backprop")

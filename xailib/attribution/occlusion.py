@@ -78,7 +78,7 @@ def explained(
 
     def forward(inputs: Tensor) -> Tensor:
         logits = engine.logits(model, inputs).to(inputs.device)
-        return logits.softmax(1) if output == "probability" else logits
+        return engine.probabilities(logits) if output == "probability" else logits
 
     quiet: dict[str, Any] = {"precision": "fp32", "progress": False}
     together, streams, maps = engine.current().batch_size, generators(pixels, seed, algorithm.__name__), []
@@ -90,4 +90,4 @@ def explained(
             warnings.simplefilter("ignore")
             one, hidden = pixels[i, None], covered[i, None]
             maps.append(algorithm(forward).attribute(one, baselines=hidden, target=targets[i], **parts, **given)[0, 0])
-    return torch.stack(maps)
+    return torch.stack(maps).float()

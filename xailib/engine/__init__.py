@@ -26,6 +26,7 @@ from xailib.engine.passes import (
     raise_deferred,
     sent,
 )
+from xailib.engine.passes import probabilities as probabilities
 from xailib.engine.settings import Settings as Settings
 from xailib.engine.settings import current
 from xailib.engine.settings import using as using

@@ -83,8 +83,13 @@ def answer(
     logits = network(model, inputs, precision)
     bad = ~torch.isfinite(logits.detach()).all()
     if output == "probability":
-        logits = logits.softmax(dim=1)
-    return logits.gather(1, targets[:, None]).squeeze(1), bad
+        logits = probabilities(logits)
+    return logits.gather(1, targets[:, None]).squeeze(1).float(), bad
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Softmax of logits `(b, classes)` in float64: in float32 one near 1 has lost the slope `p (1 - p)` of its own logit."""
+    return logits.double().softmax(dim=1)
 
 
 @contextlib.contextmanager
