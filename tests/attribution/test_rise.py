@@ -198,6 +198,13 @@ def test_a_constant_score_is_a_constant_map(make_model, pixels, weighting):
             assert_close(maps, torch.ones_like(maps), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("weighting", ["plain", "centred", "regression"])
+def test_masks_that_keep_all_give_the_score(cnn, pixels, targets, weighting):
+    maps = xai.attribute("rise", cnn, pixels, targets, masks=3, p=1.0, weighting=weighting)
+    score = cnn(pixels).softmax(1).gather(1, targets[:, None])[:, :, None].detach()
+    assert_close(maps.values, score.expand_as(maps.values))
+
+
 def test_paired_masks_add_up_to_one():
     masks = Masks(40, 24, 20, 7, 0.5, 0, CPU, "paired")(slice(None))
     assert_close(masks[::2] + masks[1::2], torch.ones(20, 24, 20))

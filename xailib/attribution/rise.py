@@ -125,7 +125,7 @@ def rise(
         return torch.addcmul(ground, build(samples)[:, None], above[images])
 
     scores = engine.scores(model, targets, masks, perturbed, output, description="RISE")
-    if weighting == "regression":
+    if weighting == "regression" and p < 1:  # every mask is whole otherwise, and the sum is the mean score
         return regressed(build, scores.double(), p, paired=design != "independent").float()
     mean = scores.mean(1, keepdim=True) if weighting == "centred" else torch.zeros_like(scores[:, :1])
     maps = torch.zeros(n, height * width, device=pixels.device)
