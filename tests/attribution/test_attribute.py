@@ -237,6 +237,20 @@ def test_parameter_files_hold_known_options_and_the_defaults(name):
         ({"name": "shap", "references": [1]}, "references must be"),
         ({"name": "cam", "align_corners": 1}, "align_corners must be true or false"),
         ({"name": "lime", "alpha": "1e-5"}, "alpha must be a number"),
+        *(
+            ({"name": name, "compactness": 0.0}, "compactness must be above 0, not 0.0")
+            for name in ("lime", "kernel_shap")
+        ),
+        *(({"name": name, "sigma": -1.0}, "sigma must be at least 0, not -1.0") for name in ("lime", "kernel_shap")),
+        *(
+            ({"name": "extremal_perturbation", key: 0.0}, f"{key} must be above 0, not 0.0")
+            for key in ("step", "sigma")
+        ),
+        ({"name": "extremal_perturbation", "max_blur": -1.0}, "max_blur must be at least 0, not -1.0"),
+        ({"name": "extremal_perturbation", "smooth": -0.1}, "smooth must be at least 0, not -0.1"),
+        ({"name": "meaningful_perturbation", "beta": 0.5}, "beta must be at least 1, not 0.5"),
+        ({"name": "meaningful_perturbation", "mask_blur": -1.0}, "mask_blur must be at least 0, not -1.0"),
+        ({"name": "meaningful_perturbation", "max_blur": -1.0}, "max_blur must be at least 0, not -1.0"),
         ({"images": torch.zeros(2, 3, 8)}, "three channels"),
         ({"images": torch.zeros(4, 5, 24, 20)}, "three channels"),
         ({"images": torch.zeros(4, 3, 24, 20, dtype=torch.int64)}, "no type of pixels"),

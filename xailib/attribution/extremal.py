@@ -187,12 +187,12 @@ def extremal_perturbation(
     areas: Annotated[Sequence[Share], Len(1)] | Share = (0.05, 0.1, 0.2),
     steps: Annotated[int, Ge(1)] = 800,
     lr: float = 0.01,
-    step: float = 7.0,
-    sigma: float = 21.0,
-    max_blur: float = 20.0,
+    step: Annotated[float, Gt(0)] = 7.0,
+    sigma: Annotated[float, Gt(0)] = 21.0,
+    max_blur: Annotated[float, Ge(0)] = 20.0,
     levels: Annotated[int, Ge(2)] = 8,
     jitter: bool = True,
-    smooth: float = 0.09,
+    smooth: Annotated[float, Ge(0)] = 0.09,
     output: engine.Output = "logit",
 ) -> Tensor:
     """Return Extremal Perturbation maps `(n, h, w)`: the sum of one mask an area, smoothed.

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from xailib import engine
@@ -28,8 +28,8 @@ def kernel_shap(
     hidden: Hidden = "mean",
     output: engine.Output = "probability",
     spread: Spread = "shared",
-    compactness: float = 30.0,
-    sigma: float = 3.0,
+    compactness: Annotated[float, Gt(0)] = 30.0,
+    sigma: Annotated[float, Ge(0)] = 3.0,
     estimator: Estimator = "regression",
 ) -> Tensor:
     """Shapley values of the superpixels for the target's output; signed, and exactly efficient.

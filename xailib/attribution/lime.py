@@ -29,8 +29,8 @@ def lime(
     hidden: Hidden = "mean",
     output: engine.Output = "probability",
     spread: Spread = "whole",
-    compactness: float = 30.0,
-    sigma: float = 3.0,
+    compactness: Annotated[float, Gt(0)] = 30.0,
+    sigma: Annotated[float, Ge(0)] = 3.0,
     design: Design = "independent",
 ) -> Tensor:
     """Coefficients of a ridge regression from shown superpixels to the target's output; signed.
