@@ -24,7 +24,6 @@ from xailib.seeding import generators
 Direct = Callable[[Seat], Tensor]
 PATCH = {"window": 64.0, "stride": 32.0, "output": "logit"}  # 16 and 8 pixels at a side of 56, 18 and 9 at 64
 CAMS = {
-    "gradcam_pp": "GradCAMpp",
     "layer_cam": "LayerCAM",
     "xgradcam": "XGradCAM",
     "score_cam": "ScoreCAM",

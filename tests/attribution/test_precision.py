@@ -32,7 +32,7 @@ EXACT = (
     "meaningful_perturbation",
     *("input_x_gradient", "smoothgrad", "deeplift", "deeplift_shap", "lrp", "deconvolution"),
     *("occlusion", "feature_ablation", "shapley_value_sampling"),
-    *("gradcam_pp", "layer_cam", "xgradcam", "score_cam", "ss_cam", "is_cam"),
+    *("layer_cam", "xgradcam", "score_cam", "ss_cam", "is_cam"),
 )
 
 

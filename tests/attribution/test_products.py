@@ -1,6 +1,7 @@
-"""What is made of other methods: Input x Gradient, SmoothGrad, Guided GradCAM, HiResCAM."""
+"""What is made of other methods: Input x Gradient, SmoothGrad, Guided GradCAM, HiResCAM, GradCAM++."""
 
 import captum.attr
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -64,3 +65,29 @@ def test_hirescam_is_gradcam_behind_a_mean_and_not_elsewhere(cnn, make_model, pi
     corner = make_model(Corner(), cam_layer="conv")
     fine, coarse = (xai.attribute(name, corner, pixels, targets).values for name in ("hirescam", "gradcam"))
     assert (fine[:, 8:, 8:] == 0).all() and (fine[:, 0, 0] > 0).all() and (coarse[:, 8:, 8:] > 0).all()
+
+
+@pytest.mark.parametrize("layer", ["5", "7"])
+def test_gradcam_pp_is_the_papers_and_pytorch_grad_cams(layer, make_model, make_cnn, pixels, targets) -> None:
+    """At a layer behind which gradients differ from cell to cell, and at one behind which a map has one gradient."""
+    from pytorch_grad_cam import GradCAMPlusPlus
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    network = make_cnn(inplace=False)
+    network[-1].weight.data.mul_(500)  # so that denominators matter
+    model = make_model(network, cam_layer=layer)
+    with GradCAMPlusPlus(model, [model.cam_layer]) as peer:
+        outputs = [ClassifierOutputTarget(int(target)) for target in targets]
+        peer(pixels.clone().requires_grad_(), outputs)
+        cells = peer.get_cam_image(
+            pixels, model.cam_layer, outputs,
+            peer.activations_and_grads.activations[0].detach().numpy(),
+            peer.activations_and_grads.gradients[0].detach().numpy(), False,
+        )  # fmt: skip
+    direct = nn.functional.interpolate(
+        torch.from_numpy(cells)[:, None].relu(), pixels.shape[-2:], mode="bilinear", align_corners=False
+    )[:, 0]
+    assert direct.amax((1, 2)).min() > 0
+    assert_close(
+        xai.attribute("gradcam_pp", model, pixels, targets).values, direct, rtol=1e-3, atol=1e-4 * float(direct.max())
+    )

@@ -1,7 +1,7 @@
-"""CAM-based methods: class activation maps by class weights (CAM) or by gradients (GradCAM)."""
+"""CAM-based methods: class activation maps by class weights (CAM) or by gradients (GradCAM, HiResCAM, GradCAM++)."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, cast
 
@@ -81,7 +81,7 @@ def gradcam(
         upsampling, align_corners: to the size of the pixels.
         output: what is derived, `logit` (the paper) or `probability`.
     """
-    return _of_gradients("gradcam", False, model, pixels, targets, output, relu, upsampling, align_corners)
+    return _of_gradients("gradcam", _by_map, model, pixels, targets, output, relu, upsampling, align_corners)
 
 
 @method("hirescam", family="cam", needs=("cam_layer",), label="HiResCAM", paper="Draelos & Carin 2020, equation 3")
@@ -101,19 +101,42 @@ def hirescam(
     Where GradCAM takes the mean of a gradient over its map, each cell keeps its own, so that cells which the layers behind
     do not use get nothing. With a GAP + linear head it is GradCAM. Options as there.
     """
-    return _of_gradients("hirescam", True, model, pixels, targets, output, relu, upsampling, align_corners)
+    return _of_gradients("hirescam", _by_cell, model, pixels, targets, output, relu, upsampling, align_corners)
+
+
+@method("gradcam_pp", family="cam", needs=("cam_layer",), label="GradCAM++",
+        paper="Chattopadhyay et al. 2018, equations 5, 9 and 19")  # fmt: skip
+def gradcam_pp(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
+    """Maps summed with weighted sums of their positive gradients, then ReLU; the weights take the output for an exponential.
+
+    A cell with the gradient g of a map A weighs g^2 / (2 g^2 + g^3 sum A).
+    """
+    return _of_gradients("gradcam_pp", _plus_plus, model, pixels, targets, "logit", "before", "bilinear", False)
+
+
+def _by_map(maps: Tensor, slopes: Tensor) -> Tensor:
+    return _weighted(maps, slopes.mean((2, 3)))
+
+
+def _by_cell(maps: Tensor, slopes: Tensor) -> Tensor:
+    return (maps * slopes).sum(1)
+
+
+def _plus_plus(maps: Tensor, slopes: Tensor) -> Tensor:
+    positive = slopes.relu()
+    return _weighted(maps, (positive / (2 + positive * maps.sum((2, 3), keepdim=True))).sum((2, 3)))
 
 
 def _of_gradients(
     name: str,
-    by_cell: bool,
+    join: Callable[[Tensor, Tensor], Tensor],
     model: Model,
     pixels: Tensor,
     targets: Tensor,
     output: engine.Output,
     *size: Any,
 ) -> Tensor:
-    """The last maps, summed with the means of their gradient or, `by_cell`, with itself, brought to size as `upsample` does.
+    """The last maps and their gradients, made one map an image by `join`, which is brought to size as `upsample` does.
 
     The backward pass runs through the layers after the maps only.
     """
@@ -122,8 +145,7 @@ def _of_gradients(
         with _tap(model, pixels, differentiable=True) as tap, torch.enable_grad():
             outputs = engine.target_output(model, pixels[part], targets[part], output)
             (gradient,) = engine.backward(outputs, tap.output)
-        maps, slopes = tap.maps.float(), model.maps(gradient, *pixels.shape[-2:]).float()
-        return (maps * slopes).sum(1) if by_cell else _weighted(maps, slopes.mean((2, 3)))
+        return join(tap.maps.float(), model.maps(gradient, *pixels.shape[-2:]).float())
 
     return upsample(torch.cat(engine.chunked(len(pixels), work, description=name)), pixels, *size)
 

@@ -17,12 +17,6 @@ from xailib.seeding import generators
 FACTS = {"family": "cam", "needs": ("cam_layer",)}
 
 
-@method("gradcam_pp", label="GradCAM++", paper="Chattopadhyay et al. 2018, equations 5, 9 and 19", **FACTS)
-def gradcam_pp(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
-    """Maps summed with weighted means of their positive gradients; the weights take the output for an exponential."""
-    return _by_gradient("GradCAMpp", model, pixels, targets)
-
-
 @method("layer_cam", label="LayerCAM", paper="Jiang et al. 2021, equations 6 and 7", **FACTS)
 def layer_cam(model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:
     """Maps times their positive gradients, cell by cell, summed."""
