@@ -101,6 +101,22 @@ def test_an_image_keeps_its_score_in_any_company_and_constant_maps_have_none(nam
     assert (other.dropna() != whole.dropna()).all()
 
 
+@pytest.mark.parametrize("factor", [2.0**-100, 2.0**100])
+def test_scores_do_not_depend_on_the_scale_of_a_map(factor, small_model, small_images, small_maps) -> None:
+    """Squares of its values vanish in float32, or have no place there."""
+    score = xai.evaluate("infidelity", small_maps, small_model, small_images, samples=9)["value"]
+    scaled = xai.evaluate("infidelity", small_maps * factor, small_model, small_images, samples=9)["value"]
+    np.testing.assert_allclose(scaled, score, rtol=1e-4)
+    for name in ("max_sensitivity", "avg_sensitivity"):
+        maps = [xai.attribute("gradient", small_model, small_images, "label")]
+        small_model.network.last.weight.mul_(factor)
+        maps.append(xai.attribute("gradient", small_model, small_images, "label"))
+        scaled = xai.evaluate(name, maps[1], small_model, small_images, samples=3)["value"]
+        small_model.network.last.weight.div_(factor)
+        score = xai.evaluate(name, maps[0], small_model, small_images, samples=3)["value"]
+        np.testing.assert_allclose(scaled, score, rtol=1e-3)
+
+
 def test_passes_are_counted(small_model, small_images, small_maps) -> None:
     with engine.using() as run:
         xai.evaluate("infidelity", small_maps, small_model, small_images, samples=5)

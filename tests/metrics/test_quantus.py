@@ -70,6 +70,21 @@ def test_a_map_that_is_the_object_is_best_and_its_opposite_worst(small_model, sm
         assert (xai.evaluate(name, 1 - masks, small_model, small_images)["value"] < 1e-6).all()
 
 
+@pytest.mark.parametrize("name", ["faithfulness_correlation", "faithfulness_estimate", "monotonicity_correlation"])
+def test_a_probability_is_followed_however_small_it_is_and_one_that_stays_has_no_score(
+    name, small_model, small_images, small_maps
+) -> None:
+    small_model.network.last.bias.zero_()
+    few, maps = small_images.select([0, 1]), small_maps[:2]
+    rare = []
+    for ahead in (7.0, 15.0):  # which the network makes 21 and 45
+        small_model.network.last.bias[4] = ahead
+        rare.append(xai.evaluate(name, maps, small_model, few, **ASKING[name])["value"])
+    np.testing.assert_allclose(*rare, atol=1e-3)
+    small_model.network.last.weight.zero_()
+    assert xai.evaluate(name, maps, small_model, few, **ASKING[name])["value"].isna().all()
+
+
 @pytest.fixture
 def planted(batch, evidence):
     """Class 0 has probability sum(weights * brightness) in the upper half alone; and the map that says so."""

@@ -62,5 +62,5 @@ def infidelity(
 
         network, whole = Shown(model, images.pixels[i], output), torch.ones(1, 1, height, width)
         given = {"target": int(images.labels[i]), "n_perturb_samples": samples, "normalize": True}
-        found.append(float(measure(network, cover, whole, maps[i, None, None], **given)))
+        found.append(float(measure(network, cover, whole, maps[i, None, None].double(), **given)))
     return table(found, maps)

@@ -63,7 +63,7 @@ def scored(
             "model": None,
             "x_batch": images.pixels[i, None].cpu().numpy(),
             "y_batch": images.labels[i, None].cpu().numpy(),
-            "a_batch": maps[i, None, None].numpy().copy(),
+            "a_batch": maps[i, None, None].double().numpy(),  # in which squares of small values do not vanish
             "s_batch": images.masks[i, None, None].cpu().numpy() if masks else None,
             "channel_first": True,
         }
@@ -87,6 +87,13 @@ def by_hiding(
         return {"model": Shown(model, images.pixels[i], output), "x_batch": whole, "softmax": False, "device": "cpu"}
 
     return scored(name, maps, images, seed=seed, call=call, **options)
+
+
+def spearman(a: np.ndarray, b: np.ndarray, **_: Any) -> np.ndarray:
+    """Spearman's correlation of one pair `(1, p)`; NaN where either is constant, at which Quantus' own stops."""
+    from scipy.stats import spearmanr
+
+    return np.array([spearmanr(a[0], b[0]).statistic])
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor
 from xailib.attribution.calls import as_explain_func
 from xailib.images import ImageBatch
 from xailib.metrics.again import recipe
-from xailib.metrics.quantus import scored
+from xailib.metrics.quantus import scored, spearman
 from xailib.metrics.shown import CONSTANT
 from xailib.models.model import Model
 from xailib.registry import metric
@@ -64,20 +64,17 @@ def local_lipschitz(
 def random_logit(maps: Tensor, model: Model, images: ImageBatch, *, seed: int = 0) -> "pd.DataFrame":
     """Rank correlation with the map of another class, drawn from (seed, image), in place of Quantus' SSIM of rows of pixels."""
     classes = len(model.class_names)
-    return _again("RandomLogit", maps, model, images, seed, num_classes=classes, similarity_func=_ranks)
-
-
-def _ranks(one: np.ndarray, other: np.ndarray, **_: Any) -> np.ndarray:
-    """Spearman's correlation of one pair of maps `(1, p)`."""
-    from scipy.stats import spearmanr
-
-    return np.array([spearmanr(one[0], other[0]).statistic])
+    return _again("RandomLogit", maps, model, images, seed, num_classes=classes, similarity_func=spearman)
 
 
 def _again(name: str, maps: Tensor, model: Model, images: ImageBatch, seed: int, **options: Any) -> "pd.DataFrame":
     """Scores of a metric that needs the method itself: the one that made the maps."""
     maps, own = recipe(maps, model, f"Quantus' {name}")
     images = images.with_labels(maps.targets)
-    explain = as_explain_func(maps.method, **own)
+    method = as_explain_func(maps.method, **own)
+
+    def explain(*inputs: Any, **named: Any) -> np.ndarray:
+        return method(*inputs, **named).astype(float)  # as the maps are
+
     given = {"model": model, "explain_func": explain, "device": str(model.device)}
     return scored(name, maps.values, images, seed=seed, call=lambda i: given, **options)

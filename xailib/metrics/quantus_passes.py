@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xailib import engine
 from xailib.images import ImageBatch
-from xailib.metrics.quantus import by_hiding
+from xailib.metrics.quantus import by_hiding, spearman
 from xailib.metrics.shown import CONSTANT
 from xailib.models.model import Model
 from xailib.registry import metric
@@ -92,7 +92,7 @@ def monotonicity_correlation(
         output: `probability` or `logit`.
         seed: of the degrees, a stream that belongs to (seed, image).
     """
-    sets = {"features_in_step": -(-maps[0].numel() // steps), "nr_samples": samples}
+    sets = {"features_in_step": -(-maps[0].numel() // steps), "nr_samples": samples, "similarity_func": spearman}
     return by_hiding("MonotonicityCorrelation", maps, model, images, output, seed, **sets)
 
 

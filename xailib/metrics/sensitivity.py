@@ -1,13 +1,13 @@
 """Max sensitivity by captum: how far does a map change where the image hardly does?"""
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from xailib.attribution.calls import as_captum
+from xailib.attribution.calls import explain_any
 from xailib.images import ImageBatch
 from xailib.metrics.again import recipe
 from xailib.metrics.shown import CONSTANT, table
@@ -50,7 +50,12 @@ def max_sensitivity(
 
     maps, options = recipe(maps, model, "max sensitivity")
     found: list[float] = []
-    explain = as_captum(maps.method, model, **options).attribute
+
+    def explain(pixels: Tensor | tuple[Tensor], target: Any) -> tuple[Tensor]:
+        inputs = pixels[0] if isinstance(pixels, tuple) else pixels
+        values = explain_any(maps.method, model, inputs, target, **options)
+        return (values.double(),)  # in which squares of small values do not vanish
+
     for i, stream in enumerate(generators(images.pixels, seed, "max_sensitivity")):
 
         def disturb(pixels: Tensor, radius: float, stream: torch.Generator = stream) -> Tensor:

@@ -22,7 +22,7 @@ CONSTANT = "the map is constant"
 class Shown(nn.Module):
     """From how far each cell of an image is shown, `(b, 1, rows, columns)` in [0, 1], to outputs `(b, classes)`.
 
-    The engine runs the passes, in chunks and in fp32.
+    The engine runs the passes, in chunks and in fp32; outputs are float64.
     """
 
     def __init__(self, model: Model, image: Tensor, output: engine.Output) -> None:
@@ -37,7 +37,7 @@ class Shown(nn.Module):
         cells = nn.functional.interpolate(shown.to(image), image.shape[-2:], mode="nearest")
         with engine.using(precision="fp32", progress=False):
             logits = engine.logits(model, torch.lerp(model.mean_colour.expand_as(image[None]), image[None], cells))
-        return (logits.softmax(1) if self.output == "probability" else logits).to(shown.device)
+        return (engine.probabilities(logits) if self.output == "probability" else logits.double()).to(shown.device)
 
 
 def constant(maps: Tensor) -> Tensor:
