@@ -106,6 +106,14 @@ def test_models_that_cam_would_explain_wrongly_are_refused(make_model, make_cnn,
     )  # before the ReLU: not linear in the mean
     with pytest.raises(xai.InputError, match="not linear in the mean"):
         xai.attribute("cam", early, pixels, targets)
+    faint = make_cnn()
+    faint[-1].weight.data.mul_(1e-5)
+    faint[-1].bias.data.mul_(1e-5)
+    with pytest.raises(xai.InputError, match="not linear in the mean"):
+        xai.attribute("cam", make_model(faint, cam_layer="6", offers=("gap_linear_head",)), pixels, targets)
+    assert (
+        xai.attribute("cam", make_model(faint, cam_layer="7", offers=("gap_linear_head",)), pixels, targets) != 0
+    ).any()
     flat = make_model(make_cnn(), cam_layer="9")
     with pytest.raises(xai.InputError, match="must give maps"):
         xai.attribute("gradcam", flat, pixels, targets)

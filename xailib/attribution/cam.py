@@ -17,7 +17,7 @@ from xailib.registry import method
 Relu = Literal["before", "after", "none"]
 Upsampling = Literal["bilinear", "nearest"]
 
-_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # of the head's check, by what rounding does to the largest logit
+_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # of the head's check, by what rounding does to a sum of terms
 
 
 @method("cam", family="cam", needs=("cam_layer", "gap_linear_head"), label="CAM", paper="Zhou et al. 2016, equation 2")
@@ -49,8 +49,12 @@ def cam(
         maps = tap.maps.float()
         if maps.shape[1] != weights.shape[1]:
             _refuse_head(model)
-        wrong = functional.linear(maps.mean((2, 3)), weights, bias) - logits  # told as a share of the largest, or of 1
-        return _weighted(maps, weights[targets[part]]), wrong.abs().max() / logits.abs().max().clamp(min=1)
+        means = maps.mean((2, 3))
+        wrong = functional.linear(means, weights, bias) - logits
+        terms = functional.linear(means.abs(), weights.abs(), bias if bias is None else bias.abs()).max()  # their sizes
+        return _weighted(maps, weights[targets[part]]), wrong.abs().max() / terms.clamp(
+            min=torch.finfo(terms.dtype).tiny
+        )
 
     found, misfits = zip(*engine.chunked(len(pixels), work, description="cam"), strict=True)
     if not torch.stack(misfits).max() <= _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:
