@@ -57,6 +57,23 @@ def test_numbers_are_torchcams(name, cnn, pixels, targets) -> None:
         assert_close(maps[i], direct, rtol=1e-3, atol=1e-5 * float(direct.abs().max()) + 1e-8)
 
 
+def test_copies_of_is_cam_are_as_bright_as_it_says(make_model) -> None:
+    class Watched(nn.Sequential):
+        def forward(self, inputs):
+            seen.append(float(inputs.max()))
+            return super().forward(inputs)
+
+    seen: list[float] = []
+    conv = nn.Conv2d(3, 1, 1, bias=False)
+    nn.init.ones_(conv.weight)
+    network = Watched(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 5))
+    model = make_model(network, cam_layer="0", mean=(0.0,) * 3, std=(1.0,) * 3)
+    pixels = torch.zeros(1, 3, 24, 20)
+    pixels[..., :5] = 1
+    xai.attribute("is_cam", model, pixels, [0], samples=4)
+    assert_close(seen[-4:], [i * (i + 1) / 8 for i in (1, 2, 3, 4)], rtol=1e-4, atol=0.0)
+
+
 def test_passes_are_counted(cnn, pixels, targets) -> None:
     with engine.using() as run:
         xai.attribute("layer_cam", cnn, pixels, targets)

@@ -53,7 +53,10 @@ def ss_cam(
 def is_cam(
     model: Model, pixels: Tensor, targets: Tensor, *, seed: int = 0, samples: Annotated[int, Ge(1)] = 10
 ) -> Tensor:
-    """ScoreCAM with the mean logit over `samples` steps from a black map to the map, one pass a map each."""
+    """ScoreCAM with the mean logit over `samples` ever brighter copies of each map in [0, 1], one pass a map each.
+
+    Copy i of N is i (i + 1) / 2N times the map, as torch-cam adds its steps up: the last is (N + 1) / 2 times as bright.
+    """
     return _by_scores("ISCAM", model, pixels, targets, seed, num_samples=samples)
 
 
