@@ -70,6 +70,15 @@ def test_a_map_that_is_the_object_is_best_and_its_opposite_worst(small_model, sm
         assert (xai.evaluate(name, 1 - masks, small_model, small_images)["value"] < 1e-6).all()
 
 
+def test_where_an_image_keeps_its_object_does_not_matter_to_equal_values(batch, small_model) -> None:
+    maps = torch.zeros(2, 16, 16)
+    maps[:, :, :8] = 1.0
+    images = batch(torch.rand(2, 3, 16, 16), [[[0, 0, 16, 4]], [[0, 12, 16, 16]]])
+    for share in (0.1, 0.5, 0.75):
+        value = xai.evaluate("top_k_intersection", maps, small_model, images, share=share)["value"]
+        np.testing.assert_allclose(value, 0.25)
+
+
 @pytest.mark.parametrize("name", ["faithfulness_correlation", "faithfulness_estimate", "monotonicity_correlation"])
 def test_a_probability_is_followed_however_small_it_is_and_one_that_stays_has_no_score(
     name, small_model, small_images, small_maps

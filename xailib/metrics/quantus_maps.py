@@ -8,7 +8,8 @@ from torch import Tensor
 
 from xailib.images import ImageBatch
 from xailib.metrics.quantus import scored
-from xailib.metrics.shown import CONSTANT
+from xailib.metrics.ranks import share_of_highest
+from xailib.metrics.shown import CONSTANT, table
 from xailib.models.model import Model
 from xailib.registry import metric
 
@@ -70,9 +71,14 @@ def roc_auc(maps: Tensor, model: Model, images: ImageBatch) -> "pd.DataFrame":
     return scored("AUC", maps, images, masks=True)
 
 
-@metric("top_k_intersection", label="Top-k", paper="Theiner et al. 2021, arXiv 2104.14995; Quantus", **ON_OBJECTS)
+@metric("top_k_intersection", label="Top-k", paper="Theiner et al. 2021, arXiv 2104.14995, as Quantus'", **ON_OBJECTS)
 def top_k_intersection(
     maps: Tensor, model: Model, images: ImageBatch, *, share: Annotated[float, Gt(0), Lt(1)] = 0.02
 ) -> "pd.DataFrame":
-    """Share of the highest pixels that lies on the object; `share` says how many of all pixels these are."""
-    return scored("TopKIntersection", maps, images, masks=True, k=max(1, round(share * maps[0].numel())))
+    """Share of the highest pixels that lies on the object; `share` says how many of all pixels these are.
+
+    Of equal values at the last place, what a random choice among them would expect; Quantus takes those that its sort meets.
+    """
+    k = max(1, round(share * maps[0].numel()))
+    pairs = zip(maps.flatten(1).numpy(), images.masks.cpu().flatten(1).numpy(), strict=True)
+    return table([share_of_highest(*pair, k) if pair[1].any() else math.nan for pair in pairs], maps)

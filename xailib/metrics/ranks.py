@@ -25,3 +25,10 @@ def ranks(values: Tensor, streams: Sequence[torch.Generator] | None = None) -> T
             start[torch.randperm(len(places), generator=streams[i]).numpy()] = places
         row[start[np.argsort(one.numpy()[start], kind="stable")]] = places
     return found
+
+
+def share_of_highest(values: np.ndarray, there: np.ndarray, k: int) -> float:
+    """Share of the `k` highest of values `(p,)` where `there` `(p,)` is true; of equal ones, what a random choice expects."""
+    last = np.partition(values, -k)[-k]
+    above, tied = values > last, values == last
+    return (there[above].sum() + (k - above.sum()) * there[tied].mean()) / k

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xailib.images import ImageBatch
 from xailib.metrics.checks import objects
+from xailib.metrics.ranks import share_of_highest
 from xailib.models.model import Model
 from xailib.registry import metric
 
@@ -96,10 +97,7 @@ def _mass(values: np.ndarray, there: np.ndarray) -> float:
 
 
 def _rank(values: np.ndarray, there: np.ndarray) -> float:
-    k = there.sum()
-    last = np.partition(values, -k)[-k]
-    above, tied = values > last, values == last
-    return (there[above].sum() + (k - above.sum()) * there[tied].mean()) / k
+    return share_of_highest(values, there, there.sum())
 
 
 def _precision(values: np.ndarray, there: np.ndarray) -> float:
