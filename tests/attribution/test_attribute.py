@@ -1,6 +1,7 @@
 """`attribute`: what holds for every method of this folder, and what it refuses."""
 
 import copy
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -278,6 +279,19 @@ def test_bad_input_is_one_sentence(cnn, pixels, targets, change, message):
     with pytest.raises(xai.InputError, match=message) as error:
         xai.attribute(**call)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["gradient", "rise", "lime", "kernel_shap", "occlusion"])
+def test_a_probability_that_vanishes_is_said(name, cnn, pixels, recwarn):
+    cnn.network[-1].bias.data[0] = 500.0
+    options = {key: value for key, value in QUICK.get(name, {}).items() if key != "output"}
+    maps = xai.attribute(name, cnn, pixels, [0, 1, 2, 3], output="probability", **options)
+    assert (maps.values[1:] == 0).all()
+    assert re.search(
+        r"[34] of 4 maps are zero throughout.*output='logit' tells which", str(recwarn.pop(UserWarning).message)
+    )
+    xai.attribute(name, cnn, pixels, [0, 1, 2, 3], output="logit", **options)
+    assert not recwarn
 
 
 @pytest.mark.parametrize("name", ["gradient", "cam", "gradcam", "lime", "kernel_shap"])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from xailib import engine, registry
-from xailib.errors import InputError
+from xailib.errors import InputError, warn
 from xailib.maps import Maps
 from xailib.models.folding import lent
 from xailib.models.model import Model
@@ -115,6 +115,12 @@ def attribute(
         with gradient_asked(entry.name, model, pixels), lent(model, pixels, entry.function) as fast:
             maps = entry.function(fast, pixels, classes.to(model.device, copy=True), **given)
     maps = _checked(maps, entry.name, model, pixels)
+    empty = int((maps == 0).flatten(1).all(1).sum())
+    if empty and options.get("output") == "probability":
+        warn(
+            f"method '{entry.name}': {empty} of {len(maps)} maps are zero throughout, as the probability of the class does not "
+            "change there or is too small for float32; output='logit' tells which"
+        )
     facts = {"method": entry.name, "label": entry.label, "options": {"seed": seed, **options}, "model": model.id}
     facts["ids"] = None if isinstance(images, Tensor | np.ndarray) else batch.ids
     return Maps.of(maps, targets=classes, target_names=[model.class_names[i] for i in classes.tolist()], **facts)
