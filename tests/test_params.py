@@ -273,6 +273,15 @@ def test_a_key_that_yaml_reads_as_true_or_as_a_number(root: Path) -> None:
         assert any(f"weights.{name}: unknown key{hint}" in fault for fault in params.read(path, "models")[1])
 
 
+def test_options_of_one_scale_are_merged_into_another(root: Path) -> None:
+    scales = "  small: &few {masks: 9, p: 0.5}\n  quick: {<<: *few, masks: 5}\n"
+    path = write(root, "methods", "mine", f"method: mine\nmethod_function: rise\nmethod_scales:\n{scales}")
+    values, faults = params.read(path)
+    assert not faults and values["method_scales"]["quick"] == {"masks": 5, "p": 0.5}
+    path.write_text(path.read_text().replace("masks: 5", "masks: 5, masks: 6"))
+    assert "the key 'masks' is given twice" in params.read(path)[1][0]
+
+
 def test_a_missing_study_file_and_a_binary_one(root: Path) -> None:
     with pytest.raises(InputError, match="no such parameter file"):
         params.load_study(root / "absent.yaml")
