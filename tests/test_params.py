@@ -96,6 +96,10 @@ def test_defaults_are_what_a_file_could_say(record: type[checks.Record]) -> None
         ("seed: [1", "cannot be read as YAML"),
         ("description: 2024-02-30", "'2024-02-30' is no valid timestamp; if it is text, write it in quotes in"),
         ("seed: !!int x", "'x' is no valid int; if it is text, write it in quotes in"),
+        ("split: 2024-02-03", "a timestamp is no value of a parameter file; if it is text, write it in quotes in"),
+        ("shift_roots: {2024-02-03: x}", "a timestamp is no value of a parameter file"),
+        ("shifts: !!set {a, b}", "a set is no value of a parameter file"),
+        ("shift_roots: &a {x: *a}", "found unconstructable recursive node"),
         ("on: 1", "must be a list of 'key: value' lines"),
     ],
 )

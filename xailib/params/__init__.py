@@ -190,7 +190,7 @@ def _parsed(text: bytes, path: Path, kind: str | None, searched: tuple[Path, ...
     """What is in a parameter file, by its bytes."""
     try:
         values = yaml.load(text, _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         return {}, [f"{shown(path)}: cannot be read as YAML: {' '.join(str(error).split())}"]
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         return {}, [f"{shown(path)}: must be a list of 'key: value' lines"]
@@ -235,16 +235,24 @@ def refuse(faults: list[str]) -> None:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML that refuses a key written twice instead of keeping the last one, and tells where a value cannot be read."""
+    """YAML that refuses a key written twice instead of keeping the last one, and tells where a value cannot be read.
+
+    Of its values it takes those that JSON has too: no dates, no sets, and none that holds itself.
+    """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        kind = node.tag.rpartition(":")[2]
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep=True)
         except yaml.YAMLError:
             raise
         except Exception:  # PyYAML raises several kinds of what looks like a date, or is tagged, and is none
-            said = f"'{node.value}' is no valid {node.tag.rpartition(':')[2]}; if it is text, write it in quotes"
+            said = f"'{node.value}' is no valid {kind}; if it is text, write it in quotes"
             raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
+        if not isinstance(value, dict | list | str | int | float | None):
+            said = f"a {kind} is no value of a parameter file; if it is text, write it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         own = (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge")
