@@ -277,6 +277,19 @@ def test_a_key_that_yaml_reads_as_true_or_as_a_number(root: Path) -> None:
         assert any(f"weights.{name}: unknown key{hint}" in fault for fault in params.read(path, "models")[1])
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("dataset_classes: {ant: a, 1: b}", "dataset_classes.1: 1 is not text; write the key in quotes"),
+        ("dataset_classes: {ant: a, no: b}", "dataset_classes.False: False is not text; write the key in quotes"),
+        ("dataset_options: {classes: {ant: a, 1: b}}", "dataset_options.classes.1: 1 is not text"),
+    ],
+)
+def test_keys_of_a_group_are_text(root: Path, line: str, said: str) -> None:
+    faults = params.read(write(root, "datasets", "mine", f"dataset: mine\n{line}\n"))[1]
+    assert len(faults) == 1 and said in faults[0]
+
+
 def test_options_of_one_scale_are_merged_into_another(root: Path) -> None:
     scales = "  small: &few {masks: 9, p: 0.5}\n  quick: {<<: *few, masks: 5}\n"
     path = write(root, "methods", "mine", f"method: mine\nmethod_function: rise\nmethod_scales:\n{scales}")

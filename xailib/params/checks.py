@@ -157,7 +157,10 @@ def _inside(value: Any, hint: Any, parts: tuple[Any, ...], keys: tuple[Any, ...]
         inner = [(key, item, known[key]) for key, item in value.items() if key in known]
         return found + absent + _each(inner, keys)
     if isinstance(value, dict):
-        return _each([(key, item, parts[1] if parts else Any) for key, item in value.items()], keys)
+        kind, inner = parts or (str, Any)
+        strange = [misfit for key in value for misfit in misfits(key, kind, (*keys, key))]
+        found = [misfit._replace(hint="; write the key in quotes") for misfit in strange]
+        return found + _each([(key, item, inner) for key, item in value.items()], keys)
     if isinstance(value, list | tuple):
         return _each([(i, item, parts[0] if parts else Any) for i, item in enumerate(value)], keys)
     return []
