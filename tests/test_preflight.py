@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from xailib import params
-from xailib.datasets import shifts
+from xailib.datasets import load_images, shifts
 from xailib.errors import InputError
 from xailib.workflow import preflight
 from xailib.workflow import study as workflow
@@ -292,6 +292,10 @@ def test_folders_start_from_the_workspace_and_home(tmp_path: Path, monkeypatch: 
     assert study.values["root"] == "/photos"
     study, _ = opened(tmp_path, root="~/photos")
     assert study.values["root"] == "home/photos" and params.place("~/photos") == tmp_path / "home" / "photos"
+    study, _ = opened(tmp_path, root="~nobody.here/photos")
+    assert study.values["root"] == "~nobody.here/photos"
+    with pytest.raises(InputError, match=r"~nobody\.here/photos"):
+        load_images("~nobody.here/photos")
     study, _ = opened(tmp_path, root=str(tmp_path / "data"))
     assert study.values["root"] == "data" and params.place("data") == tmp_path / "data"
 

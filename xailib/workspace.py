@@ -18,14 +18,19 @@ SHIPPED_FINDINGS = SHIPPED / "docs" / "findings"
 def workspace() -> Path:
     """Return the folder XAILIB_WORKSPACE, else the nearest one from here upwards with parameter files, else this one."""
     if named := os.environ.get("XAILIB_WORKSPACE"):
-        return Path(named).expanduser().resolve()
+        return expanded(named).resolve()
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if any(folder.glob("params/*/*.yaml"))), here)
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder for `~`; as it stands where that is not known, such as of `~nobody`."""
+    return Path(os.path.expanduser(path))
+
+
 def place(path: str | Path) -> Path:
     """Return where a path is: `~` is the home folder, and others start from the workspace."""
-    return workspace() / Path(path).expanduser()
+    return workspace() / expanded(path)
 
 
 def roots() -> tuple[Path, ...]:
@@ -35,7 +40,7 @@ def roots() -> tuple[Path, ...]:
 
 def find(path: str | Path) -> Path:
     """Return a file or folder of the workspace or, where only the package ships it, that one."""
-    found = (root / Path(path).expanduser() for root in roots())
+    found = (root / expanded(path) for root in roots())
     return next((file for file in found if file.exists()), place(path))
 
 

@@ -22,6 +22,7 @@ from xailib.images import ImageBatch
 from xailib.images.truth import NO_LABEL
 from xailib.params import signatures
 from xailib.registry import dataset
+from xailib.workspace import expanded
 
 SETTLED = ("seed", "limit", "side", "shift", "classes")  # arguments that have sentences of their own
 
@@ -116,7 +117,7 @@ def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Pa
             warn(f"'{word}' is the data set of this name; for the folder write './{word}'")
         return word, root
     bare = isinstance(source, str) and not {"/", os.sep} & set(word) and not Path(word).suffix
-    if bare and word and not Path(word).expanduser().exists():
+    if bare and word and not expanded(word).exists():
         hint = nearest(word, dataset.entries)
         raise InputError(f"unknown data set '{word}'{hint} (nor is there a folder or file of this name)")
     path = find_path(source)
@@ -247,7 +248,7 @@ def _given(name: str, **options: Any) -> dict[str, Any]:
     unknown = next((key for key in given if key not in {*known, "side", "limit", "seed"}), None)
     if unknown is not None:
         raise InputError(f"data set '{name}' takes no '{unknown}'{nearest(unknown, known)}")
-    return given | ({"root": Path(given["root"]).expanduser()} if "root" in given else {})
+    return given | ({"root": expanded(given["root"])} if "root" in given else {})
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

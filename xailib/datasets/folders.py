@@ -25,6 +25,7 @@ from xailib.errors import InputError, nearest, warn
 from xailib.image_files import SUFFIXES, has_images, image_files
 from xailib.images.truth import NO_LABEL
 from xailib.registry import dataset
+from xailib.workspace import expanded
 
 ClassList = str | Path | Sequence[str] | None
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
@@ -129,7 +130,7 @@ def _listed(classes: str | Path | Sequence[str], folders: list[str]) -> list[str
         if not isinstance(classes, list | tuple) or not all(isinstance(name, str) for name in classes):
             raise InputError("classes: a list of folder names, a file of them, or imagenet is needed")
         return distinct("classes", classes)
-    path = Path(classes).expanduser()
+    path = expanded(classes)
     lines = read_classes(path)
     if folders and set(folders) <= set(lines):
         return distinct(path, lines)

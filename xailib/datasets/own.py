@@ -14,6 +14,7 @@ from xailib.datasets.items import Crop, check_fit, check_memory, fit, place
 from xailib.errors import InputError, named
 from xailib.images import ImageBatch
 from xailib.images.pictures import as_pixels, one_picture, read_image, to_pixels, upright
+from xailib.workspace import expanded
 
 SIDE = 224
 
@@ -24,7 +25,7 @@ def find_path(word: str | Path) -> Path:
         raise InputError(
             f"source: '{word}' is no path; nothing is downloaded, so save the images and give their folder"
         )
-    path = Path(word).expanduser()
+    path = expanded(word)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; {path.parent}: {look(path.parent)}")
     return path

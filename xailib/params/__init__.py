@@ -16,7 +16,7 @@ import yaml
 from xailib.errors import InputError, nearest
 from xailib.params import checks
 from xailib.params.records import CLASSES, KINDS
-from xailib.workspace import find, place, roots, shown
+from xailib.workspace import expanded, find, place, roots, shown
 
 # Keys of a study that name other files -> their folder.
 NAMED = {"dataset": "datasets", "models": "models", "methods": "methods", "metrics": "metrics"}
@@ -73,7 +73,7 @@ def study_path(study: str | Path) -> Path:
         raise InputError(
             f"study: {study!r} is neither the id of a study nor a YAML file; known: {', '.join(ids('studies'))}"
         )
-    path = Path(study).expanduser()
+    path = expanded(study)
     if path.name != str(study) or path.suffix:
         if not path.is_file():
             hint = (

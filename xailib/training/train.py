@@ -20,7 +20,7 @@ from xailib.params import load_params
 from xailib.results import atomic
 from xailib.training.fit import Recipe, fit
 from xailib.training.loop import fingerprint
-from xailib.workspace import place
+from xailib.workspace import expanded, place
 
 
 def recipe_of(record: dict[str, Any]) -> Recipe:
@@ -108,7 +108,7 @@ def _files(root: str | Path | None) -> list[tuple[str, int, int]]:
     """Path, bytes and time of the files of a folder, or of one file."""
     if root is None:
         return []
-    top = Path(root).expanduser().resolve()
+    top = expanded(root).resolve()
     below = image_files(top, recursive=True) if top.is_dir() else []  # behind links too, which `rglob` passes by
     files = sorted({*below, *(path for path in [top, *top.rglob("*")] if path.is_file())})
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

@@ -82,7 +82,7 @@ def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         InputError: no such folder, or one that no finished study filled.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     folder = path if path.is_dir() else place(f"results/{name}")
     file = folder / "study.yaml"
     if not file.is_file():

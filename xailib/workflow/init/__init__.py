@@ -16,7 +16,7 @@ from xailib import params
 from xailib.errors import InputError, command
 from xailib.workflow.init import scale
 from xailib.workflow.init.text import Draft
-from xailib.workspace import SHIPPED
+from xailib.workspace import SHIPPED, expanded
 
 IMAGES = 20  # images that get maps, of those that there are
 METHODS = (
@@ -91,7 +91,7 @@ def init(
     Raises:
         InputError: a folder that is in use or cannot be written, or what the networks, the images or their classes refuse.
     """
-    place = Path(folder).expanduser().absolute()
+    place = expanded(folder).absolute()
     check_free(place)
     from xailib.workflow.init.images import agree, pictures
     from xailib.workflow.init.networks import ASSUMED, WEIGHTS, free_id, name_classes, network
@@ -142,7 +142,7 @@ def _names(given: str | None) -> Any:
     if given is None or given == "imagenet":
         return given
     if os.path.isfile(os.path.expanduser(given)):  # which a name too long for a file is not
-        return read_names(Path(given).expanduser())
+        return read_names(expanded(given))
     if "," not in given:
         raise InputError(
             f"--classes {given}: no such file; give a file with one name a line, names with commas, or imagenet"

@@ -4,12 +4,12 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from xailib import datasets, params
 from xailib.errors import InputError, nearest
 from xailib.models import classes
 from xailib.workflow.init.text import Draft
+from xailib.workspace import expanded
 
 LOOKED_AT = 200  # images that are read before anything is written: a study of so many finds no broken one later
 FEWEST = 2
@@ -55,14 +55,14 @@ def pictures(word: str, name: str, root: str | None = None) -> Pictures:
 
 
 def _pictures(word: str, name: str, root: str | None) -> Pictures:
-    path = Path(word).expanduser()
+    path = expanded(word)
     own = root is None and os.path.exists(path)  # a folder called like a data set is meant where it is there
     if word in params.ids("datasets") and not own:
         record = params.load_params("datasets", word)
         function, options, draft = record.get("dataset_function", word), record["dataset_options"], None
         if "root" in datasets.takes(function) and root is None:
             raise InputError(f"this data set is read from a folder; add --root FOLDER, the one that holds {word}")
-        source = str(Path(root).expanduser().resolve()) if root else None
+        source = str(expanded(root).resolve()) if root else None
     elif own:
         if path.is_file() and path.suffix.lower() != ".csv":
             raise InputError(

@@ -16,6 +16,7 @@ from xailib.models.layouts import is_robust, network_state, unwrap
 from xailib.models.sources import load_weights, remote
 from xailib.registry import architecture as architectures
 from xailib.workflow.init.text import Draft
+from xailib.workspace import expanded
 
 WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin", ".tar")
 FORMS = "timm:NAME, torchvision:NAME, hf:ID, a checkpoint file with --architecture, or my_net.py:make"
@@ -161,7 +162,7 @@ def _torchvision(name: str) -> tuple[Record, nn.Module, Facts]:
 def _huggingface(name: str) -> tuple[Record, nn.Module, Facts]:
     if name.startswith("timm/"):
         return _timm(name)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     name = str(folder.resolve()) if folder.is_dir() else name
     net = untrained("huggingface", 0, name=name)
     file = "model.safetensors"
@@ -189,7 +190,7 @@ def _function(word: str) -> tuple[Record, nn.Module, Facts]:
 def _own(word: str) -> str:
     """A function of one's own, its file by an absolute path: a study runs elsewhere."""
     place, _, name = word.rpartition(":")
-    file = Path(place if place.endswith(".py") else place.replace(".", "/") + ".py").expanduser()
+    file = expanded(place if place.endswith(".py") else place.replace(".", "/") + ".py")
     if file.is_file():
         return f"{file.resolve()}:{name}"
     if place.endswith(".py"):
@@ -202,7 +203,7 @@ def _own(word: str) -> str:
 
 
 def _checkpoint(path: Path, chosen: str | None) -> tuple[Record, nn.Module, Facts]:
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise InputError(f"{path.absolute()}: no such weight file")
     if chosen is None:
