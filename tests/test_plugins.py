@@ -121,6 +121,13 @@ def test_one_that_cannot_be_loaded_is_named_and_the_others_go_on(root: Path) -> 
         open_study("own")
 
 
+def test_one_that_is_put_away_is_not_known_any_more(root: Path) -> None:
+    assert "mine" in registry_facts()["methods"]
+    (root / "plugins/away").mkdir()
+    (root / "plugins/mine.py").rename(root / "plugins/away/mine.py")
+    assert "mine" not in registry_facts()["methods"]
+
+
 @pytest.mark.parametrize(
     ("name", "other"), [("mine", "mine in plugins/mine.py"), ("rise", "rise in xailib/attribution/rise.py")]
 )

@@ -306,6 +306,12 @@ def test_the_answer_is_kept_while_nothing_changes(photographs: Path, monkeypatch
     assert asked == json.dumps(preflight._question(study.values), default=str)
     (photographs / "cow").mkdir()
     assert asked != json.dumps(preflight._question(study.values), default=str), "a folder of a class more"
+    (photographs / "cow").rmdir()
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(photographs.parent))
+    asked = preflight._question(study.values)
+    (photographs.parent / "plugins").mkdir()
+    (photographs.parent / "plugins/mine.py").write_text("# of xailib\n")
+    assert asked != preflight._question(study.values), "a plug-in more"
 
 
 def test_the_workflow_asks_a_fresh_python_and_tells_all(photographs: Path) -> None:

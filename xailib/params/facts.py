@@ -46,9 +46,16 @@ def broken_plugins() -> list[str]:
 
 def _asked() -> dict[str, Any]:
     """What a fresh Python answers in these sources and plug-ins."""
-    sources = [*sorted(PACKAGE.rglob("*.py")), *sorted(place("plugins").rglob("*.py"))]
-    names = (path.name.encode() for path in sources)
-    return _answer(hashlib.sha256(b"\0".join([*names, *(path.read_bytes() for path in sources)])).hexdigest()[:16])
+    return _answer(sources())
+
+
+def sources() -> str:
+    """Return a digest of what is in the files of xailib and of plug-ins, and of where they lie there."""
+    digest = hashlib.sha256()
+    for root in (PACKAGE, place("plugins")):
+        for path in sorted(root.rglob("*.py")):
+            digest.update(os.fsencode(path.relative_to(root)) + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from typing import Any
 
 from xailib import params
 from xailib.errors import InputError
+from xailib.params.facts import sources
 from xailib.workflow import grids
 from xailib.workspace import environment, place
 
@@ -42,12 +43,13 @@ def faults(values: Values) -> list[str]:
 
 
 def _question(values: Values) -> Values:
-    """What the answer depends on: values of the study and of the files it names, and the state of its folders."""
+    """What the answer depends on: values of the study and of the files it names, the code, and the state of its folders."""
     asked = ("dataset", "root", "split", "target", "scale", "shifts", "shift_roots", "architecture", "recipe", "side")
     found = {
         key: values.get(key)
         for key in (*asked, "image_options", "train_split", "test_split", "kind", "limit", "finetune_split")
     }
+    found["code"] = sources()
     found["datasets"] = record = params.load_params("datasets", values["dataset"])
     for kind in ("models", "methods", "metrics", "estimators"):
         found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
