@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import broken_plugins, registry_facts
 from xailib.workflow.digests import lib_code
@@ -119,6 +120,14 @@ def test_one_that_cannot_be_loaded_is_named_and_the_others_go_on(root: Path) -> 
     (root / "params/studies/own.yaml").write_text(STUDY.replace("[mine, gradient]", "[mine, half]"))
     with pytest.raises(InputError, match=r"params/methods/half\.yaml: method: unknown method 'half'.*plugins/bad\.py"):
         open_study("own")
+
+
+def test_locks_of_an_editor_are_no_files_of_ones_own(root: Path) -> None:
+    (root / "plugins/.#mine.py").symlink_to("user@host.1")
+    (root / "params/methods/.#mine.yaml").symlink_to("user@host.1")
+    assert "mine" in registry_facts()["methods"] and broken_plugins() == []
+    assert params.resolve("methods", "*mine") == ["mine"]
+    assert ask("print(xai.list_methods('mine'))").stdout == "['mine']\n"
 
 
 def test_one_that_is_put_away_is_not_known_any_more(root: Path) -> None:

@@ -149,7 +149,7 @@ def ids(kind: str, pattern: str = "*") -> list[str]:
     The workspace's and the shipped ones; where both have a file of one name, the workspace's counts.
     """
     _kind(kind)
-    found = {path.stem for root in roots() for path in (root / "params" / kind).glob("*.yaml")}
+    found = {path.stem for root in roots() for path in (root / "params" / kind).glob("[!.]*.yaml")}
     return sorted(id for id in found if fnmatch.fnmatchcase(id, pattern))
 
 

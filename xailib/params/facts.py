@@ -53,7 +53,7 @@ def sources() -> str:
     """Return a digest of what is in the files of xailib and of plug-ins, and of where they lie there."""
     digest = hashlib.sha256()
     for root in (PACKAGE, place("plugins")):
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted(root.rglob("[!.]*.py")):
             digest.update(os.fsencode(path.relative_to(root)) + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

@@ -24,7 +24,7 @@ def load() -> None:
     Raises:
         RegisteredTwice: a plug-in asks for a name that another one has, or that is shipped.
     """
-    files = [path for path in sorted(Path(__path__[0]).glob("*.py")) if b"xailib" in path.read_bytes()]
+    files = [path for path in sorted(Path(__path__[0]).glob("[!.]*.py")) if b"xailib" in path.read_bytes()]
     names = [f"{__name__}.{path.stem}" for path in files]
     names = [name for name in names if name not in sys.modules and name not in broken]
     registries = (registry.method, registry.metric, registry.dataset, registry.architecture, registry.estimator)

@@ -153,7 +153,7 @@ def _missing_weights(model: str) -> tuple[bool, str] | None:
 
 def own_studies() -> list[str]:
     """Return the studies of this workspace; the default one where it has none of its own, and in a checkout."""
-    own = sorted(path.stem for path in place("params/studies").glob("*.yaml")) if workspace() != SHIPPED else []
+    own = sorted(path.stem for path in place("params/studies").glob("[!.]*.yaml")) if workspace() != SHIPPED else []
     return own or ["pictograms"]
 
 

@@ -125,7 +125,7 @@ def _address() -> Path:
 
 def _code() -> list[tuple[str, int]]:
     """The files of xailib, and when each was written."""
-    return sorted((str(path), path.stat().st_mtime_ns) for path in workspace.PACKAGE.rglob("*.py"))
+    return sorted((str(path), path.stat().st_mtime_ns) for path in workspace.PACKAGE.rglob("[!.]*.py"))
 
 
 def _start_server(address: Path) -> socket.socket | None:
