@@ -52,7 +52,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace with a plug-in, its helper, a file of another project, and a study that uses the method."""
     files = {
         "plugins/mine.py": MINE,
-        "plugins/shared.py": "SCALE = 2.0  # of xailib\n",
+        "plugins/shared.py": "from .parts.core import SCALE  # of xailib\n",
+        "plugins/parts/core.py": "from .scale import SCALE\n",
+        "plugins/parts/scale.py": "SCALE = 2.0\n",
         "plugins/foreign.py": "raise SystemExit('not ours')\n",
         "params/methods/mine.yaml": "method: mine\n",
         "params/studies/own.yaml": STUDY,
@@ -88,7 +90,7 @@ def test_an_edit_of_a_plugin_runs_again_only_what_uses_it(root: Path) -> None:
         return {one: study.origin(one[0])({"model": model, "method": one[1]})["sources"] for one in stages}
 
     before = origins()
-    for file in ("mine", "shared"):  # what a plug-in imports counts too
+    for file in ("mine", "shared", "parts/core", "parts/scale"):  # what a plug-in imports counts too
         path = root / "plugins" / f"{file}.py"
         path.write_text(path.read_text() + "# a remark\n")
         after = origins()

@@ -159,8 +159,9 @@ def _siblings(folder: Path) -> list[Path]:
 @functools.cache
 def imports(path: Path, root: Path = SOURCES) -> list[str]:
     """Return the dotted names that a file imports: see `names`."""
-    package = path.relative_to(root).parts[:-1] if path.is_relative_to(root / "xailib") else ("xailib", "plugins")
-    return list(dict.fromkeys(names(path.read_bytes(), str(path), package)))
+    folders = _label(path, root).split("/")[:-1]
+    package = folders if folders[0] == "xailib" else ["xailib", *folders]
+    return list(dict.fromkeys(names(path.read_bytes(), str(path), tuple(package))))
 
 
 def notebook_imports(path: Path) -> list[str]:
