@@ -139,6 +139,9 @@ def test_stale_records(tmp_path: Path, keys: tuple[str, ...] | None) -> None:
     assert made_from.stale("attribute", record, {"limit": 3}, keys)
     results.write_json(record, {"seconds": 3})
     assert made_from.stale("attribute", record, {"limit": 4}, keys)
+    for damaged in (b"", b'{"made_from": {"limit": 4', b"\0\xff"):
+        record.write_bytes(damaged)
+        assert made_from.stale("attribute", record, {"limit": 4}, keys)
 
 
 # ---- What is in files of one's own

@@ -98,14 +98,16 @@ def made_from(
 
 
 def stale(stage: str, record: str | Path, wanted: Mapping[str, Any], keys: tuple[str, ...] | None = None) -> bool:
-    """Whether a slice's record is there and says that its result was made from other values than those wanted.
+    """Whether a slice's record is there, and damaged or of a result that was made from other values than those wanted.
 
     Of an executed final notebook, its parameters say so.
     """
     try:
         found = json.loads(Path(record).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return False  # Snakemake makes what is not there
+    except ValueError:  # cut off, or emptied, as files are when the power goes
+        return True
     if "cells" in found:
         given = made_from(stage, found["metadata"].get("papermill", {}).get("parameters", {}), checked=True)
         return any(given.get(key) != wanted.get(key) for key in given)
