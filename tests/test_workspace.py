@@ -15,7 +15,7 @@ from xailib.errors import InputError
 from xailib.params import made_from
 from xailib.results import provenance
 from xailib.workflow import rules, snakefile
-from xailib.workflow.study import keep, open_study
+from xailib.workflow.study import keep, open_studies, open_study
 from xailib.workspace import SHIPPED, environment, find, findings_path, place, shown, workspace
 
 METHOD = "method: mine\nmethod_function: gradient\n"
@@ -78,6 +78,17 @@ def test_what_is_written_goes_to_the_workspace(root: Path) -> None:
     from xailib.models.sources import marker
 
     assert marker("m").is_relative_to(root)
+
+
+@pytest.mark.parametrize("name", ["own", "params/studies/own.yaml"])
+@pytest.mark.parametrize("text", ["study: [", "study: own\nlimit: 3\n", None])
+def test_a_study_that_runs_is_what_it_was_whatever_becomes_of_its_file(root: Path, name: str, text: str | None) -> None:
+    keep(open_study("own"))
+    file = root / "params/studies/own.yaml"
+    file.write_text(text) if text else file.unlink()
+    assert open_studies(name, running=True)[0].values["limit"] == 32
+    with pytest.raises(InputError):
+        open_studies(name)
 
 
 def test_a_shipped_study_keeps_its_name(root: Path) -> None:

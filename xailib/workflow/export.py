@@ -14,7 +14,7 @@ from xailib import params
 from xailib.errors import InputError, command
 from xailib.params import citations
 from xailib.workflow.init import check_free
-from xailib.workspace import SHIPPED, place
+from xailib.workspace import SHIPPED, expanded, place
 
 if TYPE_CHECKING:
     import pandas as pd

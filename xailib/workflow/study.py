@@ -19,7 +19,7 @@ from xailib.params import contents, made_from, shift_roots
 from xailib.params.stages import FINALS, STAGES
 from xailib.workflow import grids, preflight
 from xailib.workflow.digests import lib_code, modules, nb_code
-from xailib.workspace import SHIPPED_FINDINGS, find, findings_path
+from xailib.workspace import SHIPPED_FINDINGS, expanded, find, findings_path
 
 
 @dataclass(frozen=True)
@@ -226,12 +226,16 @@ def _unknown_studies(values: dict[str, Any]) -> list[str]:
 
 def _read(name: str | Path, running: bool = False) -> tuple[Path, dict[str, Any]]:
     """The path of a study's file, and its checked values."""
-    path = params.study_path(name)
-    if running:
-        copy = params.resolved_copy(str(params.read(path, "studies")[0].get("study")))
-        path = copy if copy.exists() else path
+    copy = _copy(name) if running else None
+    path = copy if copy and copy.exists() else params.study_path(name)
     values = resolved(params.load_study(path))
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path, values
+
+
+def _copy(name: str | Path) -> Path:
+    """Where the values of a study are kept: under the name that its file says or, if that cannot be read, has."""
+    written, _ = params.read(expanded(name), "studies")
+    return params.resolved_copy(str(written.get("study", Path(name).stem)))
 
 
 def resolved(values: dict[str, Any]) -> dict[str, Any]:
