@@ -409,6 +409,15 @@ class TestWarm:
         assert final.read_text() == log.read_text()
         assert [file.name for file in Path(os.environ["TMPDIR"]).iterdir() if file.name.startswith("xai-")] == []
 
+    def test_files_are_as_open_as_the_caller_wants(self, notebook: Callable[..., Path]) -> None:
+        for mask in (0o022, 0o077):  # the first starts the server
+            before = os.umask(mask)
+            try:
+                output = go(notebook(WRITE), "--warm")[3]
+            finally:
+                os.umask(before)
+            assert output.stat().st_mode & 0o777 == 0o666 & ~mask
+
     def test_failures_come_back(self, notebook: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
         status, _, final, output = go(notebook(WRITE, "1 / 0"), "--warm")
         assert status == 1 and not final.exists() and not output.exists()

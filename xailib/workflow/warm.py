@@ -5,7 +5,7 @@ fork. A server is of one state of xailib's files: after an edit slices ask anoth
 a minute; XAILIB_WARM=0 switches it off. Linux only, and not inside a Slurm job, whose cgroup a slice must stay in; everywhere
 else, and whenever anything is wrong with the server, a new Python does the same.
 
-The slice's process has the caller's files, folder and environment, tells its exit status through a socket, and ends when
+The slice's process has the caller's files, umask, folder and environment, tells its exit status through a socket, and ends when
 the caller goes away.
 """
 
@@ -64,7 +64,8 @@ def execute(words: list[str], warm: bool) -> int | None:
     with (_connect() if warm else None) or _start() as connection:
         try:
             socket.send_fds(connection, [b"!"], [0, 1, 2])
-            connection.sendall(json.dumps({"words": words, "cwd": os.getcwd(), "env": _environment()}).encode() + b"\n")
+            request = {"words": words, "cwd": os.getcwd(), "env": _environment(), "umask": _umask()}
+            connection.sendall(json.dumps(request).encode() + b"\n")
             answer = connection.makefile("rb").read()
         except KeyboardInterrupt:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,6 +87,13 @@ def _environment(**more: str) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures belong into the notebook
         **more,
     }
+
+
+def _umask() -> int:
+    """The caller's umask, which can only be asked by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 @contextlib.contextmanager
@@ -214,6 +222,7 @@ def become_slice(connection: socket.socket) -> NoReturn:
         if request is None:  # the caller is gone already
             os._exit(1)
         os.setsid()
+        os.umask(request["umask"])
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
