@@ -501,6 +501,14 @@ class TestWarm:
         monkeypatch.setenv("XAILIB_WARM", "0")
         assert warm._connect() is None
 
+    def test_where_no_socket_can_be_no_server_is_started(
+        self, short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (short_tmp / ("x" * 90)).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(short_tmp / ("x" * 90)))
+        monkeypatch.setattr(warm, "_start_server", lambda address: pytest.fail("it would load torch in vain"))
+        assert warm._connect() is None
+
     def test_a_broken_server_is_no_obstacle(
         self, notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -48,6 +48,7 @@ PRELOAD = (
     "safetensors.torch", "black", "ipykernel.debugger", "captum.attr", "scipy.ndimage", "scipy.stats", "seaborn",
     "skimage.segmentation", "sklearn.linear_model",
 )  # fmt: skip
+LONGEST = 107  # bytes of a socket's path
 IDLE_SECONDS = 60
 GRACE_SECONDS = 10  # for a slice to clean up when its caller is gone
 
@@ -128,7 +129,10 @@ def _address() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
         raise OSError(f"{folder} is open to others")
-    return folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    address = folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    if len(os.fsencode(address)) > LONGEST:
+        raise OSError(f"{address} is too long for a socket")
+    return address
 
 
 def _code() -> list[tuple[str, int]]:
