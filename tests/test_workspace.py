@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake.exceptions import WorkflowError
 
 import xailib as xai
 from tests.world import SNAKEFILE
@@ -89,6 +91,16 @@ def test_a_study_that_runs_is_what_it_was_whatever_becomes_of_its_file(root: Pat
     assert open_studies(name, running=True)[0].values["limit"] == 32
     with pytest.raises(InputError):
         open_studies(name)
+
+
+def test_results_that_cannot_be_written_are_one_sentence(root: Path) -> None:
+    (root / "results").symlink_to(root / "nowhere/scratch")
+    workflow = SimpleNamespace(_onstart=lambda log: None)
+    rules.at_start(workflow, lambda: keep(open_study("own")))
+    with pytest.raises(
+        WorkflowError, match=r"results/own: cannot be written \(File exists\); let .*results be a folder"
+    ):
+        workflow._onstart("log")
 
 
 def test_a_shipped_study_keeps_its_name(root: Path) -> None:

@@ -39,11 +39,16 @@ def settings(config: dict[str, Any]) -> tuple[str, int | None]:
 
 def at_start(snakemake: Any, call: Callable[[], Any]) -> None:
     """Have something done when jobs start, as `onstart` does; which Snakemake does not ask for where this is a module."""
+    from snakemake.exceptions import WorkflowError  # which other Pythons that read this do without
+
     before = snakemake._onstart
 
     def start(log: Any) -> None:
         before(log)
-        call()
+        try:
+            call()
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
 
     snakemake._onstart = start
 

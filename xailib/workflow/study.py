@@ -19,7 +19,7 @@ from xailib.params import contents, made_from, shift_roots
 from xailib.params.stages import FINALS, STAGES
 from xailib.workflow import grids, preflight
 from xailib.workflow.digests import lib_code, modules, nb_code
-from xailib.workspace import SHIPPED_FINDINGS, expanded, find, findings_path
+from xailib.workspace import SHIPPED_FINDINGS, expanded, find, findings_path, place
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,11 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def keep(*studies: Study | None) -> None:
-    """Write the values of studies to `results/STUDY/study.yaml`, where slices read them; only what has changed."""
+    """Write the values of studies to `results/STUDY/study.yaml`, where slices read them; only what has changed.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     for study in filter(None, studies):
         # An empty choice is "none" in a file.
         values = {
@@ -270,7 +274,13 @@ def keep(*studies: Study | None) -> None:
         text += yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
         path = params.resolved_copy(study.name)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial = path.with_suffix(f".{os.getpid()}")
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(path)
+            except OSError as error:
+                raise InputError(
+                    f"{path.parent}: cannot be written ({error.strerror}); let {place('results')} be a folder, or a link to"
+                    " one, that is open for writing"
+                ) from None
