@@ -200,5 +200,7 @@ def test_bad_input_is_one_sentence(line: str, said: str, tmp_path: Path, capsys:
     assert plan.main([str(study), "--device", "cpu"]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+    assert plan.main([str(study), "--csv", "nowhere/plan.csv"]) == 2
+    assert "--csv nowhere/plan.csv: there is no folder nowhere" in capsys.readouterr().err
     assert plan.main(["roar_smoke"]) == 2 and "is a ROAR study" in capsys.readouterr().err
     assert plan.main(["imagenett"]) == 2 and "did you mean 'imagenet'" in capsys.readouterr().err

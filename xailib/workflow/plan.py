@@ -279,6 +279,8 @@ def main(words: list[str] | None = None) -> int:
 
     if "estimators" in params.load_study(arguments.study):
         raise InputError(f"{arguments.study} is a ROAR study; only studies of maps can be planned")
+    if arguments.csv and not arguments.csv.parent.is_dir():
+        raise InputError(f"--csv {arguments.csv}: there is no folder {arguments.csv.parent}; make it, or name another")
     quiet = str(arguments.csv) == "-"
     study, known = open_study(arguments.study), {}
     scales = arguments.scale or [study.values["scale"]]
