@@ -480,6 +480,9 @@ def test_one_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Report: results/smoke/report.html\n"
     assert main(["collect", "absent", "results/absent"]) == 2
     assert "unknown study 'absent'" in capsys.readouterr().err
+    for command, study in (("images", "smoke"), ("choose", "smoke"), ("choose", "roar_smoke")):
+        assert main([command, study, "results/absent"]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {study} ")
     for words in (["slyce"], ["slice"], ["images", "smoke"]):
         with pytest.raises(SystemExit):
             main(words)

@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from xailib.errors import command
+from xailib.errors import InputError, command
 
 # Command -> the module whose `main` takes its words; commands of a study as a whole are run by `_of_study`.
 MODULES = {
@@ -67,6 +67,10 @@ def _of_study(command: str, words: list[str]) -> int:
     from xailib.workflow.study import open_study
 
     study = open_study(arguments.study)
+    if command == "images" and not study.estimators:
+        raise InputError(f"{arguments.study} is no ROAR study, whose images alone are built")
+    if command == "choose" and not study.chooses:
+        raise InputError(f"{arguments.study} chooses no images: that is for studies of maps with only_correct: true")
     if command == "where":
         print(f"Report: {study.kept.with_name('report.html')}")
     else:
