@@ -1,5 +1,6 @@
 """Parameter files: every fault is told, by file and key, with what would be right."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -120,6 +121,9 @@ def test_one_fault_is_one_sentence(root: Path, line: str, said: str) -> None:
         ("metrics: all", "metrics: [delition]", "unknown metric 'delition'; did you mean 'deletion'?"),
         ("dataset: pictograms", "dataset: pictogram", "unknown data set 'pictogram'; did you mean 'pictograms'?"),
         ("methods: all\n", "", "methods: missing"),
+        ("dataset: pictograms", "dataset: none", "dataset: 'none' is no choice here; name one; known: birdsnap"),
+        ("dataset: pictograms", "dataset: all", "dataset: 'all' is no choice here; name one; known: birdsnap"),
+        ("metrics: all", "metrics: none", "metrics: 'none' is no choice here; name one or more; known: "),
         ("study: mine", "study: yours", "study: 'yours' is not the file's name; write 'study: mine'"),
     ],
 )
@@ -128,6 +132,13 @@ def test_unknown_names_suggest_the_nearest(root: Path, old: str, new: str, said:
     with pytest.raises(InputError, match=r"params/studies/mine\.yaml") as raised:
         params.load_study(path)
     assert said in str(raised.value)
+
+
+def test_a_roar_study_needs_an_estimator(root: Path) -> None:
+    text = params.path_of("studies", "roar_smoke").read_text().replace("study: roar_smoke", "study: mine")
+    path = write(root, "studies", "mine", re.sub("(?m)^estimators: .*", "estimators: none", text))
+    with pytest.raises(InputError, match="estimators: 'none' is no choice here; name one or more"):
+        params.load_study(path)
 
 
 def test_all_faults_of_all_files_come_in_one_message(root: Path) -> None:

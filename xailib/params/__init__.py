@@ -22,7 +22,8 @@ from xailib.workspace import expanded, find, place, roots, shown
 NAMED = {"dataset": "datasets", "models": "models", "methods": "methods", "metrics": "metrics"}
 # Folders of results/ that are no study's.
 RESERVED = {"by_hand": "notebooks that are run by hand", "weights": "trained networks", "none": "no study"}
-ESTIMATOR_LISTS = ("estimators", "keep_estimators", "mask_estimators")
+MAY_BE_NONE = ("keep_estimators", "mask_estimators")
+ESTIMATOR_LISTS = ("estimators", *MAY_BE_NONE)
 
 
 def load_params(kind: str, id: str) -> dict[str, Any]:
@@ -56,6 +57,12 @@ def load_study(path: str | Path) -> dict[str, Any]:
             found = resolve(kind, study[key])
         except InputError as error:
             faults.append(f"{shown(path)}: {key}: {error}")
+            continue
+        if (kind == "datasets" and found != [study[key]]) or (not found and key not in MAY_BE_NONE):
+            right = "one" if kind == "datasets" else "one or more"
+            faults.append(
+                f"{shown(path)}: {key}: '{study[key]}' is no choice here; name {right}{nearest('', ids(kind))}"
+            )
             continue
         study[key] = found[0] if kind == "datasets" else found
         faults += [fault for id in found for fault in read(path_of(kind, id), kind)[1]]
