@@ -91,6 +91,14 @@ def test_defocus_spreads_a_point_over_a_disk_of_the_radius() -> None:
     )
 
 
+@pytest.mark.parametrize("shift", ["gaussian_blur_3", "gaussian_blur/5", "defocus_blur/5", "pixelate/5"])
+def test_pictures_on_their_side_are_corrupted_alike(shift: str) -> None:
+    for sides in ((40, 80), (8, 224), (3, 9)):
+        pixels = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(0))
+        turned = corrupted(pixels.mT, shift).mT
+        assert torch.allclose(corrupted(pixels, shift), turned, atol=0.005)
+
+
 def test_pixelate_makes_blocks_and_jpeg_is_pillows(images: xai.ImageBatch) -> None:
     blocks = corrupted(images.pixels, "pixelate/5")
     assert torch.equal(blocks[..., ::4, ::4], blocks[..., 3::4, 3::4]), "64 pixels at a quarter are blocks of 4"

@@ -2,8 +2,8 @@
 
 The suite's own four have severities 1 to 3, `gaussian_noise_2`. Eleven of ImageNet-C's (Hendrycks & Dietterich 2019, arXiv
 1903.12261) are made on the fly at its five severities, `shot_noise/3`, with its parameters for 224 pixels, lengths scaled to
-the images' side. Differences: defocus blur has a disk whose edge falls over one pixel instead of a blurred one, and images
-are not saved as JPEG after it.
+the images' shorter side. Differences: defocus blur has a disk whose edge falls over one pixel instead of a blurred one, and
+images are not saved as JPEG after it.
 """
 
 import io
@@ -76,12 +76,12 @@ def _gaussian_blur(pixels: Tensor, sigma: float, seed: int, *, unit: int, reach:
     """Blur by `sigma` pixels of a side of `unit`; the kernel reaches as many sigmas."""
     from torchvision.transforms.functional import gaussian_blur
 
-    sigma = sigma * pixels.shape[-1] / unit
+    sigma = sigma * min(pixels.shape[-2:]) / unit
     return gaussian_blur(pixels, 2 * math.ceil(reach * sigma) + 1, sigma)
 
 
 def _defocus_blur(pixels: Tensor, radius: float, seed: int) -> Tensor:
-    radius = radius * pixels.shape[-1] / 224
+    radius = radius * min(pixels.shape[-2:]) / 224
     reach = math.ceil(radius)
     line = torch.arange(-reach, reach + 1, dtype=torch.float32)
     disk = (radius + 0.5 - torch.hypot(line[:, None], line[None, :])).clamp(0, 1)
@@ -122,7 +122,7 @@ def _through_pillow(pixels: Tensor, change: Callable[[Image.Image], Image.Image]
 
 def _pixelate(pixels: Tensor, share: float, seed: int) -> Tensor:
     height, width = pixels.shape[-2:]
-    few = (int(width * share), int(height * share))
+    few = (max(1, int(width * share)), max(1, int(height * share)))
     box = Image.Resampling.BOX
     return _through_pillow(pixels, lambda image: image.resize(few, box).resize((width, height), box))
 
