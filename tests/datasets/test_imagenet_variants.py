@@ -236,6 +236,20 @@ def test_real_counts_any_of_its_labels_and_leaves_images_without_out(
     assert limited.ids == [id for id in images.ids if int(id[-8:]) in groups][:2]
 
 
+def test_answers_and_classes_become_the_networks_too(kaggle: Path, tmp_path: Path, make: Callable[[str], Path]) -> None:
+    path, back = write_real(tmp_path, {1: [7, 8], 3: [9]}), list(range(1000))[::-1]
+    real = xai.load_images("imagenet_real", root=kaggle, labels=path, side=16, relabelled=back)
+    assert sorted(real.answers) == [(990,), (992, 991)] and not real.right(torch.tensor([7, 7])).any()
+    plain, turned = (
+        xai.load_images("imagenet_a", root=make("imagenet_a"), side=8, limit=2, relabelled=labels)
+        for labels in (None, back)
+    )
+    assert turned.classes == tuple(999 - label for label in plain.classes)
+    assert torch.equal(turned.labels, 999 - plain.labels)
+    unknown = xai.load_images("imagenet_a", root=make("imagenet_a"), side=8, limit=2, relabelled=[-1])
+    assert unknown.classes is None and not unknown.has_labels
+
+
 def test_real_comes_with_timm_and_faulty_files_are_refused(tmp_path: Path) -> None:
     real = read_real(None)
     assert len(real) == 50_000 and sum(not group for group in real) == 3163, "the paper keeps 46,837 images"

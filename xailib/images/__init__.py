@@ -117,7 +117,7 @@ class ImageBatch:
             return tuple(places[index] for index in indices)
 
         labels = (
-            torch.tensor(places)[self.labels]
+            torch.tensor(places)[self.labels.cpu()]
             if places and self.has_labels
             else torch.full_like(self.labels, truth.NO_LABEL)
         )
