@@ -1,5 +1,7 @@
 """Images that a CSV lists: labels, boxes on pictures of any turn, and what is refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,10 +42,27 @@ def test_without_labels(folder: Path) -> None:
     assert len(images) == 2 and not images.has_labels and images.class_names is None
 
 
+def test_without_labels_nothing_is_relabelled(folder: Path) -> None:
+    images = load_images("table", root=table(folder, "file", "a.png"), classes=["cat", "dog"], relabelled=[5, 7])
+    assert images.labels.tolist() == [-1]
+
+
 def test_numbers_are_counted_as_numbers(folder: Path) -> None:
     path = table(folder, "file,label", "a.png,10", "b.png,9", "c.png,10")
     assert class_names("table", root=path) == ["9", "10"]
     assert class_names("table", root=path, classes=["10", "9"]) == ["10", "9"]
+
+
+def test_numbers_that_are_equal_have_one_order_in_every_process(
+    folder: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = table(folder, "file,label", "a.png,1", "b.png,01", "c.png,2")
+    monkeypatch.chdir(repository)
+    script = "import sys; from xailib.datasets import table; print(table.table_class_names(table.Path(sys.argv[1])))"
+    for seed in ("5", "6", "8"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        found = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "['01', '1', '2']", seed
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
@@ -118,6 +137,11 @@ def test_a_label_that_is_no_class(folder: Path) -> None:
 def test_a_cell_that_is_too_long(folder: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as CSV"):
         open_images("table", root=table(folder, "file,mask", "a.png," + "0 " * 70000))
+
+
+def test_a_quote_that_never_closes(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read as CSV .*; close all quotes"):
+        open_images("table", root=table(folder, '"file,label', *["a.png,dog"] * 20_000))
 
 
 def test_no_such_table(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import functools
 import io
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -37,8 +37,8 @@ def table_class_names(root: Path, classes: list[str] | None = None) -> list[str]
     """Return the class names in label order: `classes`, else the labels, sorted (as numbers where all are numbers)."""
     if classes:
         return distinct("classes", classes)
-    labels = {label for label, _ in _rows(root).values() if label}
-    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
+    labels = sorted({label for label, _ in _rows(root).values() if label})
+    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else labels
 
 
 @dataset("table", label="Images of a table", side=224, class_names=table_class_names)
@@ -85,8 +85,14 @@ def _rows(root: Path) -> dict[str, tuple[str, list[str]]]:
 def _parsed(root: Path, text: str) -> dict[str, tuple[str, list[str]]]:
     found: dict[str, tuple[str, list[str]]] = {}
     reader = csv.DictReader(io.StringIO(text))
-    reader.fieldnames = _columns(root, reader.fieldnames or ())
-    for number, row in enumerate(_lines(root, reader), start=2):
+    try:
+        reader.fieldnames = _columns(root, reader.fieldnames or ())
+        rows = list(reader)
+    except csv.Error as error:  # such as a cell of more than 131,072 characters
+        raise InputError(
+            f"{root}: cannot be read as CSV ({error}); close all quotes, and leave out columns that are not looked at"
+        ) from None
+    for number, row in enumerate(rows, start=2):
         name, label, box = ((row.get(column) or "").strip() for column in COLUMNS)
         if not name:
             raise InputError(f"{root}: line {number} names no file")
@@ -116,13 +122,6 @@ def _columns(root: Path, names: Sequence[str]) -> list[str]:
             f"{root}: its first line must name the columns {', '.join(COLUMNS)}; it has {has}, and no {wanted}{hint}"
         )
     return columns
-
-
-def _lines(root: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]]:
-    try:
-        yield from reader
-    except csv.Error as error:  # such as a cell of more than 131,072 characters
-        raise InputError(f"{root}: cannot be read as CSV ({error}); leave out columns that are not looked at") from None
 
 
 def _size(path: Path) -> tuple[int, int]:
