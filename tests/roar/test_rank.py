@@ -100,6 +100,20 @@ def test_a_cut_off_ranking_is_not_taken_for_finished(
         open_ranking(tmp_path / "gradient", "train", images.train)
 
 
+def test_a_cut_off_ranking_does_not_open_as_the_one_before(
+    images: Store, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    run(tmp_path, images, model, ("random",))
+    monkeypatch.setattr(module, "write_maps", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, images, model, ("random",), levels=[5])
+    with pytest.raises(InputError, match="no ranking"):
+        open_ranking(tmp_path / "random", "train", images.train)
+
+
 def test_a_ranking_of_other_images_is_refused(images: Store, model: Model, tmp_path: Path) -> None:
     run(tmp_path, images, model, ("random",))
     with pytest.raises(InputError, match="belongs to other images"):

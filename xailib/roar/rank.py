@@ -60,6 +60,8 @@ def rank(
         raise InputError(f"unit, target: '{unit}', '{target}' are not known; use pixel or channel, predicted or label")
     shape = (store.side, store.side) if unit == "pixel" else (3, store.side, store.side)
     width = (int(np.prod(shape)) + 1) // 2
+    for folder in folders.values():  # an older ranking's record would vouch for levels that are half new
+        (folder / "ranking.json").unlink(missing_ok=True)
     digests: dict[str, dict[str, str]] = {id: {} for id in folders}
     kept: dict[str, list[tuple[Tensor, Tensor]]] = {id: [] for id in folders}
     for name in PARTS:
