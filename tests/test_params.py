@@ -180,6 +180,7 @@ weights: {source: file, path: w}
         ("epsilon: 0", None),
         ("epsilon: 0.5", "epsilon: 0.5, but a vanilla network was trained against no attack; leave it out"),
         ("epsilon: 0\ntraining: {epsilon: 1.0}", "epsilon: 0, but training.epsilon is 1.0; leave one of them out"),
+        ("training: {epsilon: 1.0}", "training.epsilon: 1.0, but a vanilla network was trained against no attack; leave it out"),
         ("epsilon: -1", "epsilon: -1 is less than the minimum of 0"),
         ("epsilon: .inf", "epsilon: inf is not a finite number"),
         ("epsilon: x", "epsilon: 'x' is not a number"),
@@ -192,6 +193,24 @@ weights: {source: file, path: w}
 def test_values_of_a_model(lines: str, said: str | None, root: Path) -> None:
     faults = params.read(write(root, "models", "m", MODEL + lines), "models")[1]
     assert [fault.partition(": ")[2] for fault in faults] == ([said] if said else [])
+
+
+@pytest.mark.parametrize("algorithm", ["robust", "advprop"])
+@pytest.mark.parametrize("training", ["{}", "{steps: 10}", "{epsilon: 0}"])
+def test_a_network_trained_on_attacks_needs_their_radius(algorithm: str, training: str, root: Path) -> None:
+    text = MODEL.replace("vanilla", algorithm) + f"training: {training}"
+    assert params.read(write(root, "models", "m", text), "models")[1] == [
+        f"params/models/m.yaml: training.epsilon: missing; {algorithm} trains on attacked images, so give their radius above 0"
+    ]
+
+
+def test_a_shift_larger_than_the_images_is_refused() -> None:
+    values = params.load_params("studies", "roar_pictograms")
+    for shift, crop, fine in ((7, "shift", True), (8, "shift", False), (8, "none", True)):
+        found = checks.faults(CLASSES["roar_study"], values | {"side": 8, "recipe": {"crop": crop, "shift": shift}})
+        assert found == (
+            [] if fine else ["recipe.shift: 8 moves images of 8 pixels out of sight; give less than the side"]
+        )
 
 
 @pytest.mark.parametrize("kind", params.KINDS)

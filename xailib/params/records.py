@@ -176,10 +176,14 @@ class Model(Record):
                 hint = "; divide by 255?" if all(share > 1 for share in colour) else ""
                 yield name, f"{colour} does not lie in {opening}0, 1]{hint}"
         radius, training = values.get("epsilon"), values.get("training") or {}
+        algorithm, learns = values.get("training_algorithm"), training.get("epsilon")
         if radius is not None and training.get("epsilon", radius) != radius:
             yield "epsilon", f"{radius}, but training.epsilon is {training['epsilon']}; leave one of them out"
-        if radius and values.get("training_algorithm") == "vanilla":
-            yield "epsilon", f"{radius}, but a vanilla network was trained against no attack; leave it out"
+        elif (radius or learns) and algorithm == "vanilla":
+            key = "epsilon" if radius else "training.epsilon"
+            yield key, f"{radius or learns}, but a vanilla network was trained against no attack; leave it out"
+        if values.get("training") is not None and not learns and algorithm in ("robust", "advprop"):
+            yield "training.epsilon", f"missing; {algorithm} trains on attacked images, so give their radius above 0"
         options, kind = values.get("model_options", {}), values.get("architecture")
         by_name = kind in ("timm", "torchvision", "huggingface", "function") and options is not None
         if by_name and not isinstance(options.get("name"), str):
@@ -331,6 +335,12 @@ class RoarStudy(AnyStudy):
     def together(cls, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
         given = {**cls.defaults(), **values}
         levels, seeds, networks = (given[key] for key in ("levels", "seeds", "base_networks"))
+        side, recipe = given.get("side"), {**Recipe().model_dump(), **(given["recipe"] or {})}
+        if side and recipe["crop"] == "shift" and not recipe["shift"] < side:
+            yield (
+                "recipe.shift",
+                f"{recipe['shift']} moves images of {side} pixels out of sight; give less than the side",
+            )
         stray = next((level for level in given["mask_levels"] or () if levels and level not in levels), None)
         if stray is not None:
             yield "mask_levels", f"{stray} is none of the levels {levels}"
