@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from xailib.params import load_params
-from xailib.training import fit, train
+from xailib.training import card, fit, train
 from xailib.training.loop import fingerprint
 
 
@@ -39,7 +39,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def recipe(place: Path, **changes: float) -> None:
+def recipe(place: Path, **changes: float | str) -> None:
     record = yaml.safe_load((place / "record.yaml").read_text())
     record["training"] = {"optimiser": "sgd", "steps": 101, "batch_size": 4, "images": None} | changes
     (place / "params/models/own.yaml").write_text(yaml.safe_dump(record))
@@ -84,6 +84,37 @@ def test_other_files_are_other_training_images(place: Path) -> None:
     assert len(train.training_set("mine", None, root=place / "C")[1]) == 17
     Image.new("RGB", (64, 64), (8, 8, 8)).save(place / "A/train/dark/8.png")
     assert len(train.training_set("mine", None, root=place / "C")[1]) == 18, "files behind a link count too"
+
+
+def test_a_card_counts_the_images_that_there_were(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe(place, images=100, steps=8)
+    monkeypatch.setattr(card, "load_model", lambda id: torch.nn.Linear(1, 1))
+    monkeypatch.setattr(card, "measure", lambda *arguments, **options: {})
+    with pytest.warns(UserWarning, match="holds 16 images; limit 100 gives all of them"):
+        facts = card.describe("own", place / "A")
+    assert facts["training_images"] == 16 and facts["epochs"] == 2.0
+
+
+def test_heirs_that_nothing_attacked_say_no_radius(place: Path) -> None:
+    recipe(place, initial="own")
+    assert card.twin_epsilon("own") == 1.0
+
+
+@pytest.mark.parametrize("in_one_line", [None, False])
+@pytest.mark.parametrize("before", [{}, {"sha256": "a" * 64}])
+def test_what_is_measured_goes_into_a_file_of_any_style(
+    place: Path, before: dict[str, str], in_one_line: bool | None
+) -> None:
+    path, old = place / "params/models/own.yaml", {"dataset": "mine", "value": 0.1, "source": "s"}
+    values = yaml.safe_load(path.read_text())
+    values |= {"weights": {"path": "own.safetensors", **before, "source": "file"}, "accuracy": old, "label": "größer"}
+    for given in (values, {key: value for key, value in values.items() if key != "accuracy"}):
+        path.write_text(yaml.safe_dump(given, default_flow_style=in_one_line, allow_unicode=True), encoding="utf-8")
+        card.pin("own", "b" * 64)
+        card.pin_accuracy("own", "mine", 0.75, place)
+        found = load_params("models", "own")
+        assert found["weights"] == values["weights"] | {"sha256": "b" * 64} and found["label"] == "größer"
+        assert found["accuracy"] == {"dataset": "mine", "value": 0.75, "source": "card.json"}
 
 
 def test_a_fingerprint_is_of_values_types_and_shapes() -> None:

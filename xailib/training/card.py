@@ -69,10 +69,16 @@ def own_file(id: str) -> Path:
 def pin(id: str, sha256: str) -> None:
     """Write a weight file's sha256 into its model's parameter file; everything else there stays as it is."""
     path = own_file(id)
-    text, found = re.subn(r"sha256: \S+", f"sha256: {sha256}", path.read_text(), count=1)
-    if not found:
-        text = re.sub(r"^(  path: \S+\n)", rf"\1  sha256: {sha256}\n", text, count=1, flags=re.MULTILINE)
-    path.write_text(text)
+    text, found = re.subn(r"sha256: [^\s,}]+", f"sha256: {sha256}", path.read_text(encoding="utf-8"), count=1)
+    if not found:  # `weights` may be written in one line or in several
+        text = re.sub(
+            r"^weights:[^{\n]*(\{|\n +)",
+            lambda opening: f"{opening[0]}sha256: {sha256}{opening[1].replace('{', ', ')}",
+            text,
+            count=1,
+            flags=re.MULTILINE,
+        )
+    path.write_text(text, encoding="utf-8")
 
 
 def pin_accuracy(id: str, dataset: str, clean: float, home: Path) -> None:
@@ -80,15 +86,17 @@ def pin_accuracy(id: str, dataset: str, clean: float, home: Path) -> None:
     path = own_file(id)
     card = shown(home / "card.json")
     line = f"accuracy: {{dataset: {dataset}, value: {clean}, source: {card}}}\n"
-    text, found = re.subn(r"^accuracy: .*\n", line, path.read_text(), count=1, flags=re.MULTILINE)
-    path.write_text(text if found else re.sub(r"^training:", f"{line}training:", text, count=1, flags=re.MULTILINE))
+    text, lines = path.read_text(encoding="utf-8"), r"^accuracy:.*\n(?:[ }].*\n)*"
+    text, found = re.subn(lines, lambda _: line, text, count=1, flags=re.MULTILINE)
+    text = text if found else re.sub(r"^training:", lambda key: line + key[0], text, count=1, flags=re.MULTILINE)
+    path.write_text(text, encoding="utf-8")
 
 
 def describe(id: str, root: str | None = None) -> dict[str, Any]:
     """Return a trained model's recipe facts and its accuracies on images that it was not trained on."""
     record = load_params("models", id)
     recipe, dataset, model = recipe_of(record), record["model_dataset"], load_model(id)
-    trained = recipe.images or len(training_set(dataset, None, root=root)[1])
+    trained = len(training_set(dataset, recipe.images, root=root)[1])
     sizes = {"images": 600, "shifted": 240, "attacked": 120}
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -104,11 +112,11 @@ def describe(id: str, root: str | None = None) -> dict[str, Any]:
 
 
 def twin_epsilon(id: str) -> float:
-    """Radius that a vanilla network is attacked with: that of most networks started from it; 1 where none was."""
+    """Radius that a vanilla network is attacked with: that of most attacked networks started from it; 1 where none was."""
     recipes = [
         recipe_of(record) for record in map(partial(load_params, "models"), list_models()) if "training" in record
     ]
-    return mode([recipe.epsilon for recipe in recipes if recipe.initial == id] or [1.0])
+    return mode([recipe.epsilon for recipe in recipes if recipe.initial == id and recipe.epsilon] or [1.0])
 
 
 def measure(
