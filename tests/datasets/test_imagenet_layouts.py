@@ -157,6 +157,18 @@ def test_flat_folder_with_the_devkits_labels(kaggle: Path, flat: Path, home: str
     assert same(xai.load_images("imagenet", root=flat, side=16), xai.load_images("imagenet", root=kaggle, side=16))
 
 
+def test_a_flat_folder_with_what_systems_leave_behind_and_an_image_twice(kaggle: Path, flat: Path) -> None:
+    root, val = flat.parent, flat.rename(flat.parent / "val")
+    rows = [f"{NAMES[number]}.JPEG {synset}" for number, (synset, _, _) in TRUTH.items()]
+    (root / "val_labels.txt").write_text("\n".join(rows))
+    (val / "@eaDir").mkdir()
+    found = xai.load_images("imagenet", root=root, side=16)
+    assert found.ids == xai.load_images("imagenet", root=kaggle, side=16).ids
+    save_noise(val / f"{NAMES[1]}.png", 0)
+    with pytest.raises(InputError, match=r"\.JPEG: ILSVRC2012_val_00000001\.png has the same name but for its suffix"):
+        xai.load_images("imagenet", root=root)
+
+
 def test_list_of_synsets_in_text_and_faulty_ones(kaggle: Path, flat: Path) -> None:
     ids = ground_truth(flat)
     rows = [f"{number} {wnid} a thing" for number, wnid in ids.items()]

@@ -23,7 +23,7 @@ from xailib.datasets.imagenet.labels import (
 )
 from xailib.datasets.items import Box, Item, choose
 from xailib.errors import InputError, nearest
-from xailib.image_files import SUFFIXES, image_files
+from xailib.image_files import SUFFIXES, image_files, is_junk
 
 MAPPING = "LOC_synset_mapping.txt"
 
@@ -90,7 +90,8 @@ def find_split(root: Path, split: str) -> Home:
         )
     # scandir tells folders from files without asking for each of 50,000, which takes minutes on a network drive.
     with os.scandir(folder) as entries:
-        in_classes = folder != root and (split == "train" or any(entry.is_dir() for entry in entries))
+        inner = any(entry.is_dir() and not is_junk(entry.name) for entry in entries)
+    in_classes = folder != root and (split == "train" or inner)
     return Home(root, top, folder, split, in_classes)
 
 
@@ -123,7 +124,13 @@ def _in_folders(home: Home) -> dict[str, tuple[Item, str]]:
 
 
 def _in_one_folder(home: Home) -> dict[str, tuple[Item, str]]:
-    files = {path.stem: path for path in image_files(home.folder)}
+    paths = image_files(home.folder)
+    files = {path.stem: path for path in paths}
+    double = next((path for path in paths if files[path.stem] != path), None)
+    if double is not None:
+        raise InputError(
+            f"{double}: {files[double.stem].name} has the same name but for its suffix; take one of them away"
+        )
     if not files:
         looked = f"looked for *.JPEG and the like ({', '.join(SUFFIXES)})"
         raise InputError(f"{home.folder}: no images: {looked}; {look(home.folder)}")
