@@ -111,6 +111,7 @@ def test_fewer_classes_larger_objects_and_less_turning() -> None:
     [
         ({"classes": 1}, "classes"),
         ({"classes": 13}, "classes"),
+        ({"classes": 3.0}, "classes: 3.0 is not a whole number"),
         ({"class_by": "colour", "classes": 12}, "classes: 12 is not a whole number from 2 to the 6 colours"),
         ({"class_by": "size"}, "class_by"),
         ({"smallest": 0.8}, "smallest"),

@@ -114,11 +114,16 @@ def test_columns_that_are_none_of_ours_are_passed_over(folder: Path, columns: st
         (("file,label,Label", "a.png,dog,cat"), "names the column label twice"),
         (("file,label",), "lists no image"),
         (("file,label", ",dog"), "line 2 names no file"),
+        (("file", '"a.png', *["c.png"] * 99), "which is not there"),
         (("file,label", "z.png,dog"), "names 'z.png', which is not there"),
         (("file,label", "a.png,dog", "b.png,"), "'b.png' has no label, but others have"),
         (("file,label", "a.png,dog", "a.png,cat"), "line 3: 'a.png' has the label 'cat', and 'dog' before"),
         (("file,label,box", "a.png,dog,1 2 3"), "'1 2 3' is no box; write x1 y1 x2 y2 in pixels"),
         (("file,label,box", "a.png,dog,0 0 50 10"), "is not x1 < x2, y1 < y2 within the picture's 40 x 20 pixels"),
+        (
+            ("file,label,box", "a.png,dog,0.25 0.25 0.5 1"),
+            "'0.25 0.25 0.5 1' lies within 0 and 1: shares of the sides?",
+        ),
         (("file,label,box", "table.csv,dog,0 0 5 5"), "table.csv: not a complete image file"),
     ],
 )
@@ -132,6 +137,14 @@ def test_a_label_that_is_no_class(folder: Path) -> None:
     path = table(folder, "file,label", "a.png,dog", "b.png,cat")
     with pytest.raises(InputError, match=r"'b.png': classes has no 'cat'; did you mean 'cats'\?"):
         open_images("table", root=path, classes=["dog", "cats"])
+
+
+@pytest.mark.parametrize("classes", [3, "dog", [0, 1]])
+def test_classes_that_are_no_list_of_text(folder: Path, classes: object) -> None:
+    with pytest.raises(
+        InputError, match=r"classes: .* is no list of labels as they are written in .*: text, even of num"
+    ):
+        load_images("table", root=table(folder, "file,label", "a.png,0", "b.png,1"), classes=classes)
 
 
 def test_a_cell_that_is_too_long(folder: Path) -> None:

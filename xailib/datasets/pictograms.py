@@ -64,7 +64,7 @@ def pictograms(
             f"side: pictograms have 64 pixels, shrunk by whole factors to 32, 16 or 8; {side!r} is none of these"
         )
     most = len(class_names(class_by=class_by))
-    if classes not in range(2, most + 1):
+    if not isinstance(classes, int) or classes not in range(2, most + 1):
         things = "pictograms" if class_by == "shape" else "colours"
         raise InputError(f"classes: {classes!r} is not a whole number from 2 to the {most} {things}")
     if not 0.1 <= smallest <= largest <= 0.9:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import functools
 import io
+import os.path
 import posixpath
 import re
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ _ALIKE = {
 def table_class_names(root: Path, classes: list[str] | None = None) -> list[str]:
     """Return the class names in label order: `classes`, else the labels, sorted (as numbers where all are numbers)."""
     if classes:
+        if not isinstance(classes, list | tuple) or not all(isinstance(name, str) for name in classes):
+            raise InputError(
+                f"classes: {classes!r} is no list of labels as they are written in {root}: text, even of numbers"
+            )
         return distinct("classes", classes)
     labels = sorted({label for label, _ in _rows(root).values() if label})
     return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else labels
@@ -68,7 +73,7 @@ def table(root: Path, *, classes: list[str] | None = None) -> list[Item]:
     items = []
     for name, (label, boxes) in rows.items():
         path = root.parent / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # False too of names that are too long, as a quote that never closes makes them
             raise InputError(f"{root}: names '{name}', which is not there: {path}; paths start from the table's folder")
         width, height = _size(path) if boxes else (1, 1)
         shares = [_share(root, name, box, width, height) for box in boxes]
@@ -143,5 +148,9 @@ def _share(root: Path, name: str, box: str, width: int, height: int) -> Box:
         raise InputError(
             f"{root}: '{name}': the box {x1:g} {y1:g} {x2:g} {y2:g} is not x1 < x2, y1 < y2 within the picture's"
             f" {width} x {height} pixels"
+        )
+    if max(x2, y2) <= 1 and min(width, height) > 8:
+        raise InputError(
+            f"{root}: '{name}': the box '{box}' lies within 0 and 1: shares of the sides? Write x1 y1 x2 y2 in pixels"
         )
     return x1 / width, y1 / height, x2 / width, y2 / height
