@@ -204,7 +204,7 @@ def test_two_networks(place: Path) -> None:
         ("my_net.py:make", "by_class", {"class_names": "a,b,c"}, "3 names (a, b, c, ...) for the 2 logits"),
         ("my_net.py:make", "three", {}, "no class 'x' for the data set's 'x'"),
         ("my_net.py:make", "flat", {"class_names": "none.txt"}, "--classes none.txt: no such file"),
-        ("my_net.py:make", "flat", {"class_names": "a long name," * 30}, "for the 2 logits"),
+        ("my_net.py:make", "flat", {"class_names": ", ".join(["a long name"] * 30)}, "for the 2 logits"),
         ("my_net.py:make", "long" * 100, {}, "neither a folder or file of this name"),
         ("my_net.py:make", "flat", {"root": "flat"}, "leave out --root"),
         ("my_net.py:make", "flat", {"size": 0}, "--size 0: no side of an image in pixels; give 8 to 2048, such as 224"),

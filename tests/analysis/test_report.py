@@ -97,7 +97,7 @@ def test_ids_of_headings_are_their_own() -> None:
 def test_source_of_a_verdict_is_folded_under_its_claim() -> None:
     shown = report.source(claims.CLAIMS["F1"].test).data
     assert shown.startswith("<details><summary><code>f1_robust_gradients</code> F1: Robust networks explain better")
-    assert "over_units" in shown and shown.endswith("</details>")
+    assert "gradients_only" in shown and shown.endswith("</details>")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_counted_as_networks_they_would_say_more(thrice: Frames) -> None:
     counted = dataclasses.replace(thrice, models=thrice.models.drop(columns=["recipe", "recipe_label"]))
     honest, false = (rankings.method_ranks(study, 100, 0).dropna(subset=["low"]) for study in (thrice, counted))
     shares = (false["high"] - false["low"]).to_numpy() / (honest["high"] - honest["low"]).to_numpy()
-    assert (shares < 1).all() and np.median(shares) < 0.75
+    assert (shares < 1).all() and np.median(shares) < 0.9, "the part of the images is the same in both"
     name = "insertion (normalised) with mean confidence"
     parts = [claims.f4_confidence(study, 100, 0).parts for study in (thrice, counted)]
     honest, false = (next(one.estimate for one in own if one.name == name) for own in parts)

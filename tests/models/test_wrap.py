@@ -143,6 +143,7 @@ def test_a_fixed_side_is_found_by_trying():
         ({"device": "meta"}, "'meta' is not there; use auto, cpu"),
         ({"device": ""}, "'' is not known; use auto, cpu"),
         ({"classes": [["a"], ["b"], ["c"]]}, r"class_names: \['a'\] is no name; write text"),
+        ({"classes": ["a", "", "c"]}, "class_names: '' is no name; write text$"),
         ({"classes": [None] * 3}, "class_names: None is no name; write text"),
         (
             {"size": (32, 32)},

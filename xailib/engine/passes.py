@@ -89,7 +89,8 @@ def answer(
 
 def probabilities(logits: Tensor) -> Tensor:
     """Softmax of logits `(b, classes)` in float64: in float32 one near 1 has lost the slope `p (1 - p)` of its own logit."""
-    return logits.double().softmax(dim=1)
+    exact = torch.float32 if logits.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+    return logits.to(exact).softmax(dim=1)
 
 
 @contextlib.contextmanager

@@ -277,7 +277,8 @@ def checked_names(id: str, names: Sequence[str]) -> list[str]:
         raise InputError(f"model '{id}': class_names: a list of names is needed, one a logit, not {names!r}")
     wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
     if wrong:
-        raise InputError(f"model '{id}': class_names: {wrong[0]!r} is no name; write text, such as '{wrong[0]}'")
+        such = f", such as '{wrong[0]}'" if str(wrong[0]).strip() else ""
+        raise InputError(f"model '{id}': class_names: {wrong[0]!r} is no name; write text{such}")
     return list(names)
 
 
