@@ -420,6 +420,14 @@ def test_impossible_and_excluded_pairs_are_left_out_and_said(root: Path) -> None
     reasons = {(model, method): reason for model, method, reason in study.skipped}
     assert "gap_linear_head" in reasons["mini_alexnet_vanilla", "cam"]
     assert reasons["mini_resnet_vanilla", "gradcam"] == "excluded by the study"
+    alone = {
+        "models": ["mini_alexnet_vanilla"],
+        "methods": ["cam", "gradcam"],
+        "exclude": [["mini_alexnet_vanilla", "gradcam"]],
+    }
+    path.write_text(yaml.safe_dump(values | alone))
+    with pytest.raises(InputError, match=r"mine.yaml: no method is left .*mini_alexnet_vanilla x gradcam: excluded"):
+        workflow.open_study(path)
     path.write_text(yaml.safe_dump({**values, "exclude": [["mini_resnet", "gradcam"]]}))
     with pytest.raises(InputError, match="unknown model 'mini_resnet'"):
         workflow.open_study(path)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xailib.errors import InputError
 from xailib.params.made_from import require
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def collect(study: "Study", folder: Path) -> None:
         folder: its results.
 
     Raises:
-        InputError: a table that is missing, or that was made from other values than the study's; no slices at all.
+        InputError: a table that is missing, or that was made from other values than the study's.
     """
     import pandas as pd  # the Snakefile reads TABLES, and must not wait for tables and torch
 
@@ -67,8 +66,6 @@ def collect(study: "Study", folder: Path) -> None:
     stage = "roar_collect" if study.estimators else "collect"
     made = study.made_from(stage)
     for name, files in parts(study, stage).items():
-        if not files:
-            raise InputError(f"study '{study.name}': no method can explain any of its models, so there are no {name}")
         table = _joined(study, folder, files)
         table.attrs = {"made_from": made}
         print("wrote", write_table(folder / f"{name}.parquet", table), f"({len(table)} rows)")

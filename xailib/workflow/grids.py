@@ -27,10 +27,10 @@ def grid(path: Path, values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
     Raises:
         InputError: every fault of the study and of the files that it names, in one message.
     """
-    return (_trainings(path, values), []) if "estimators" in values else _pairs(values)
+    return (_trainings(path, values), []) if "estimators" in values else _pairs(path, values)
 
 
-def _pairs(values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
+def _pairs(path: Path, values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
     """Every (model, method) that is possible and not excluded."""
     kinds = {
         kind: {id: params.load_params(kind, id) for id in values[kind]} for kind in ("models", "methods", "metrics")
@@ -51,6 +51,9 @@ def _pairs(values: Values) -> tuple[Grid, list[tuple[str, str, str]]]:
     networks = [{"model": model} for model in models]
     pairs = [{"model": model, "method": method} for (model, method), reason in reasons.items() if not reason]
     skipped = [(*pair, reason) for pair, reason in reasons.items() if reason]
+    if not pairs:
+        told = "; ".join(f"{model} x {method}: {reason}" for model, method, reason in skipped[:3])
+        params.refuse([f"{path}: no method is left that explains any of its models ({told})"])
     found = {"predict": networks, "attribute": pairs, "evaluate": pairs}
     if values["kind"] == "compare" and values["sanity_images"]:
         found["sanity"] = pairs
