@@ -89,9 +89,8 @@ def summary(frames: Frames, costs: pd.DataFrame | None = None, bootstrap: int = 
     means = pd.DataFrame(nanmean(data.values[0], -1), order, data.axes["metric"])
     counting = list(judges.index[judges["word"] == COUNTS])
     beaten = compare.beaten(frames)[counting].sum(axis=1)
-    repeats = (
-        reliability.by_network(frames).set_index("method")["correlation"].reindex(order)
-    )  # also of no image that counts
+    # Reindexed, as there are none where no image counts.
+    repeats = reliability.by_network(frames).set_index("method")["correlation"].reindex(order)
     checked = compare.checked(frames).reindex(order)
     plain = ranking[["rank", "low", "high", "n"]].reindex(order).join(means).rename_axis("method")
     plain = plain.assign(controls_beaten=beaten, repeats=repeats, sanity=checked["last"], fails=checked["fails"])

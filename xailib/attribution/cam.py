@@ -52,9 +52,8 @@ def cam(
         means = maps.mean((2, 3))
         wrong = functional.linear(means, weights, bias) - logits
         terms = functional.linear(means.abs(), weights.abs(), bias if bias is None else bias.abs()).max()  # their sizes
-        return _weighted(maps, weights[targets[part]]), wrong.abs().max() / terms.clamp(
-            min=torch.finfo(terms.dtype).tiny
-        )
+        misfit = wrong.abs().max() / terms.clamp(min=torch.finfo(terms.dtype).tiny)
+        return _weighted(maps, weights[targets[part]]), misfit
 
     found, misfits = zip(*engine.chunked(len(pixels), work, description="cam"), strict=True)
     if not torch.stack(misfits).max() <= _TOLERANCE[engine.precision_on(pixels.device, engine.current().precision)]:

@@ -57,9 +57,8 @@ def network_state(content: Any, record: Mapping[str, Any], where: str) -> State:
         inside = f"{_root(state)}model."
         state = {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
         found.append("robustness")
-    if any(
-        map(_AUXILIARY.search, state)
-    ):  # of split batch norms the branch for clean images, under the layer's own name
+    # Of split batch norms the branch for clean images, under the layer's own name.
+    if any(map(_AUXILIARY.search, state)):
         state = {_MAIN.sub(".", key): value for key, value in state.items() if not _AUXILIARY.search(key)}
         found.append("split_bn")
     if wanted not in ("auto", *(found or ["plain"]), *(["wrapped"] if prefixed else [])):

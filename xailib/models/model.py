@@ -190,8 +190,7 @@ def private(network: nn.Module, id: str) -> nn.Module:
     Modules are copied, weights are shared where they are float32 already: the view takes no memory, and follows a training
     that goes on and all else that writes into the weights. It does not follow where the network gets other tensors or
     modules (`weight.data = ...`, `vector_to_parameters`, `load_state_dict(assign=True)`): wrap it again. Weights of other
-    precision are copied. What `torch.compile`, `DataParallel` and
-    `DistributedDataParallel` wrap is taken out.
+    precision are copied. What `torch.compile`, `DataParallel` and `DistributedDataParallel` wrap is taken out.
 
     Raises:
         InputError: no module, one that cannot be copied, or one whose weights are not all at one place.
@@ -205,9 +204,8 @@ def private(network: nn.Module, id: str) -> nn.Module:
     places = sorted({str(tensor.device) for tensor in tensors})
     if len(places) > 1 or places == ["meta"]:
         raise InputError(f"model '{id}': its weights lie on {' and '.join(places)}; move them to one device")
-    shared = [
-        tensor for module in network.modules() for tensor in _tensors(module)
-    ]  # kept, so that no id is used twice
+    # Kept, so that no id is used twice.
+    shared = [tensor for module in network.modules() for tensor in _tensors(module)]
     try:
         with torch.no_grad():
             view = copy.deepcopy(network, {address(tensor): _view(tensor) for tensor in shared})
