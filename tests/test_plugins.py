@@ -10,6 +10,7 @@ import pytest
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import broken_plugins, registry_facts
+from xailib.workflow import digests
 from xailib.workflow.digests import lib_code
 from xailib.workflow.study import open_study
 from xailib.workspace import environment
@@ -85,6 +86,7 @@ def test_one_file_makes_a_method_a_metric_a_data_set_and_an_architecture(root: P
 def test_an_edit_of_a_plugin_runs_again_only_what_uses_it(root: Path) -> None:
     def origins() -> dict[tuple[str, str], str]:
         lib_code.cache_clear()
+        digests._bytes.cache_clear()
         study, model = open_study("own"), "mini_resnet_vanilla"
         stages = [(stage, method) for stage in ("attribute", "evaluate") for method in ("mine", "gradient")]
         return {one: study.origin(one[0])({"model": model, "method": one[1]})["sources"] for one in stages}

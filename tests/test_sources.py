@@ -130,6 +130,7 @@ def test_an_edit_of_what_a_slice_reaches_changes_its_digest_and_no_other_edit_do
 
     def digest(first: str, *rest: str) -> str:
         lib_code.cache_clear()
+        sources._bytes.cache_clear()
         return lib_code(first, rest, copy)
 
     everything = {path for path in (copy / "xailib").rglob("*") if path.suffix in (".py", ".csv", ".j2")}
@@ -151,6 +152,7 @@ def test_an_edit_of_what_a_slice_reaches_changes_its_digest_and_no_other_edit_do
             assert digest(*begin) != before, f"{stage}: {path}"
             path.write_bytes(texts[path])
     lib_code.cache_clear()
+    sources._bytes.cache_clear()
 
 
 def test_what_a_notebook_really_loads_is_among_its_files() -> None:

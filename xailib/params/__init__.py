@@ -4,9 +4,11 @@ Every fault of every file a study touches is told in one message, because a run 
 them one by one.
 """
 
+import contextlib
 import copy
 import fnmatch
 import functools
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -156,8 +158,11 @@ def ids(kind: str, pattern: str = "*") -> list[str]:
     The workspace's and the shipped ones; where both have a file of one name, the workspace's counts.
     """
     _kind(kind)
-    found = {path.stem for root in roots() for path in (root / "params" / kind).glob("[!.]*.yaml")}
-    return sorted(id for id in found if fnmatch.fnmatchcase(id, pattern))
+    found: set[str] = set()
+    for root in dict.fromkeys(roots()):
+        with contextlib.suppress(OSError):
+            found |= {name[:-5] for name in os.listdir(root / "params" / kind) if name.endswith(".yaml")}
+    return sorted(id for id in found if not id.startswith(".") and fnmatch.fnmatchcase(id, pattern))
 
 
 def path_of(kind: str, id: str) -> Path:

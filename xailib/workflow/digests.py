@@ -40,7 +40,12 @@ def nb_code(path: str | Path) -> str:
 def lib_code(starts: str, modules: tuple[str, ...] = (), root: Path = SOURCES) -> str:
     """Digest of the files of xailib that a notebook or module reaches, and that `modules` reach; see `files`."""
     found = {_label(path, root): path for path in files((starts, *modules), root)}
-    return _digest(part for label in sorted(found) for part in (label.encode(), found[label].read_bytes()))
+    return _digest(part for label in sorted(found) for part in (label.encode(), _bytes(found[label])))
+
+
+@functools.cache  # the same files are behind most stages
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 def _label(path: Path, root: Path) -> str:
@@ -66,7 +71,7 @@ def modules(stage: str, values: Mapping[str, Any]) -> tuple[str, ...]:
 @functools.cache  # asked for every job
 def _homes(key: str, name: str, root: Path) -> set[str]:
     """The modules behind one name that a study gives: an id of a parameter file of `root`, or what is registered under it."""
-    facts = registry_facts()
+    facts = _facts(root)
     if key == "architecture":
         return {facts["models"][name]["module"]}
     if key == "shift_roots":
@@ -76,20 +81,26 @@ def _homes(key: str, name: str, root: Path) -> set[str]:
     if kind == "models":
         names = [record.get("class_names"), record.get("model_dataset")]
         found = {facts[kind][record["architecture"]]["module"]}
-        return found.union(*(_data(name) for name in names if isinstance(name, str)))
+        return found.union(*(_data(name, facts) for name in names if isinstance(name, str)))
     if kind == "datasets":
-        return _data(name)
+        return _data(name, facts)
     if kind == "estimators":
         method, form = record["estimator_method"], record["estimator_form"]
         return {facts["methods"][method]["module"], facts["estimators"][form]["module"]}
     return {facts[kind][record.get(f"{params.KINDS[kind]}_function", name)]["module"]}
 
 
-def _data(name: str) -> set[str]:
+@functools.cache
+def _facts(root: Path) -> dict[str, dict[str, Any]]:
+    """What is registered, with the plug-ins of the workspace `root`."""
+    return registry_facts()
+
+
+def _data(name: str, facts: dict[str, dict[str, Any]]) -> set[str]:
     """The module of a data set, by its id or as it is registered; none for the name of a file."""
     known = params.load_params("datasets", name) if name in params.ids("datasets") else {}
-    facts = registry_facts()["datasets"].get(known.get("dataset_function", name))
-    return {facts["module"]} if facts else set()
+    found = facts["datasets"].get(known.get("dataset_function", name))
+    return {found["module"]} if found else set()
 
 
 def findings_code(studies: Iterable[str], results: str | Path = "results") -> str:
@@ -147,8 +158,7 @@ def _data_files(path: Path) -> Iterator[Path]:
     """Templates and tables that lie beside a module and that it names."""
     others = [other for other in _siblings(path.parent) if other.suffix in (".csv", ".j2", ".json")]
     if others:
-        text = path.read_text(encoding="utf-8")
-        yield from (other for other in others if other.name in text)
+        yield from (other for other in others if other.name.encode() in _bytes(path))
 
 
 @functools.cache
@@ -161,7 +171,7 @@ def imports(path: Path, root: Path = SOURCES) -> list[str]:
     """Return the dotted names that a file imports: see `names`."""
     folders = _label(path, root).split("/")[:-1]
     package = folders if folders[0] == "xailib" else ["xailib", *folders]
-    return list(dict.fromkeys(names(path.read_bytes(), str(path), tuple(package))))
+    return list(dict.fromkeys(names(_bytes(path), str(path), tuple(package))))
 
 
 def notebook_imports(path: Path) -> list[str]:

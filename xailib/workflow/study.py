@@ -140,6 +140,8 @@ class Study:
 
     def stale(self, stage: str, record: str | Path, **facts: Any) -> bool:
         """Whether a slice's result was made from other values than the study's: see `made_from.stale`."""
+        if not Path(record).exists():  # asked for every slice of a study that starts
+            return False
         # A probe's record is one of `predict`, and says more than maps depend on.
         keys = (*STAGES[stage].study, *STAGES[stage].files) if stage == "probe" else None
         return made_from.stale(stage, record, self.made_from(stage, **facts), keys)
