@@ -72,7 +72,6 @@ def scored(
         with _seeded(stream), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             one = kind(disable_warnings=True, display_progressbar=False, return_aggregate=False, **options)
-            one.custom_preprocess = lambda **_: None  # which wants steps that divide the pixels' number
             found.append(float(one(**{**given, **(call(i) if call else {})})[0]))
     return pd.DataFrame({"value": found}, dtype=float)
 
