@@ -139,6 +139,22 @@ def test_what_does_not_matter_and_gets_nothing_is_not_counted(planted) -> None:
     assert (found[0] == 0).all() and (found[1] == 1).all()
 
 
+@pytest.mark.parametrize("side", [16, 64, 82])
+def test_a_pixel_belongs_to_one_cell_alone(side, batch, evidence) -> None:
+    """The network sees one pixel, and the map says so: at each cell's edges all cells agree, wherever sides do not divide."""
+    images = batch(torch.ones(1, 3, side, side))
+    for cells in (2, 7):
+        edges = {place for cell in range(1, cells) for place in (cell * side // cells, -(-cell * side // cells))}
+        for place in edges:
+            weights = torch.zeros(side, side)
+            weights[place, side - 1 - place] = 1
+            given = {"cells": cells, "eps": 1e-6}
+            found = xai.evaluate("non_sensitivity", weights[None], evidence(weights), images, **given)
+            assert found["value"].item() == 0, (cells, place)
+    with pytest.raises(xai.InputError, match=rf"cells: 99 x 99 are too many for images of {side} x {side} pixels"):
+        xai.evaluate("non_sensitivity", weights[None], evidence(weights), images, cells=99)
+
+
 def test_a_control_that_sees_nothing_is_robust_and_insensitive(small_model, small_images) -> None:
     maps = xai.attribute("centre_gaussian", small_model, small_images, "label")
     values = {name: xai.evaluate(name, maps, small_model, small_images, **AGAIN[name])["value"] for name in AGAIN}

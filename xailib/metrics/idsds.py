@@ -10,6 +10,7 @@ from xailib import engine
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.metrics.finetuned import finetuned
+from xailib.metrics.shown import cells, sums
 from xailib.models.model import Model
 from xailib.registry import metric
 
@@ -23,7 +24,7 @@ def patches(grid: int, height: int, width: int) -> Tensor:
     """Return which of `grid` x `grid` patches each pixel belongs to, in reading order: int64 `(h, w)`."""
     if grid > min(height, width):
         raise InputError(f"grid: {grid} x {grid} patches are too many for images of {height} x {width} pixels")
-    return grid * (torch.arange(height) * grid // height)[:, None] + torch.arange(width) * grid // width
+    return cells(grid, grid, height, width)
 
 
 def without_a_patch(pixels: Tensor, fill: Tensor, *, grid: int = 4, **_: Any) -> Tensor:
@@ -57,8 +58,6 @@ def idsds(
     import pandas as pd
 
     patch = patches(grid, *maps.shape[1:])
-    sums = torch.zeros(len(maps), grid**2, dtype=torch.float64)
-    sums.index_add_(1, patch.flatten(), maps.flatten(1).double())
     pixels, where = images.pixels.to(model.device), patch.to(model.device)
 
     def perturbed(image: Tensor, sample: Tensor) -> Tensor:
@@ -66,5 +65,5 @@ def idsds(
         return torch.where((where == sample[:, None, None] - 1)[:, None], model.mean_colour, pixels[image])
 
     found = engine.scores(model, images.labels, grid**2 + 1, perturbed, output, f"{model.id} IDSDS").cpu().double()
-    ranks = [pd.DataFrame(values.numpy()).rank(axis=1) for values in (sums, found[:, :1] - found[:, 1:])]
+    ranks = [pd.DataFrame(values.numpy()).rank(axis=1) for values in (sums(maps, patch), found[:, :1] - found[:, 1:])]
     return pd.DataFrame({"value": ranks[0].corrwith(ranks[1], axis=1)})

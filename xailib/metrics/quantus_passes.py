@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
-from torch.nn import functional
 
 from xailib import engine
+from xailib.errors import InputError
 from xailib.images import ImageBatch
+from xailib.metrics import shown
 from xailib.metrics.quantus import by_hiding, spearman
 from xailib.metrics.shown import CONSTANT
 from xailib.models.model import Model
@@ -123,10 +124,14 @@ def non_sensitivity(
     """Share of the image's cells where the map says nothing and the output changes without them, or the other way round.
 
     Args:
-        cells: of a side of the grid, over which the map is averaged; one pass a cell.
+        cells: of a side of the grid, over which the map is averaged; one pass a cell. No more than the image has pixels.
         eps: what counts as nothing: a cell's value as a share of the largest, and the change of the output.
         output: `probability` or `logit`.
     """
-    coarse = functional.adaptive_avg_pool2d(maps[:, None], cells)[:, 0]
+    if cells > min(maps.shape[1:]):
+        height, width = maps.shape[1:]
+        raise InputError(f"cells: {cells} x {cells} are too many for images of {height} x {width} pixels")
+    where = shown.cells(cells, cells, *maps.shape[1:])
+    coarse = (shown.sums(maps, where) / where.flatten().bincount()).view(-1, cells, cells)
     frame = by_hiding("NonSensitivity", coarse, model, images, output, 0, eps=eps, perturb_baseline=0.0)
     return frame / cells**2

@@ -22,7 +22,7 @@ CONSTANT = "the map is constant"
 class Shown(nn.Module):
     """From how far each cell of an image is shown, `(b, 1, rows, columns)` in [0, 1], to outputs `(b, classes)`.
 
-    The engine runs the passes, in chunks and in fp32; outputs are float64.
+    Cells lie as `cells` says. The engine runs the passes, in chunks and in fp32; outputs are float64.
     """
 
     def __init__(self, model: Model, image: Tensor, output: engine.Output) -> None:
@@ -34,10 +34,24 @@ class Shown(nn.Module):
     def forward(self, shown: Tensor) -> Tensor:
         """Return probabilities or logits."""
         model, image = self._held
-        cells = nn.functional.interpolate(shown.to(image), image.shape[-2:], mode="nearest")
+        share = shown.to(image).flatten(2)[:, :, cells(*shown.shape[2:], *image.shape[1:]).to(image.device)]
         with engine.using(precision="fp32", progress=False):
-            logits = engine.logits(model, torch.lerp(model.mean_colour.expand_as(image[None]), image[None], cells))
+            logits = engine.logits(model, torch.lerp(model.mean_colour.expand_as(image[None]), image[None], share))
         return (engine.probabilities(logits) if self.output == "probability" else logits.double()).to(shown.device)
+
+
+def cells(rows: int, columns: int, height: int, width: int) -> Tensor:
+    """Return which of `rows` x `columns` cells each pixel belongs to, in reading order: int64 `(height, width)`.
+
+    Each pixel lies in one cell, also where sides do not divide: adaptive pooling lets cells overlap there.
+    """
+    return columns * (torch.arange(height) * rows // height)[:, None] + torch.arange(width) * columns // width
+
+
+def sums(maps: Tensor, where: Tensor) -> Tensor:
+    """Sums of maps `(n, h, w)` over the cells `where` `(h, w)`, float64 `(n, cells)`."""
+    found = torch.zeros(len(maps), int(where.max()) + 1, dtype=torch.float64)
+    return found.index_add_(1, where.flatten(), maps.flatten(1).double())
 
 
 def constant(maps: Tensor) -> Tensor:
