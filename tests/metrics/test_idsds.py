@@ -64,7 +64,8 @@ def test_it_is_the_authors_rule(small_model, small_images, small_maps) -> None:
 
 def test_a_map_that_says_nothing_has_no_score(planted) -> None:
     model, images, true = planted
-    assert xai.evaluate("idsds", torch.ones_like(true), model, images)["value"].isna().all()
+    for grid in (4, 5):  # by 5, patches have 9 to 16 pixels
+        assert xai.evaluate("idsds", torch.ones_like(true), model, images, grid=grid)["value"].isna().all()
 
 
 def test_batches_change_nothing_and_passes_are_a_patch_each(small_model, small_images, small_maps) -> None:

@@ -10,7 +10,7 @@ from xailib import engine
 from xailib.errors import InputError
 from xailib.images import ImageBatch
 from xailib.metrics.finetuned import finetuned
-from xailib.metrics.shown import cells, sums
+from xailib.metrics.shown import CONSTANT, cells, sums, table
 from xailib.models.model import Model
 from xailib.registry import metric
 
@@ -39,7 +39,7 @@ def without_a_patch(pixels: Tensor, fill: Tensor, *, grid: int = 4, **_: Any) ->
     better="higher",
     range=(-1, 1),
     label="IDSDS",
-    nan="all patches have one sum, or the answer loses the same without each",
+    nan=f"{CONSTANT}, all patches have one sum, or the answer loses the same without each",
     paper="Hesse et al. 2024, Benchmarking the Attribution Quality of Vision Models, arXiv 2407.11910, section 3",
 )
 @finetuned(without_a_patch, explained=True)
@@ -64,6 +64,8 @@ def idsds(
         """The image itself at sample 0."""
         return torch.where((where == sample[:, None, None] - 1)[:, None], model.mean_colour, pixels[image])
 
-    found = engine.scores(model, images.labels, grid**2 + 1, perturbed, output, f"{model.id} IDSDS").cpu().double()
-    ranks = [pd.DataFrame(values.numpy()).rank(axis=1) for values in (sums(maps, patch), found[:, :1] - found[:, 1:])]
-    return pd.DataFrame({"value": ranks[0].corrwith(ranks[1], axis=1)})
+    outputs = engine.scores(model, images.labels, grid**2 + 1, perturbed, output, f"{model.id} IDSDS").cpu().double()
+    losses = outputs[:, :1] - outputs[:, 1:]
+    ranks = [pd.DataFrame(values.numpy()).rank(axis=1) for values in (sums(maps, patch), losses)]
+    found = ranks[0].corrwith(ranks[1], axis=1)
+    return table(found.tolist(), maps)  # a constant map would rank patches by their size
