@@ -102,6 +102,22 @@ def test_the_cascade_runs_from_the_top_in_the_order_of_a_pass(small_model, small
     assert owners == [["head"], ["attention"], ["patches"]]
 
 
+def test_a_parametrised_weight_is_drawn_with_its_bias(small_model, small_images, wrap):
+    network = small_model.network
+    network.last = nn.utils.parametrizations.weight_norm(network.last)
+    layers = cascade(wrap(network, side=16, classes=5), small_images.pixels[:1])
+    assert [len(layer) for layer in layers] == [3, 2, 2] and all("network.last." in name for name in layers[0])
+
+
+def test_a_traced_network_is_one_layer(small_model, small_images, check, wrap):
+    """It takes no hooks, so that the order of its layers is not known."""
+    traced = wrap(torch.jit.trace(small_model.network, small_images.pixels[:1]), side=16, classes=5)
+    assert [len(layer) for layer in cascade(traced, small_images.pixels[:1])] == [6]
+    frame = check("gradient", model=traced)
+    assert frame["value"].equals(frame["last"]) and frame["value"].mean() < 0.9
+    assert np.allclose(check("sobel", model=traced)["value"], 1)
+
+
 def test_the_network_is_untouched_and_results_repeat_whatever_the_order(check, small_model, small_images):
     before = {name: tensor.clone() for name, tensor in small_model.state_dict().items()}
     hooks = sum(len(module._forward_pre_hooks) for module in small_model.modules())

@@ -71,12 +71,12 @@ def sanity(
 
     maps, options = recipe(maps, model, "the sanity check")
     own = copy.deepcopy(model)
-    layers = cascade(own, images.pixels[:1])
+    layers, weights = cascade(own, images.pixels[:1]), dict(own.named_parameters())
     cuts = np.linspace(0, len(layers), min(points, len(layers)) + 1).round().astype(int)
     first, found = options.pop("seed"), []
     for point, (start, stop) in enumerate(pairwise(cuts), start=1):
         for name in chain(*layers[start:stop]):
-            redraw(own.get_parameter(name), generator(seed, "sanity", name))
+            redraw(weights[name], generator(seed, "sanity", name))
         drawn = first + point if noise == "fresh" else first
         again = attribute(maps.method, own, images, maps.targets, seed=drawn, **options)
         found.append(SIMILARITIES[similarity](maps.values.abs(), again.values.abs()))
@@ -87,7 +87,8 @@ def sanity(
 def cascade(model: Model, pixels: Tensor) -> list[list[str]]:
     """Return the names of each layer's weights, the layers from the top down: last the one that a pass reaches first.
 
-    A layer is a module with weights of its own; one that a pass does not call itself belongs to the module around it.
+    A layer is a module with weights of its own; one that a pass does not call itself belongs to the module around it, as do
+    all parts of a scripted module, which say nothing of their calls.
 
     Args:
         model: the network; left as it is.
@@ -103,11 +104,13 @@ def cascade(model: Model, pixels: Tensor) -> list[list[str]]:
 
     with contextlib.ExitStack() as hooks, torch.no_grad():
         for name, one in model.named_modules():
+            if isinstance(one, torch.jit.ScriptModule):  # which takes no hook
+                continue
             hooks.enter_context(one.register_forward_pre_hook(functools.partial(note, name)))
         model(pixels.to(model.device))
     layers = defaultdict(list)
     for name, _ in model.named_parameters():
-        layer = name.rpartition(".")[0]
+        layer = name.replace(".parametrizations.", ".").rpartition(".")[0]  # a parametrised weight belongs to its layer
         while layer not in reached:
             layer = layer.rpartition(".")[0]
         layers[reached[layer]].append(name)
