@@ -75,6 +75,13 @@ def test_never_more_goes_than_was_learnt(planted, monkeypatch) -> None:
     assert 0.09 < shares.max() < 0.16 and shares.mean().item() == pytest.approx(0.05, abs=0.01)
 
 
+def test_more_sizes_than_pixels_are_refused(planted) -> None:
+    """Some would name no pixel, and none is then lost by both sides."""
+    model, images, weights = planted
+    with pytest.raises(xai.InputError, match="sizes: 401 is more than the image's 400 pixels"):
+        xai.evaluate("f_fidelity", weights[None], model, images, sizes=401, samples=1)
+
+
 def test_batch_and_order_change_nothing(small_model, small_images, small_maps) -> None:
     given = {"sizes": 3, "samples": 2}
     whole = xai.evaluate("f_fidelity", small_maps, small_model, small_images, batch_size=4, **given)["value"].to_numpy()

@@ -301,6 +301,7 @@ def test_a_model_that_answers_nan_is_refused(wrap, white):
         ({"steps": True}, "steps must be a whole number, not True"),
         ({"steps": 1}, "steps must be at least 2, not 1"),
         ({"steps": 65}, "steps: 65 is more than the image's 64 pixels"),
+        ({"also": 65}, "also: 65 is more than the image's 64 pixels"),
         ({"substrate": "blurr"}, "substrate must be one of mean, blur, not 'blurr'"),
         ({"substrate": "blur", "kernel": 10}, "kernel: 10 has no middle"),
         ({"substrate": "blur", "sigma": 0}, "sigma must be above 0, not 0"),

@@ -13,7 +13,7 @@ from torch import Tensor
 from xailib import engine
 from xailib.images import ImageBatch
 from xailib.metrics.finetuned import finetuned
-from xailib.metrics.removal import Ties, ranked
+from xailib.metrics.removal import Ties, counts, ranked
 from xailib.models.model import Model
 from xailib.registry import metric
 from xailib.seeding import digest, generator
@@ -60,7 +60,7 @@ def f_fidelity(
     draws their number exactly, and scores maps of the fine-tuned copy where this scores those of the network itself.
 
     Args:
-        sizes: s is 1 / sizes, 2 / sizes, ... below 1.
+        sizes: s is 1 / sizes, 2 / sizes, ... below 1; not more than the image has pixels.
         samples: draws at each size, one pass each for Fid+ and for Fid-.
         alpha: share of the named pixels, or of the rest, that goes, as long as that is less than
         beta: the share of the image up to which the network has learnt to miss pixels.
@@ -75,7 +75,7 @@ def f_fidelity(
     n, _, height, width = images.pixels.shape
     pixels, order = images.pixels.to(model.device), ranked(maps, images, ties, seed)
     streams = [digest(image) for image in images.pixels]
-    named = torch.linspace(0, height * width, sizes + 1)[1:-1].round().long()  # pixels, at each size
+    named = counts(sizes, height * width, "sizes")[1:-1]  # pixels, at each size
 
     def perturbed(image: Tensor, sample: Tensor) -> Tensor:
         """Samples count sides (named, others), then sizes, then draws; the image itself is the last."""

@@ -116,10 +116,13 @@ def insertion(maps: Tensor, *inputs: Any, **options: Any) -> "pd.DataFrame":
     return _table(_insertion, maps, *inputs, full=-1, **options)
 
 
-def counts(steps: int, pixels: int) -> Tensor:
-    """Pixels changed at each of the `steps + 1` points, int64, from 0 to all of them, as even as whole pixels allow."""
+def counts(steps: int, pixels: int, option: str = "steps") -> Tensor:
+    """Pixels changed at each of the `steps + 1` points, int64, from 0 to all of them, as even as whole pixels allow.
+
+    More steps than pixels are an `InputError` that names the `option` that asks for them.
+    """
     if steps > pixels:
-        raise InputError(f"steps: {steps} is more than the image's {pixels} pixels")
+        raise InputError(f"{option}: {steps} is more than the image's {pixels} pixels")
     return torch.linspace(0, pixels, steps + 1, dtype=torch.float64).round().long()
 
 
@@ -154,6 +157,7 @@ def blurred(pixels: Tensor, model: Model, kernel: int, sigma: float, border: Bor
 
 def _table(curves: Callable[..., Tensor], maps: Tensor, *inputs: Any, full: int, **options: Any) -> "pd.DataFrame":
     """Areas under the curves of maps `(n, h, w)` on one substrate or both; `full` is the curves' column of the full image."""
+    counts(options["also"], maps[0].numel(), "also")
     curve = curves(maps, *inputs, **options)
     found = areas(curve, maps[0].numel(), full)
     own = options["substrate"]
