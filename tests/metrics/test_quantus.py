@@ -289,6 +289,23 @@ def test_an_image_without_an_object_has_no_score(name, small_model, small_maps, 
     assert xai.evaluate(name, small_maps, small_model, images)["value"].isna().tolist() == [i == 0 for i in range(7)]
 
 
+def test_why_a_score_is_missing_is_said(monkeypatch, batch, small_model, small_images, small_maps) -> None:
+    """The object is the whole image; the other class has a constant map; a share above all values counts none."""
+    full = batch(small_images.pixels, [[[0, 0, 16, 16]]] * 7)
+    assert xai.evaluate("roc_auc", small_maps, small_model, full)["value"].isna().all()
+    assert registry.metric.get("roc_auc").nan == "the map is constant, or the image has no object, or nothing else"
+    monkeypatch.setattr(registry.method, "_found", dict(registry.method.entries))
+    monkeypatch.setitem(vars(registry.method), "entries", dict(registry.method.entries))
+    registry.method("first", family="own", label="First", paper="")(
+        lambda model, pixels, targets: pixels.mean(1) * (targets == 0)[:, None, None]
+    )
+    maps = xai.attribute("first", small_model, small_images, [0] * 7)
+    assert xai.evaluate("random_logit", maps, small_model, small_images)["value"].isna().all()
+    assert registry.metric.get("random_logit").nan == "the map is constant, or that of the other class is"
+    with pytest.raises(xai.InputError, match="eps must be below 1, not 3"):
+        xai.evaluate("effective_complexity", small_maps, small_model, small_images, eps=3)
+
+
 def test_a_map_without_a_positive_value_is_scored(small_model, small_images, small_maps) -> None:
     """Quantus refuses it, and the whole batch with it; a map may speak against its class everywhere."""
     maps = small_maps.clone()

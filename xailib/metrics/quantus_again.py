@@ -59,7 +59,11 @@ def local_lipschitz(
 
 
 @metric(
-    "random_logit", range=(-1, 1), label="Random logit", paper="Sixt et al. 2020, arXiv 1912.09818; Quantus", **AGAIN
+    "random_logit",
+    range=(-1, 1),
+    label="Random logit",
+    paper="Sixt et al. 2020, arXiv 1912.09818; Quantus",
+    **{**AGAIN, "nan": f"{CONSTANT}, or that of the other class is"},
 )
 def random_logit(maps: Tensor, model: Model, images: ImageBatch, *, seed: int = 0) -> "pd.DataFrame":
     """Rank correlation with the map of another class, drawn from (seed, image), in place of Quantus' SSIM of rows of pixels."""

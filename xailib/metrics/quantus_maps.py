@@ -47,7 +47,7 @@ def complexity(maps: Tensor, model: Model, images: ImageBatch) -> "pd.DataFrame"
     paper="Nguyen & Martinez 2020, arXiv 2007.07584; Quantus", **OF_MAPS,
 )  # fmt: skip
 def effective_complexity(
-    maps: Tensor, model: Model, images: ImageBatch, *, eps: Annotated[float, Gt(0)] = 0.05
+    maps: Tensor, model: Model, images: ImageBatch, *, eps: Annotated[float, Gt(0), Lt(1)] = 0.05
 ) -> "pd.DataFrame":
     """Share of the pixels whose absolute value is above `eps` of the largest; Quantus counts them."""
     frame = scored("EffectiveComplexity", maps, images, eps=eps)
@@ -65,7 +65,12 @@ def attribution_localisation(maps: Tensor, model: Model, images: ImageBatch) -> 
     return scored("AttributionLocalisation", maps, images, masks=True)
 
 
-@metric("roc_auc", label="ROC AUC", paper="Fawcett 2006, as Quantus' AUC", **ON_OBJECTS)
+@metric(
+    "roc_auc",
+    label="ROC AUC",
+    paper="Fawcett 2006, as Quantus' AUC",
+    **{**ON_OBJECTS, "nan": f"{NO_OBJECT}, or nothing else"},
+)
 def roc_auc(maps: Tensor, model: Model, images: ImageBatch) -> "pd.DataFrame":
     """How likely a pixel of the object has a higher value than one off it; chance is 1/2."""
     return scored("AUC", maps, images, masks=True)
