@@ -158,6 +158,14 @@ def test_noise_has_its_size_on_imputed_values_only() -> None:
         ({"ids": ["one"]}, "ids: 2 images need as many names, not 1"),
         ({"pixels": images(0), "removed": masks(0, 0.5), "ids": []}, "no image"),
         ({"noise": -0.1}, "noise: -0.1"),
+        (
+            {"pixels": np.zeros((2, 3, 8, 8))},
+            r"pixels: a float tensor \(n, 3, h, w\) in \[0, 1\] is needed, not ndarray",
+        ),
+        ({"removed": np.zeros((2, 8, 8), bool)}, "removed: a bool tensor of shape .* is needed, not ndarray"),
+        ({"fill": torch.zeros(1, 3, 1, 1)}, "fill: one finite value is needed, or 3, not "),
+        ({"fill": [0.5, 0.5]}, r"fill: one finite value is needed, or 3, not \[0.5, 0.5\]"),
+        ({"fill": torch.nan}, "fill: one finite value is needed, or 3, not nan"),
     ],
 )
 def test_bad_input_is_named(change: dict, message: str) -> None:

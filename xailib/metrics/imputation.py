@@ -43,9 +43,7 @@ def impute(
     Raises:
         InputError: shapes or types that do not fit, values outside [0, 1], negative noise.
     """
-    _check(pixels, removed, noise, ids)
-    channels = pixels.shape[1]
-    empty = torch.as_tensor(fill, dtype=torch.float64).cpu().expand(channels).numpy()
+    empty = _check(pixels, removed, noise, ids, fill)
     values = pixels.detach().cpu().double().numpy()
     gone = removed.detach().cpu().numpy()
     filled = torch.from_numpy(np.stack([_image(*pair, empty) for pair in zip(values, gone, strict=True)])).float()
@@ -114,13 +112,16 @@ def _neighbours(values: np.ndarray) -> np.ndarray:
     return (total - 4 * values) / 12
 
 
-def _check(pixels: Tensor, removed: Tensor, noise: float, ids: Sequence[str | bytes]) -> None:
-    if pixels.ndim != 4 or not pixels.is_floating_point():
-        found = f"{pixels.dtype} {tuple(pixels.shape)}"
+def _check(
+    pixels: Tensor, removed: Tensor, noise: float, ids: Sequence[str | bytes], fill: float | Tensor
+) -> np.ndarray:
+    """Return `fill` as a value a channel, float64 `(c,)`."""
+    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or not pixels.is_floating_point():
+        found = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else type(pixels).__name__
         raise InputError(f"pixels: a float tensor (n, 3, h, w) in [0, 1] is needed, not {found}")
     fitting = tuple(pixels.shape), (len(pixels), *pixels.shape[2:])
-    if tuple(removed.shape) not in fitting or removed.dtype != torch.bool:
-        found = f"{removed.dtype} {tuple(removed.shape)}"
+    if not isinstance(removed, Tensor) or tuple(removed.shape) not in fitting or removed.dtype != torch.bool:
+        found = f"{removed.dtype} {tuple(removed.shape)}" if isinstance(removed, Tensor) else type(removed).__name__
         raise InputError(f"removed: a bool tensor of shape {fitting[1]} or {fitting[0]} is needed, not {found}")
     if len(ids) != len(pixels):
         raise InputError(f"ids: {len(pixels)} images need as many names, not {len(ids)}")
@@ -131,3 +132,8 @@ def _check(pixels: Tensor, removed: Tensor, noise: float, ids: Sequence[str | by
         raise InputError(f"pixels: must be finite and in [0, 1], found {low:.4g} to {high:.4g}")
     if not 0 <= noise < float("inf"):
         raise InputError(f"noise: {noise} is no standard deviation; use 0 or more (the paper's is 0.01)")
+    empty = torch.as_tensor(fill, dtype=torch.float64).detach().cpu()
+    channels = pixels.shape[1]
+    if tuple(empty.shape) not in ((), (1,), (channels,)) or not torch.isfinite(empty).all():
+        raise InputError(f"fill: one finite value is needed, or {channels}, not {empty.tolist()}")
+    return empty.expand(channels).numpy()
