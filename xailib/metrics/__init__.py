@@ -118,10 +118,10 @@ def curves(
     progress: bool | None = None,
     **options: Any,
 ) -> Tensor:
-    """Return the curve behind `deletion` or `insertion`: the target's probability, float64 `(n, steps + 1)` on the CPU.
+    """Return the curve that a metric scores the area under: the target's probability, float64 `(n, steps + 1)` on the CPU.
 
-    Column `s` is what the network answers when `s / steps` of the pixels are deleted (or inserted), the most important
-    first. Arguments and errors as in `evaluate`.
+    Column `s` is what the network answers when `s / steps` of the pixels are deleted, inserted or imputed, the most important
+    first; by `road_lerf` the least. Arguments and errors as in `evaluate`.
     """
     entry = metrics.get(name)
     if entry.curve is None:
