@@ -2,6 +2,8 @@
 
 import math
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -312,6 +314,21 @@ def test_a_map_without_a_positive_value_is_scored(small_model, small_images, sma
     maps[3] = -maps[3].abs() - 0.1
     for name in ("sparseness", "roc_auc", "faithfulness_correlation"):
         assert xai.evaluate(name, maps, small_model, small_images, **ALL[name])["value"].notna().all()
+
+
+def test_threads_do_not_draw_from_each_others_streams(wrap, small_model, small_images, small_maps) -> None:
+    """What a map without a positive value needs and what is drawn is the process's: threads mixed it, and left it changed."""
+    maps, others = -small_maps.abs() - 0.1, [wrap(small_model.network, side=16, classes=5) for _ in range(2)]
+
+    def score(model) -> np.ndarray:
+        return xai.evaluate("faithfulness_correlation", maps, model, small_images, samples=8)["value"].to_numpy()
+
+    alone = [score(model) for model in (small_model, *others)]
+    check, filters = quantus.helpers.asserts.assert_attributions, list(warnings.filters)
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(score, [small_model, *others] * 4))
+    np.testing.assert_allclose(together, alone * 4, atol=1e-6)
+    assert quantus.helpers.asserts.assert_attributions is check and list(warnings.filters) == filters
 
 
 def test_a_pixel_goes_with_all_its_channels(small_model, small_images, small_maps) -> None:

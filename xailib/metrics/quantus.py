@@ -11,6 +11,7 @@ under Pixel Flipping, which grow with the steps: `deletion` is that area.
 
 import contextlib
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -30,6 +31,8 @@ from xailib.seeding import generators
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_turn = threading.RLock()  # NumPy's stream, its settings and what is patched are the process's, not a thread's
 
 
 def scored(
@@ -97,17 +100,23 @@ def spearman(a: np.ndarray, b: np.ndarray, **_: Any) -> np.ndarray:
 
 @contextlib.contextmanager
 def _seeded(stream: torch.Generator) -> Iterator[None]:
-    """Within the block NumPy's own stream, from which Quantus draws, starts from an image's, and maps may be negative."""
-    before, helpers = np.random.get_state(), _package().helpers
-    np.random.seed(stream.initial_seed() % 2**32)
-    try:
-        with mock.patch.object(helpers.asserts, "assert_attributions"):  # which refuses maps without a positive value
-            yield
-    finally:
-        np.random.set_state(before)
-        model = helpers.model.pytorch_model.PyTorchModel
-        for kept in ("_get_last_softmax_layer_index", "_get_model_with_linear_top"):
-            getattr(model, kept).cache_clear()  # which would keep every image's network
+    """Within the block NumPy's own stream, from which Quantus draws, starts from an image's, and maps may be negative.
+
+    One thread at a time.
+    """
+    helpers = _package().helpers
+    with _turn:
+        before = np.random.get_state()
+        np.random.seed(stream.initial_seed() % 2**32)
+        try:
+            # Which refuses maps without a positive value.
+            with mock.patch.object(helpers.asserts, "assert_attributions"):
+                yield
+        finally:
+            np.random.set_state(before)
+            model = helpers.model.pytorch_model.PyTorchModel
+            for kept in ("_get_last_softmax_layer_index", "_get_model_with_linear_top"):
+                getattr(model, kept).cache_clear()  # which would keep every image's network
 
 
 def _package() -> ModuleType:
