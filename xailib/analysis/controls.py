@@ -1,7 +1,7 @@
 """Which metrics can tell here: chance, the image's centre and its edges beside every metric.
 
-A metric by which no method is ahead of a bright spot in the image's centre, which knows nothing of the network, is *void*
-for that study: it says where the objects are, not what a method finds. It carries no verdict.
+A metric by which no method is shown to be ahead of a bright spot in the image's centre, which knows nothing of the network,
+is *void* for that study: it says where the objects are, not what a method finds. It carries no verdict.
 """
 
 from functools import lru_cache

@@ -113,13 +113,13 @@ def warnings(main: Path | None, roar: Path | None) -> Iterator[str]:
 
 
 def _void(main: Path) -> Iterator[str]:
-    """Metrics on which no method is ahead of a map that looks at no network."""
+    """Metrics on which no method is shown to be ahead of a map that looks at no network."""
     path = main / "figures" / "void.csv"
     table = read_table(path) if path.exists() else pd.DataFrame(columns=["void"])
     for row in table[table["void"].astype(bool)].to_dict("records"):
         yield (
-            f"<b>{html.escape(row['label'])} is void here</b>: no method beats a centred blob that sees no network "
-            f"({row['centre']:.2f}; the best method, {html.escape(str(row['best']))}, {row['value']:.2f})."
+            f"<b>{html.escape(row['label'])} is void here</b>: no method is shown to beat a centred blob that sees no "
+            f"network (which has {row['centre']:.2f}; furthest ahead is {html.escape(str(row['best']))}, {row['value']:.2f})."
         )
 
 
