@@ -1,14 +1,16 @@
 """Seeds of one recipe are averaged and counted once: more of them are no further networks."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import planted
 import pytest
+from cells import figures, texts
 from planted import World
 
-from xailib import params
+from xailib import params, plots
 from xailib.analysis import claims, controls, correlation, findings, frames, rankings, scores, tables
 from xailib.analysis.frames import Frames, model_facts, recipe
 
@@ -83,6 +85,17 @@ def test_units_are_named_after_what_they_are(once: Frames, thrice: Frames) -> No
     table = findings.examine(thrice, 100, 0)
     assert set(table.loc[table["finding"] == "F3", "unit"]) == {"recipes"}
     assert once.recipes.equals(once.models) and list(thrice.recipes["label"]) == list(once.models["label"])
+
+
+def test_figures_of_criteria_count_what_their_points_are(thrice: Frames, tmp_path: Path) -> None:
+    told_apart = dataclasses.replace(thrice, models=frames.distinct(thrice.models))
+    drawn = figures("correlation", told_apart, tmp_path)
+    assert "n = 12 recipes" in texts(drawn["correlations"]) and "n = 12 networks" not in texts(drawn["correlations"])
+    assert "n = 12 recipes" in texts(drawn["accuracy_explainability"])
+    criteria = correlation.model_criteria(thrice, 100, 0)
+    assert tables.networks(criteria, thrice.unit).caption.startswith("The recipes on every criterion")
+    points, none = correlation.points(criteria, ["confidence"], ["insertion"]), correlation.correlate(criteria)[:0]
+    assert "too few recipes" in texts(plots.scatter(points, none, thrice.unit))
 
 
 def test_seeds_that_differ_widen_nothing_but_are_averaged() -> None:

@@ -131,8 +131,8 @@ def compare_filters(frames: Frames) -> Table:
     return Table(pd.DataFrame(rows).T, caption)
 
 
-def networks(criteria: Criteria) -> Table:
-    """Return networks x criteria, the best network of each criterion in bold.
+def networks(criteria: Criteria, unit: str = "networks") -> Table:
+    """Return networks x criteria, or another `unit` x criteria, the best of each criterion in bold.
 
     Saved, it also has the normalised scores, for which a page has no room, and 95 % intervals over images.
     """
@@ -145,7 +145,7 @@ def networks(criteria: Criteria) -> Table:
     frame = table[shown].set_axis(heads, axis=1).set_axis(criteria.units["label"].to_numpy())
     counts = facts.groupby("n", sort=False)["label"].first()
     counted = ", ".join(f"{label.lower()} {n}" for n, label in counts.items())
-    caption = f"The networks on every criterion (n images: {counted} and those that follow)"
+    caption = f"The {unit} on every criterion (n images: {counted} and those that follow)"
     return Table(frame, caption, best_of(frame, list(facts.loc[shown, "better"])), plain=tidy)
 
 

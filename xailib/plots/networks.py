@@ -12,12 +12,13 @@ MOST = 40  # points with a name: more names would hide the points
 
 
 @styled
-def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figure:
-    """Draw one panel a pair of criteria, one labelled point a network, with intervals over images and rho in the title.
+def scatter(points: pd.DataFrame, pairs: pd.DataFrame, unit: str = "networks", columns: int = 2) -> Figure:
+    """Draw one panel a pair of criteria, one labelled point a unit, with intervals over images and rho in the title.
 
     Args:
         points: `correlation.points`; may be empty.
         pairs: `correlation.correlate`, for the titles.
+        unit: what n counts.
         columns: panels a row.
     """
     import seaborn as sns
@@ -42,7 +43,7 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
                         linewidth=0, legend=False, zorder=3, ax=axes)  # fmt: skip
         axes.set_xlabel(part["x_label"].iloc[0] + ARROWS.get(part["x_better"].iloc[0], ""))
         axes.set_ylabel(part["y_label"].iloc[0] + ARROWS.get(part["y_better"].iloc[0], ""))
-        axes.set_title(_rho(pairs, *names), fontsize=12)
+        axes.set_title(_rho(pairs, unit, *names), fontsize=12)
         axes.grid()
         axes.margins(0.14)
     for axes in grid.flat[len(panels) :]:
@@ -55,14 +56,14 @@ def scatter(points: pd.DataFrame, pairs: pd.DataFrame, columns: int = 2) -> Figu
     return figure
 
 
-def _rho(pairs: pd.DataFrame, *names: str) -> str:
+def _rho(pairs: pd.DataFrame, unit: str, *names: str) -> str:
     """Spearman's rho of two criteria as a title, whichever way round the pair is stored."""
     rows = pairs[pairs["first"].isin(names) & pairs["second"].isin(names)].dropna(subset=["rho"])
     if rows.empty:
-        return "Spearman's ρ: too few networks"
+        return f"Spearman's ρ: too few {unit}"
     row = rows.iloc[0]
     interval = f" [{row['low']:+.2f}, {row['high']:+.2f}]" if np.isfinite(row["low"]) else ""
-    return f"Spearman's ρ = {row['rho']:+.2f}{interval}, n = {int(row['n'])} networks"
+    return f"Spearman's ρ = {row['rho']:+.2f}{interval}, n = {int(row['n'])} {unit}"
 
 
 def label_points(axes: Axes, points: np.ndarray, labels: list[str]) -> None:
