@@ -41,6 +41,12 @@ def test_an_empty_table_is_left_out(tmp_path: Path) -> None:
     assert not (tmp_path / "empty.tex").exists()
 
 
+def test_what_rounds_to_zero_has_no_minus() -> None:
+    table = Table(pd.DataFrame({"x": [-0.0001, -0.02], "n": [0, -3]}, ["a", "b"]), "c", digits=2)
+    assert "a & 0.00 & 0.00" in latex(table.frame, "c", "n", digits=2)
+    assert "<td>0.00</td><td>0.00</td>" in table._repr_html_() and "<td>-0.02</td><td>-3.00</td>" in table._repr_html_()
+
+
 def test_escaping() -> None:
     assert escaped(r"50 % of a_b & {c} ~ ^ \ #") == (
         r"50 \% of a\_b \& \{c\} \textasciitilde{} \textasciicircum{} \textbackslash{} \#"

@@ -62,6 +62,8 @@ def test_a_few_networks_are_said_to_be_too_few_for_significance(study) -> None:
     pairs = correlation.correlate(criteria)
     assert "n = 12 networks; * q < 0.05 (|ρ| ≥ 0." in texts(plots.correlation_matrix(pairs, criteria.facts))
     assert "n = 12 networks; bold: |rho| of at least 0." in tables.correlations(pairs, criteria.facts)._repr_html_()
+    shown = texts(plots.correlation_matrix(pairs.assign(rho=-0.001), criteria.facts))
+    assert "+0.00" in shown and "-0.00" not in shown
     few = pairs.assign(n=4, critical=draws.critical_rho(4))
     shown = texts(plots.correlation_matrix(few, criteria.facts))
     assert "n = 4 networks; too few for q < 0.05" in shown and "inf" not in shown

@@ -63,6 +63,8 @@ def test_table_shows_each_world_with_its_number(found: pd.DataFrame) -> None:
     assert table.frame.loc["F1", "pictograms"].startswith("supported: ")
     assert table.best.loc["F2", "pictograms"] and not table.best.loc["F2", "tiny_imagenet"]
     assert not table.best["Claim"].any()
+    near = worlds.side_by_side({"here": found.assign(value=-1e-9, low=-1e-9)})
+    assert "+0.000 (+0.000 to" in near.frame.loc["F1", "here"] and "-0.000" not in near.frame.loc["F1", "here"]
     html = table._repr_html_()
     assert "tiny_imagenet" in html and "in 2 worlds" in html
 

@@ -218,7 +218,7 @@ def _by_chance(frames: Frames, leaders: Sequence[str]) -> str:
     names = [name for name in leaders if table.get(name, 1.0) < reliability.RELIABLE]
     if not names:
         return ""
-    least = f"rank correlation {table[names].min():.2f} under two seeds"
+    least = f"rank correlation {table[names].min():z.2f} under two seeds"
     return f"Maps of {_labels(frames, names)} change with the seed ({least}): draw more samples, by a larger `scale`."
 
 
@@ -241,7 +241,7 @@ def _at_odds(frames: Frames) -> str:
         return ""
     pair = table.loc[table["rho"].idxmin()]
     first, second = frames.metrics.loc[pair[["first", "second"]], "label"]
-    return f"{first} and {second} order the methods against each other (ρ = {pair['rho']:+.2f}): which counts for you?"
+    return f"{first} and {second} order the methods against each other (ρ = {pair['rho']:+z.2f}): which counts for you?"
 
 
 def _failed(frames: Frames, failing: Set[str]) -> str:
@@ -250,7 +250,7 @@ def _failed(frames: Frames, failing: Set[str]) -> str:
     least = compare.checked(frames)["last"].reindex(names).min()
     return (
         f"{_labels(frames, names)} {'fails' if len(names) == 1 else 'fail'} the sanity check: with all weights random, maps "
-        f"keep their order (rank correlation {least:.2f}{' or more' * (len(names) > 1)})."
+        f"keep their order (rank correlation {least:z.2f}{' or more' * (len(names) > 1)})."
         if names
         else ""
     )
@@ -306,4 +306,4 @@ def _passes(forward: float, backward: float) -> str:
 
 
 def _sanity(last: float, fails: object) -> str:
-    return "-" if pd.isna(last) else f"{last:.2f}{' fails' * bool(fails)}"
+    return "-" if pd.isna(last) else f"{last:z.2f}{' fails' * bool(fails)}"

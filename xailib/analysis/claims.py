@@ -203,7 +203,7 @@ def f4_confidence(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Findi
             parts.append(part(title, "Spearman's rho", found, frames.unit, rules.above if name in names else None))
     told = {one.name: one.estimate.value for one in parts}
     rho = [told[f"{label[name]} with mean confidence"] for name in names]
-    rho = ["unknown (too few networks)" if np.isnan(value) else f"{value:.2f}" for value in rho]
+    rho = ["unknown (too few networks)" if np.isnan(value) else f"{value:z.2f}" for value in rho]
     return Finding(
         together(parts),
         f"Robust minus vanilla is {' and '.join(gains)}; rho with mean confidence is {' and '.join(rho)}.",

@@ -120,8 +120,8 @@ def table(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> Table:
     """Return `rows` for readers, with what each metric can tell in words."""
     plain = rows(frames, bootstrap, seed)
     known = plain["lead"].notna()
-    bounds = plain.apply(lambda row: f" ({row['low']:+.3f} to {row['high']:+.3f})", axis=1)
-    told = plain["lead"].map("{:+.3f}".format) + bounds.where(plain["low"].notna(), "")
+    bounds = plain.apply(lambda row: f" ({row['low']:+z.3f} to {row['high']:+z.3f})", axis=1)
+    told = plain["lead"].map("{:+z.3f}".format) + bounds.where(plain["low"].notna(), "")
     words = plain["void"].map({True: "void", False: "can tell"}).where(plain["low"].notna(), "not tested")
     frame = pd.DataFrame(
         {

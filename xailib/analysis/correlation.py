@@ -239,7 +239,7 @@ def closest_to_roar(pairs: pd.DataFrame) -> str:
     other = [row["second"] if row["first"] == "ROAR" else row["first"] for row in (best, worst)]
     return (
         f"Of {len(ours)} other ways to judge, ROAR's order of the rankings is closest to *{other[0]}* "
-        f"(rho {best['rho']:+.2f}) and furthest from *{other[1]}* (rho {worst['rho']:+.2f}), "
+        f"(rho {best['rho']:+z.2f}) and furthest from *{other[1]}* (rho {worst['rho']:+z.2f}), "
         f"over {np.min(ours['n'])} rankings or more."
     )
 

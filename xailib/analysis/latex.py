@@ -60,4 +60,4 @@ def escaped(text: str) -> str:
 
 
 def _number(value: object, digits: int) -> str:
-    return "-" if pd.isna(value) else f"{value:,.{digits}f}"
+    return "-" if pd.isna(value) else f"{value:z,.{digits}f}"

@@ -62,5 +62,5 @@ def _metrics(frames: Frames, bootstrap: int, seed: int) -> Iterator[str]:
     for name in controls.void(frames, bootstrap, seed):
         yield (
             f"**Nothing by {frames.metrics.loc[name, 'label']}**, which is void here: no method is shown to be ahead of the "
-            f"image's centre (at most {leads[name].high:+.3f}). Images with smaller or less central objects are missing."
+            f"image's centre (at most {leads[name].high:+z.3f}). Images with smaller or less central objects are missing."
         )

@@ -415,7 +415,7 @@ def lead(found: Curves, names: Sequence[str], over: str) -> tuple[Array, list[in
 
 def points(value: float) -> str:
     """A difference of accuracies in points: +12.3."""
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+z.1f}"
 
 
 def label(estimator: str) -> str:

@@ -151,7 +151,7 @@ def beyond_chance(frames: RoarFrames, found: Curves) -> Table:
 
 
 def _points(value: float, low: float, high: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return "-" if np.isnan(value) else f"{100 * value:+z.1f} ({100 * low:+z.1f} to {100 * high:+z.1f})"
 
 
 def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Table:

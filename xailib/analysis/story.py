@@ -234,7 +234,7 @@ def _papers(row: dict[str, Any]) -> str:
     if row["finding"] not in roar_claims.CLAIMS:
         return "not public"
     values = [100 * row[name] for name in row if str(name).startswith(findings.PAPER) and pd.notna(row[name])]
-    return ", ".join(f"{value:+.1f}" for value in values) or "-"
+    return ", ".join(f"{value:+z.1f}" for value in values) or "-"
 
 
 def _reach(rows: Sequence[dict[str, Any]]) -> float:

@@ -94,7 +94,7 @@ class Table:
     def _cell(self, value: object, bold: bool, small: str) -> str:
         if isinstance(value, str) and value in WORDS:
             return f"<td>{chip(value)}</td>"
-        text = _text(value) if isinstance(value, str) else "-" if pd.isna(value) else f"{value:,.{self.digits}f}"
+        text = _text(value) if isinstance(value, str) else "-" if pd.isna(value) else f"{value:z,.{self.digits}f}"
         text = f"<b>{text}</b>" if bold else text
         text += f" <small>{_text(small)}</small>" if small else ""
         if not isinstance(value, str):

@@ -157,12 +157,12 @@ def correlations(pairs: pd.DataFrame, facts: pd.DataFrame, most: int = 15, unit:
     total, rows = len(rows), rows.head(most)
     labels, within = facts["label"], rows["within"]
     cells = {
-        "rho": rows["rho"].map("{:+.2f}".format),
-        "95 % interval": (rows["low"].map("{:+.2f}".format) + " to " + rows["high"].map("{:+.2f}".format)).where(
+        "rho": rows["rho"].map("{:+z.2f}".format),
+        "95 % interval": (rows["low"].map("{:+z.2f}".format) + " to " + rows["high"].map("{:+z.2f}".format)).where(
             rows["low"].notna(), "-"
         ),
         "p": rows["p"].map("{:.3f}".format).where(rows["p"] >= 0.001, "< 0.001"),
-        "within training algorithms": within.map("{:+.2f}".format).where(within.notna(), "-"),
+        "within training algorithms": within.map("{:+z.2f}".format).where(within.notna(), "-"),
     }
     frame = pd.DataFrame(cells).set_axis(rows["first"].map(labels) + " ~ " + rows["second"].map(labels))
     strong, least = (rows["rho"].abs() >= rows["critical"]).to_numpy(), rows["critical"].min()

@@ -67,8 +67,8 @@ def _cell(row: object) -> str:
         return "not asked"
     if pd.isna(value):
         return str(verdict)
-    interval = "" if pd.isna(low) else f" ({low:+.3f} to {high:+.3f})"
-    return f"{verdict}: {value:+.3f}{interval}, n = {int(n)} {unit}"
+    interval = "" if pd.isna(low) else f" ({low:+z.3f} to {high:+z.3f})"
+    return f"{verdict}: {value:+z.3f}{interval}, n = {int(n)} {unit}"
 
 
 def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:

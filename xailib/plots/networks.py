@@ -62,8 +62,8 @@ def _rho(pairs: pd.DataFrame, unit: str, *names: str) -> str:
     if rows.empty:
         return f"Spearman's ρ: too few {unit}"
     row = rows.iloc[0]
-    interval = f" [{row['low']:+.2f}, {row['high']:+.2f}]" if np.isfinite(row["low"]) else ""
-    return f"Spearman's ρ = {row['rho']:+.2f}{interval}, n = {int(row['n'])} {unit}"
+    interval = f" [{row['low']:+z.2f}, {row['high']:+z.2f}]" if np.isfinite(row["low"]) else ""
+    return f"Spearman's ρ = {row['rho']:+z.2f}{interval}, n = {int(row['n'])} {unit}"
 
 
 def label_points(axes: Axes, points: np.ndarray, labels: list[str]) -> None:
@@ -149,7 +149,7 @@ def correlation_matrix(pairs: pd.DataFrame, facts: pd.DataFrame, unit: str = "ne
     names = [name for name in facts.index if name in {*rows, *columns}]
     labels = {name: facts.loc[name, "label"] + ARROWS.get(facts.loc[name, "better"], "") for name in names}
     star = np.where(pairs["rho"].abs() >= pairs["critical"], "*", "")
-    cells = pairs.assign(text=pairs["rho"].map("{:+.2f}".format) + star)
+    cells = pairs.assign(text=pairs["rho"].map("{:+z.2f}".format) + star)
     rho, text = (
         cells.pivot(index="second", columns="first", values=key).reindex(rows, columns=columns).rename(labels)
         for key in ("rho", "text")

@@ -129,7 +129,7 @@ class Picture:
         return f'<figure id="{self.name}" data-name="{self.name}"{kind}>{image}{caption}</figure>'
 
 
-def told(frame: pd.DataFrame, label: str, value: str, form: str = "{:.2f}", most: int = 14) -> str:
+def told(frame: pd.DataFrame, label: str, value: str, form: str = "{:z.2f}", most: int = 14) -> str:
     """Return a frame's numbers as words, for an alternative text: 'GradCAM 2.10, RISE 3.42, ...'."""
     rows = frame.dropna(subset=[value]).head(most)
     words = ", ".join(f"{name} {form.format(number)}" for name, number in zip(rows[label], rows[value], strict=True))
