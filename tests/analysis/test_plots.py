@@ -96,6 +96,17 @@ def test_curves_show_the_area() -> None:
     assert "area 0.50" in texts(plots.curves(np.linspace(0, 1, 11), {"Deletion": np.linspace(1, 0, 11)}))
 
 
+def test_every_curve_is_drawn_and_looks_different() -> None:
+    (axes,) = plots.curves([0, 1], {f"curve {i}": [1, i / 9] for i in range(9)}).axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 9
+
+
+def test_words_for_a_figure_count_the_numbers_that_are_left_out() -> None:
+    frame = pd.DataFrame({"label": list("abcdef"), "value": [1.0, np.nan, 2.0, np.nan, np.nan, 3.0]})
+    assert plots.told(frame, "label", "value", most=3) == "a 1.00, c 2.00, f 3.00"
+    assert plots.told(frame, "label", "value", most=2) == "a 1.00, c 2.00 and 1 more"
+
+
 def test_signed_maps_are_centred_on_white_and_unsigned_start_at_their_minimum() -> None:
     images, maps = np.random.default_rng(0).random((2, 3, 8, 8), np.float32), np.zeros((2, 8, 8))
     maps[0, 0, 0], maps[0, 1, 1], maps[1, 2, 2] = 2.0, -1.0, 3.0

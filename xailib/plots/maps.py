@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from xailib.maps import check_ids
 from xailib.plots.style import empty, styled, subplots
 
 CURVES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
+LINES = ("-", "--", ":")  # a number that shares no divisor with that of the colours: twelve curves look different
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def curves(fractions: Any, scores: dict[str, Any], title: str = "") -> Figure:
         title: of the figure.
     """
     figure, ((axes,),) = subplots(figsize=(6.5, 4.2))
-    x, styles = np.asarray(fractions, float), zip(CURVES, ("-", "--", ":", "-."), strict=True)
+    x, styles = np.asarray(fractions, float), zip(cycle(CURVES), cycle(LINES), strict=True)
     for (label, values), (colour, style) in zip(scores.items(), styles, strict=False):
         y = np.asarray(values, float)
         axes.plot(x, y, style, color=colour, linewidth=2.5, label=f"{label}: area {np.trapezoid(y, x):.2f}")

@@ -131,9 +131,10 @@ class Picture:
 
 def told(frame: pd.DataFrame, label: str, value: str, form: str = "{:z.2f}", most: int = 14) -> str:
     """Return a frame's numbers as words, for an alternative text: 'GradCAM 2.10, RISE 3.42, ...'."""
-    rows = frame.dropna(subset=[value]).head(most)
+    known = frame.dropna(subset=[value])
+    rows = known.head(most)
     words = ", ".join(f"{name} {form.format(number)}" for name, number in zip(rows[label], rows[value], strict=True))
-    return words + (f" and {len(frame) - most} more" if len(frame) > most else "")
+    return words + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
 def save(
