@@ -38,6 +38,8 @@ def test_what_is_decided_in_other_words_is_not_said_to_be_undecided(found: pd.Da
     text = worlds.verdict_on_worlds({"here": here, "there": there})
     assert f"Decided differently: F1 ({word} on here, equivalent on there)." in text
     assert "Decided in some worlds only: F2." in text and "disagree on" not in text
+    text = worlds.verdict_on_worlds({"here": here, "there": there, "elsewhere": here[here["finding"] != "F1"]})
+    assert f"Decided differently: F1 ({word} on here, equivalent on there)." in text
 
 
 def test_parts_that_disagree_are_told_with_each_worlds_word(found: pd.DataFrame) -> None:
@@ -45,6 +47,9 @@ def test_parts_that_disagree_are_told_with_each_worlds_word(found: pd.DataFrame)
     here, there = found.copy(), found.copy()
     here.loc[here["part"] == part, "verdict"], there.loc[there["part"] == part, "verdict"] = "supported", "contradicted"
     text = worlds.verdict_on_worlds({"pictograms": here, "photographs": there})
+    assert f"disagree on** F4, {part} (supported on pictograms, contradicted on photographs)." in text
+    lacking = there[there["part"] != part]  # a world that lacks what the part is about
+    text = worlds.verdict_on_worlds({"pictograms": here, "symbols": lacking, "photographs": there})
     assert f"disagree on** F4, {part} (supported on pictograms, contradicted on photographs)." in text
     assert "Behind the verdicts" not in worlds.verdict_on_worlds({"pictograms": here, "photographs": here})
 

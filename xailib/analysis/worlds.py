@@ -73,8 +73,9 @@ def _cell(row: object) -> str:
 
 def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
     """Return what the comparison comes to, as some sentences in Markdown: agreement, disagreement, also of the parts."""
-    verdicts = verdict_table(worlds)
-    verdicts = verdicts[verdicts.notna().sum(axis=1) > 1].fillna(UNDECIDED)  # those that two worlds were asked
+    asked = verdict_table(worlds)
+    asked = asked[asked.notna().sum(axis=1) > 1]  # in two worlds or more
+    verdicts = asked.fillna(UNDECIDED)
     if verdicts.shape[1] < 2:
         return "No other world's findings are here: run its study, then this notebook again."
     kinds = {str(id): _kind(set(row)) for id, row in verdicts.iterrows()}
@@ -87,7 +88,7 @@ def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
         if by_kind["opposed"]
         else "No finding is supported in one and contradicted in another.",
     ]
-    told = [_words(id, verdicts.loc[id]) for id in by_kind["apart"]]
+    told = [_words(id, asked.loc[id]) for id in by_kind["apart"]]
     sentences += [f"Decided differently: {listed(told)}."] if told else []
     sentences += [f"Decided in some worlds only: {listed(by_kind['one'])}."] if by_kind["one"] else []
     sentences += [f"Undecided in all: {listed(by_kind['open'])}."] if by_kind["open"] else []
@@ -111,4 +112,4 @@ def _kind(verdicts: set[object]) -> str:
 
 
 def _words(name: str, row: pd.Series) -> str:
-    return f"{name} ({', '.join(f'{word} on {study}' for study, word in row.items())})"
+    return f"{name} ({', '.join(f'{word} on {study}' for study, word in row.dropna().items())})"
