@@ -9,6 +9,7 @@ import yaml
 
 from xailib import params
 from xailib.analysis import claims, roar_claims, story
+from xailib.errors import InputError
 from xailib.results import write_table
 
 
@@ -91,18 +92,40 @@ def test_what_speaks_against_roar_itself_is_told_in_the_claims_own_words(
 
 
 def test_void_metrics_and_few_images_are_told(tmp_path) -> None:
-    void = {"label": ["Pointing game", "Deletion"], "centre": [1.0, 0.4], "best": ["RISE", "RISE"], "value": [1.04, 0.2]}
+    void = {
+        "label": ["Pointing game", "Deletion"],
+        "centre": [1.0, 0.4],
+        "best": ["RISE", "RISE"],
+        "value": [1.04, 0.2],
+    }
     write_table(tmp_path / "figures" / "void.csv", pd.DataFrame({**void, "void": [True, False]}))
     write_table(tmp_path / "findings.csv", UNDECIDED)
     told = list(story.warnings(tmp_path, None))
     assert (
-        len(told) == 2 and "Pointing game is void here" in told[0] and "rest on 24 images that every network" in told[1]
+        len(told) == 2
+        and "Pointing game is void here" in told[0]
+        and "F1 rests on 24 images that every network" in told[1]
     )
     assert "no method is shown to beat" in told[0] and "(which has 1.00; furthest ahead is RISE, 1.04)" in told[0]
     write_table(tmp_path / "findings.csv", UNDECIDED.assign(images=500))
     (tmp_path / "figures" / "void.csv").unlink()
     assert list(story.warnings(tmp_path, None)) == []
     assert "Read with care" not in story.first_screen(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda found: found[:0], "has no headline of any finding"),
+        (lambda found: found[found["part"] != "headline"], "has no headline of F1 with its verdict"),
+        (lambda found: found.assign(verdict=np.nan), "has no headline of F1 with its verdict"),
+        (lambda found: found.drop(columns="images"), "has no column 'images'"),
+    ],
+)
+def test_a_table_without_what_every_study_tells_is_one_sentence(damage, why: str, tmp_path: Path) -> None:
+    write_table(tmp_path / "findings.csv", damage(UNDECIDED))
+    with pytest.raises(InputError, match=rf"findings.csv: {why}.*; delete it and run the study again"):
+        story.first_screen(tmp_path, None)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from xailib.analysis.frames import Frames
 from xailib.analysis.roar_curves import Curves
 from xailib.analysis.roar_paper import DATASETS, paper_curves
 from xailib.analysis.table import Table
-from xailib.results import write_table
+from xailib.errors import InputError
+from xailib.results import read_table, write_table
 from xailib.workspace import place
 
+READ = ("finding", "part", "verdict", "statistic", "value", "low", "high", "n", "unit", "claim", "sentence", "images")
 PAPER = "paper_"  # columns with the same statistic of a data set of the paper's own table
 
 
@@ -103,6 +105,23 @@ def alike(paper: Curves, ours: Curves) -> Curves:
 def save(found: pd.DataFrame, out_dir: str | Path, name: str = "findings") -> Path:
     """Write findings, or another tidy table, as `{name}.csv` into a folder; a relative one starts from the workspace."""
     return write_table(place(Path(out_dir, f"{name}.csv")), found)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table of findings, of this study or another one, or of an earlier version.
+
+    Raises:
+        InputError: no table, or one without the columns and rows that every study's has.
+    """
+    found = read_table(path)
+    missing = [column for column in READ if column not in found]
+    if missing:
+        raise InputError(f"{path}: has no column '{missing[0]}'; delete it and run the study again")
+    heads = found.loc[(found["part"] == "headline") & found["verdict"].notna(), "finding"]
+    lost = next((name for name in found["finding"] if name not in set(heads)), "any finding" if found.empty else "")
+    if lost:
+        raise InputError(f"{path}: has no headline of {lost} with its verdict; delete it and run the study again")
+    return found
 
 
 def headlines(found: pd.DataFrame) -> Table:

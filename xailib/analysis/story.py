@@ -67,7 +67,7 @@ WIDTH, HEIGHT = 210, 24  # of a row's drawing, in pixels
 def read(main: Path | None, roar: Path | None) -> dict[str, pd.DataFrame]:
     """Return the findings that the studies have, by the letter of their paper's claims."""
     paths = {"F": main and main / FILES["F"], "R": roar and roar / FILES["R"]}
-    return {letter: read_table(path) for letter, path in paths.items() if path and path.exists()}
+    return {letter: findings.read(path) for letter, path in paths.items() if path and path.exists()}
 
 
 def first_screen(main: Path | None, roar: Path | None) -> str:
@@ -137,14 +137,15 @@ def _few(main: Path | None, roar: Path | None) -> Iterator[str]:
     """Few images, networks or trainings behind the intervals."""
     found = read(main, roar)
     for letter, table in found.items():
-        images = int(table["images"].max()) if len(table) else 0
+        images = int(table["images"].max())
         if images < FEW:
             kind = "test image" if letter == "R" else "image"
             chosen = letter == "F" and main and study_values(main).get("only_correct", True)
             right = " that every network classifies correctly" if chosen else ""
             names = list(table["finding"].unique())
+            rest = f"{names[0]} to {names[-1]} rest" if len(names) > 1 else f"{names[0]} rests"
             n = many(images, kind) if images else f"no {kind}"
-            yield f"<b>n is small</b>: {names[0]} to {names[-1]} rest on {n}{right}."
+            yield f"<b>n is small</b>: {rest} on {n}{right}."
     if roar and (roar / "roar_accuracy.csv").exists():
         removed = read_table(roar / "roar_accuracy.csv").query("mode == 'remove' and level > 0")
         if len(removed) and removed["seeds"].max() < 5:

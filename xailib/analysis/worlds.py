@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from xailib.analysis import findings
 from xailib.analysis.facts import listed
 from xailib.analysis.rules import CONTRADICTED, DECIDED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
-from xailib.errors import InputError
 from xailib.results import find_folder
 from xailib.workspace import findings_path
 
@@ -16,18 +16,7 @@ from xailib.workspace import findings_path
 def other_findings(studies: Sequence[str], results_dir: str | Path) -> dict[str, pd.DataFrame]:
     """Return {study id: its findings} for those of `studies` that were run here or whose findings are shipped."""
     paths = {study: findings_path(study, find_folder(results_dir).parent) for study in studies}
-    return {study: _read(path) for study, path in paths.items() if path is not None}
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        found = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as findings ({error}); delete it and run the study again") from None
-    missing = [column for column in ("finding", "part", "verdict", "value", "low", "high", "n") if column not in found]
-    if missing:
-        raise InputError(f"{path}: has no column '{missing[0]}'; delete it and run the study again")
-    return found
+    return {study: findings.read(path) for study, path in paths.items() if path is not None}
 
 
 def verdict_table(worlds: Mapping[str, pd.DataFrame], *, parts: bool = False) -> pd.DataFrame:
