@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from xailib import params
 from xailib.analysis.latex import escaped, latex
 from xailib.analysis.table import Table
 
@@ -39,6 +40,14 @@ def test_two_levels_and_labels_that_repeat() -> None:
 def test_an_empty_table_is_left_out(tmp_path: Path) -> None:
     Table(pd.DataFrame(), "nothing").save(tmp_path, "empty")
     assert not (tmp_path / "empty.tex").exists()
+
+
+def test_signs_that_fonts_lack_or_show_as_others() -> None:
+    """`<`, `>` and `|` of text come out as others in LaTeX's own fonts; radii are in the labels of shipped networks."""
+    labels = {params.load_params("models", id)["label"] for id in params.ids("models")}
+    text = latex(pd.DataFrame({"p": ["< 0.001"], "v": ["a|b > c"]}, ["Food\u2011101"]), "|ρ| < 0.05", "n")
+    assert r"\caption{$|$$\rho$$|$ $<$ 0.05}" in text and "Food-101 & $<$ 0.001 & a$|$b $>$ c" in text
+    assert latex(pd.DataFrame({"x": sorted(labels)}), "c", "n").isascii()
 
 
 def test_what_rounds_to_zero_has_no_minus() -> None:

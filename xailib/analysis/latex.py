@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
+# What LaTeX's usual fonts lack, or show as another sign: < > | come out as upside-down marks and a dash.
 SIGNS = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -14,7 +15,18 @@ SIGNS = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
 }
-SIGNS |= {"ρ": r"$\rho$", "α": r"$\alpha$", "Δ": r"$\Delta$", "…": r"\dots{}", "–": "--", "°": r"$^\circ$"}
+SIGNS |= {"ρ": r"$\rho$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "λ": r"$\lambda$"}
+SIGNS |= {"μ": r"$\mu$", "σ": r"$\sigma$", "τ": r"$\tau$", "Δ": r"$\Delta$", "→": r"$\to$", "≈": r"$\approx$"}
+SIGNS |= {
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "…": r"\dots{}",
+    "–": "--",
+    "\u2011": "-",
+    "\u00a0": "~",
+    "°": r"$^\circ$",
+}
 PACKAGES = "% needs \\usepackage{booktabs} and \\usepackage[table]{xcolor}\n"
 
 
@@ -48,7 +60,7 @@ def latex(
     styler = styler.apply(lambda _: pd.DataFrame(sheet, cells.index, cells.columns), axis=None)
     options = {"hrules": True, "position_float": "centering", "multicol_align": "c", "convert_css": True}
     text = styler.to_latex(caption=escaped(caption), label=f"tab:{name}", column_format="l" + "".join(sides), **options)
-    return PACKAGES + re.sub("|".join(SIGNS), lambda found: SIGNS[found[0]], text)
+    return PACKAGES + re.sub("|".join(map(re.escape, SIGNS)), lambda found: SIGNS[found[0]], text)
 
 
 def escaped(text: str) -> str:
