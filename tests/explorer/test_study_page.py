@@ -16,6 +16,7 @@ from PIL import Image
 import xailib as xai
 from xailib import explorer
 from xailib.analysis.frames import Frames, metric_facts
+from xailib.analysis.page import remote_loads
 from xailib.errors import InputError
 from xailib.explorer import facts as facts_of
 from xailib.explorer.study_page import FEWEST, LEVELS, PIXELS, _part, main, study_facts
@@ -86,11 +87,16 @@ def test_a_range_without_an_end_has_no_number() -> None:
     assert (row["low"], row["high"], json.loads(json.dumps(row, allow_nan=False))) == (0, None, row)
 
 
-def test_class_names_cannot_end_the_script(planted: tuple[Path, Frames], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("label", ["</script><b>", "<!-- <script>", "<img src=http://a.org/b>", "<!--/verbatim-->"])
+def test_class_names_are_no_html_of_the_page(
+    label: str, planted: tuple[Path, Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = study_facts(planted[0])
-    found["images"][0]["label"] = "</script><b>"
+    found["images"][0]["label"] = label
     monkeypatch.setattr("xailib.explorer.study_page.study_facts", lambda folder: found)
-    assert "</script><b>" not in explorer.page(planted[0])
+    page = explorer.page(planted[0])
+    data = re.search('<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert label not in page and json.loads(data[1])["images"][0]["label"] == label and not remote_loads(page)
 
 
 def one_of_everything(folder: Path, frames: Frames) -> Path:

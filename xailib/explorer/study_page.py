@@ -53,7 +53,7 @@ def fragment(results_dir: str | Path) -> str:
     found = study_facts(results_dir)
     if not found["slices"]:
         return "<p>This study has no maps to explore.</p>"
-    data = json.dumps(found, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    data = json.dumps(found, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")  # no tag inside a script
     style, script = (HERE / f"component.{end}" for end in ("css", "js"))
     start = (
         "const root = document.querySelector('.xai-page:not([data-on])'); root.dataset.on = '';\n"
