@@ -167,6 +167,21 @@ def test_several_values_of_slices_are_all_told(tmp_path) -> None:
     assert facts.costs(slices).frame.loc["predict", "Slices"] == 2
 
 
+def test_costs_are_of_every_stage_and_no_number_where_none_was_counted(tmp_path) -> None:
+    passes = {"seconds": 2.0, "forward": 70, "backward": 0}
+    for name in ("a/probe/probe", "base_0/ranks/gradient", "base_1/ranks/gradient_noisy"):
+        results.write_json(tmp_path / f"{name}.json", {"seconds": 3.0, "passes": passes, "device": "cpu"})
+    results.write_json(tmp_path / "base" / "retrain.json", {"seconds": 9.0, "passes": None})
+    results.write_json(tmp_path / "base_0" / "gradient" / "ranking.json", {"levels": [10, 90]})
+    slices = facts.slice_records(tmp_path)
+    table = facts.costs(slices)
+    assert table.frame["Slices"].to_dict() == {"probe": 1, "rank": 2, "retrain": 1}
+    assert table.frame.loc["rank"].tolist()[:5] == [2, 6, 4, 140, 0]
+    assert "<td>9</td><td>-</td><td>-</td><td>-</td><td>-</td>" in table._repr_html_()
+    told = facts.origins(slices).frame["Value"]
+    assert (told["Device"], told["Platform"]) == ("cpu", "unknown"), "a record that does not say adds no device"
+
+
 @pytest.mark.parametrize("name", report.NOTEBOOKS)
 def test_final_notebook_runs_on_a_made_up_study(name: str, folder, tmp_path) -> None:
     """Run the notebook's cells as they stand, with the parameters of a small study."""

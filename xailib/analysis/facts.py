@@ -14,8 +14,9 @@ from xailib.params import ids, load_params, read
 from xailib.results import read_table
 from xailib.workspace import find
 
-# What a slice's record is called, in the order of the work.
-STAGES = ("predict", "attribute", "sanity", "evaluate", "finetune", "indomain", "rank", "retrain", "trust", "toy")
+# Where the records of slices lie, in the order of the work; those of ROAR's rankings are called after what they rank by.
+_STAGES = "probe predict attribute sanity evaluate finetune indomain rank retrain trust toy"
+RECORDS = {stage: f"**/{stage}.json" for stage in _STAGES.split()} | {"rank": "**/ranks/*.json"}
 
 
 def study_values(folder: Path) -> dict[str, Any]:
@@ -98,8 +99,8 @@ def slice_records(*folders: Path) -> pd.DataFrame:
     most), commit, packages (a list), device, platform, finished (ISO time); empty where a record does not say.
     """
     rows = []
-    for stage in STAGES:
-        for path in sorted(path for folder in folders for path in folder.glob(f"**/{stage}.json")):
+    for stage, pattern in RECORDS.items():
+        for path in sorted(path for folder in folders for path in folder.glob(pattern)):
             with contextlib.suppress(OSError, ValueError):  # a slice that is being written again
                 rows.append({"stage": stage, **_flat(json.loads(path.read_text(encoding="utf-8")))})
     return pd.DataFrame(rows, columns=["stage", *_flat({})])
@@ -109,25 +110,25 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     passes, git = record.get("passes") or {}, record.get("git") or {}
     versions = {"python": record.get("python"), **(record.get("packages") or {})}
     return {
-        "seconds": record.get("seconds") or 0,
-        "network": passes.get("seconds") or 0,
-        "forward": passes.get("forward") or 0,
-        "backward": passes.get("backward") or 0,
-        "memory": (record.get("peak_memory_mib") or {}).get("resident") or 0,
+        "seconds": record.get("seconds"),
+        "network": passes.get("seconds"),
+        "forward": passes.get("forward"),
+        "backward": passes.get("backward"),
+        "memory": (record.get("peak_memory_mib") or {}).get("resident"),
         "commit": (git.get("commit") or "unknown")[:12] + " with local changes" * bool(git.get("changed")),
         "packages": [f"{name} {version}" for name, version in sorted(versions.items()) if version],
-        "device": written(record.get("device") or "unknown"),
-        "platform": record.get("platform") or "unknown",
+        "device": written(record["device"]) if record.get("device") else None,
+        "platform": record.get("platform") or None,
         "finished": record.get("finished") or None,
     }
 
 
 def costs(slices: pd.DataFrame) -> Table:
     """Return what each stage cost, from `slice_records`."""
-    stages = slices.groupby("stage", sort=False)
     columns = {"seconds": "Seconds", "network": "of these in the network"}
     columns |= {"forward": "Images forward", "backward": "Images backward"}
-    table = stages[list(columns)].sum().rename(columns=columns)
+    stages = slices.astype(dict.fromkeys([*columns, "memory"], float)).groupby("stage", sort=False)
+    table = stages[list(columns)].sum(min_count=1).rename(columns=columns)  # trainings do not count their passes
     table.insert(0, "Slices", stages.size())
     return Table(table.assign(**{"Largest memory (MiB)": stages["memory"].max()}), "What each stage cost", digits=0)
 
@@ -135,7 +136,7 @@ def costs(slices: pd.DataFrame) -> Table:
 def origins(slices: pd.DataFrame) -> Table:
     """Return commit, versions, device and dates of `slice_records`; several values where slices differ."""
     names = {"commit": "Code (commit)", "packages": "Packages", "device": "Device", "platform": "Platform"}
-    facts = {label: ", ".join(slices[name].explode().dropna().unique()) for name, label in names.items()}
+    facts = {label: ", ".join(slices[name].explode().dropna().unique()) or "unknown" for name, label in names.items()}
     dates = slices["finished"].dropna().sort_values()
     facts["Slices finished"] = " to ".join(dates.iloc[[0, -1]].unique()) if len(dates) else ""
     return Table(pd.DataFrame({"Value": facts}), "Where the results come from")
