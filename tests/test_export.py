@@ -1,6 +1,7 @@
 """A study's results as a data set of the hub and as an RO-Crate: whole, described, and readable by others."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def study(tmp_path: Path) -> Path:
         record = {
             "finished": "2026-01-02T03:04:05+00:00",
             "seconds": 1.5,
-            "git": {"commit": "abc"},
+            "git": {"commit": "abc" if model != "own_net" else None},
             "packages": {"torch": "2"},
         }
         results.write_json(place / "attribute.json", record)
@@ -57,6 +58,7 @@ def test_hub(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert head["configs"] == [{"config_name": "scores", "data_files": "data/scores.parquet", "default": True}]
     assert head["size_categories"] == ["n<1K"]
     assert "@inproceedings{petsiuk2018rise," in body and "keywords" not in body and "A question." in body
+    assert "2 attribution methods on 2 image classifiers, 2 images\n" in body
     table = pd.read_parquet(out / "data" / "scores.parquet")
     assert len(table) == 4 and not isinstance(table["model"].dtype, pd.CategoricalDtype)
     for model, method in PLACES:
@@ -67,6 +69,19 @@ def test_hub(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     named = xai.load_maps(out / "maps" / "mini_resnet_vanilla" / "rise.safetensors").target_names
     assert named == xai.load_model("mini_resnet_vanilla").class_names[:2]
     assert yaml.safe_load((out / "study.yaml").read_text())["study"] == "mine"
+
+
+def test_a_card_tells_controls_from_methods_and_one_from_several(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = pd.read_parquet(study / "scores.parquet").astype(str)
+    scores = pd.concat([scores.head(1), scores.head(1).assign(method="random"), scores.head(1).assign(method="sobel")])
+    results.write_table(study / "scores.parquet", scores)
+    assert run(study, "--to", "hub", tmp_path / "out") == 0, capsys.readouterr().err
+    assert (
+        "1 attribution method and 2 controls on 1 image classifier, 1 image\n"
+        in (tmp_path / "out/README.md").read_text()
+    )
 
 
 def test_crate(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,9 +100,9 @@ def test_crate(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     made = {result.id for action in actions for result in action["result"]}
     names = {f"own_net/gradcam/{name}" for name in ("maps.npz", "sanity.parquet")}
     assert names <= made and "mini_resnet_vanilla/rise/attribute.ipynb" in made
-    assert all(
-        action["endTime"] == "2026-01-02T03:04:05+00:00" and "commit abc" in action["description"] for action in actions
-    )
+    assert {action["endTime"] for action in actions} == {"2026-01-02T03:04:05+00:00"}
+    commits = [re.search(r"commit (\w+);", action["description"])[1] for action in actions]
+    assert sorted(commits) == ["abc", "abc", "unknown", "unknown"]  # own_net was made where there is no checkout
     cited = (out / "citations.bib").read_text()
     assert all(key in cited for key in ("petsiuk2018rise", "benavoli2016should", "adebayo2018sanity"))
     assert "nourelahi2022explainable" not in cited

@@ -13,6 +13,7 @@ import yaml
 from xailib import params
 from xailib.errors import InputError, command
 from xailib.params import citations
+from xailib.params.facts import registry_facts
 from xailib.workflow.init import check_free
 from xailib.workspace import SHIPPED, expanded, place
 
@@ -34,7 +35,7 @@ CARD = """\
 
 {description}
 
-Made by [xailib](https://pypi.org/project/xailib): {methods} attribution methods on {models} image classifiers, {images} images
+Made by [xailib](https://pypi.org/project/xailib): {methods} on {models}, {images}
 of `{dataset}` (seed {seed}, scale `{scale}`). `study.yaml` holds every setting, `records/` where each slice is from: code,
 versions, options, time.
 
@@ -139,6 +140,8 @@ def _named(maps: "Maps", model: str) -> "Maps":
 
 
 def _card(values: dict[str, Any], tables: "dict[str, pd.DataFrame]", found: list[tuple[str, str, Path]]) -> str:
+    from xailib.analysis.facts import many
+
     rows = max(map(len, tables.values()))
     head = {
         "pretty_name": f"{values['study']}: explanations of image classifiers, and their scores",
@@ -159,11 +162,23 @@ def _card(values: dict[str, Any], tables: "dict[str, pd.DataFrame]", found: list
     model, method = found[0][:2] if found else ("NETWORK", "METHOD")
     text = CARD.format(
         title=head["pretty_name"], description=values.get("description", ""), tables="\n".join(lines), model=model,
-        method=method, methods=tables["scores"]["method"].nunique(), models=tables["scores"]["model"].nunique(),
-        images=tables["scores"]["image"].nunique(), citation=citations.of_study(values),
+        method=method, methods=_methods(list(tables["scores"]["method"].unique())),
+        models=many(tables["scores"]["model"].nunique(), "image classifier"),
+        images=many(tables["scores"]["image"].nunique(), "image"), citation=citations.of_study(values),
         **{key: values.get(key) for key in ("dataset", "seed", "scale")},
     )  # fmt: skip
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{text}"
+
+
+def _methods(names: list[str]) -> str:
+    """How many attribution methods these are, and how many controls, in words."""
+    from xailib.analysis.facts import many
+
+    known, files = registry_facts()["methods"], params.ids("methods")
+    functions = [params.setting("methods", name)[0] if name in files else name for name in names]
+    controls = sum(known.get(function, {}).get("family") == "control" for function in functions)
+    told = [many(n, word) for n, word in ((len(names) - controls, "attribution method"), (controls, "control")) if n]
+    return " and ".join(told)
 
 
 def write_crate(folder: Path, values: dict[str, Any], out: Path) -> None:
@@ -202,7 +217,8 @@ def write_crate(folder: Path, values: dict[str, Any], out: Path) -> None:
             results = [files[f"{place}/{one}"] for one in (notebook, *made) if f"{place}/{one}" in files]
             action = {
                 "name": f"{stage} {place.replace('/', ', ')}", "endTime": record["finished"],
-                "description": f"{record['seconds']} s on {record.get('device', 'cpu')}; commit {record['git']['commit']}; "
+                "description": f"{record['seconds']} s on {record.get('device', 'cpu')}; "
+                f"commit {record['git']['commit'] or 'unknown'}; "
                 f"{', '.join(f'{package} {version}' for package, version in record['packages'].items())}",
             }  # fmt: skip
             crate.add_action(workflow, object=[files["study.yaml"], files[name]], result=results, properties=action)
