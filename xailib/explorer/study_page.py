@@ -27,7 +27,7 @@ from xailib.results import atomic, find_folder, read_maps
 
 HERE = Path(__file__).parent
 LEVELS = 63  # steps of a map between its ends, as in component.js
-PIXELS = 30e6  # of all maps, about 6 MB; the default study has 21 million
+PIXELS = 30e6  # of all maps, about 6 MB; the default study has 7 million
 FEWEST = 12  # images, before maps are made smaller instead
 MOST = 500  # images
 
@@ -35,7 +35,7 @@ NO_SCRIPT = "The explorer of all maps needs JavaScript; everything else on this 
 
 
 def fragment(results_dir: str | Path) -> str:
-    """Return the explorer of a study as a fragment of HTML, about 5 MB for the default study.
+    """Return the explorer of a study as a fragment of HTML, about 2 MB for the default study.
 
     Maps are in 64 steps of colour each, between the ends that figures use too; the maximum, the scores and the curves
     are those of the study. A study of more than `PIXELS` is shown in part: fewer images first, then smaller maps; the
