@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from cells import figures, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from matplotlib.text import Text
 from xailib import plots
 from xailib.analysis import correlation, draws, frames, gallery, rankings, tables
 from xailib.errors import InputError
+from xailib.images import ImageBatch
 
 
 def test_figures_of_methods_name_them_with_n_and_intervals(study, tmp_path) -> None:
@@ -94,6 +96,18 @@ def test_save_writes_figure_and_numbers(tmp_path) -> None:
 
 def test_curves_show_the_area() -> None:
     assert "area 0.50" in texts(plots.curves(np.linspace(0, 1, 11), {"Deletion": np.linspace(1, 0, 11)}))
+
+
+def test_a_dollar_in_a_name_is_no_formula(tmp_path) -> None:
+    names = ["a$b_{c$.png", "5 $ or 6 $"]
+    pixels = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
+    figure = plots.show(ImageBatch(torch.from_numpy(pixels), ids=names), pixels[:, 0])
+    plots.save(figure, tmp_path, "shown", pd.DataFrame())
+    assert all(name in texts(figure) and not text.get_parse_math() for name in names for text in figure.findobj(Text))
+    paid = {"passes": [120, 250], "rank": [1, 2], "low": [1, 1], "high": [2, 2], "family": "cam", "label": names}
+    drawn = plots.cost_and_rank(pd.DataFrame(paid))
+    plots.save(drawn, tmp_path, "costs", pd.DataFrame())
+    assert "5 $ or 6 $" in texts(drawn) and "mathdefault" not in texts(drawn)
 
 
 def test_every_curve_is_drawn_and_looks_different() -> None:

@@ -5,6 +5,7 @@ from itertools import cycle
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from xailib.plots.networks import label_points
 from xailib.plots.style import FAMILIES, FAMILY_LABELS, FAMILY_PALETTE, empty, styled, subplots
@@ -62,6 +63,7 @@ def cost_and_rank(paid: pd.DataFrame) -> Figure:
     sns.scatterplot(paid, x="passes", y="rank", hue=family, palette=FAMILY_PALETTE, s=110, zorder=3, ax=axes)
     axes.set(xscale="log", xlabel="Images through the network for one map", ylabel="Mean rank (1 is best)")
     axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(LogFormatter())  # Matplotlib's own writes formulas
     axes.margins(x=0.14)
     axes.invert_yaxis()
     axes.grid()

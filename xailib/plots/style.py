@@ -50,6 +50,7 @@ STYLE = {
     "savefig.bbox": "tight",
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names of files, classes and networks may hold a $
 }
 
 
