@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from bs4 import BeautifulSoup
 from cells import drawn, run_cells, texts
+from nbconvert.filters import markdown2html
 from scipy.special import ndtr, ndtri
 from scipy.stats import wilcoxon
 
-from xailib.analysis import advice, compare
+from xailib.analysis import advice, compare, limits
 from xailib.analysis.frames import Frames, method_facts, metric_facts, model_facts
 from xailib.analysis.intervals import holm
 from xailib.results import read_table, write_table
@@ -162,6 +164,21 @@ def test_a_leader_that_another_method_is_ahead_of_is_said_to_be_behind_it() -> N
     assert (
         "cannot be told apart" in found.text and "GradCAM is ahead of SHAP. RISE is itself behind SHAP." in found.text
     )
+
+
+def test_words_show_labels_as_they_are() -> None:
+    """What is Markdown of a label stays text: a reader of `RISE <small>` would else see `RISE`."""
+    frames = planted(leads={"rise": 0.3})
+    strange = {"models": "Net <v2> $x$", "methods": "`_` *M* <i>", "metrics": "[a](b) ~~c~~ <u>"}
+    told = {kind: getattr(frames, kind) for kind in strange}
+    told = {kind: table.assign(label=strange[kind] + " " + table.index) for kind, table in told.items()}
+    frames = dataclasses.replace(frames, **told)
+    text = advice.advise(frames).text + " " + compare.dispute(frames) + " ".join(limits.limits(frames, 100))
+    seen = BeautifulSoup(markdown2html(text), "html.parser").get_text()
+    for kind in ("models", "methods", "metrics"):
+        assert any(label in seen for label in told[kind]["label"]), kind
+    assert seen.count("<u>") == text.count("<u>") and seen.count("<i>") == text.count("<i>") > 0
+    assert "Net <v2> $x$" in advice.summary(frames).caption
 
 
 def test_where_controls_do_as_well_nothing_is_recommended() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from xailib.analysis import compare, reliability, scores
 from xailib.analysis.compare import COUNTS, LEVEL
 from xailib.analysis.draws import nanmean
-from xailib.analysis.facts import listed
+from xailib.analysis.facts import listed, literal
 from xailib.analysis.frames import Frames
 from xailib.analysis.table import Table
 from xailib.analysis.tables import arrowed
@@ -106,7 +106,7 @@ def summary(frames: Frames, costs: pd.DataFrame | None = None, bootstrap: int = 
         shown |= {"Seconds an image": plain["seconds"], "Passes forward + back": passes}
     labels = frames.methods["label"]
     quiet = tuple(labels[compare.compared(frames, controls=True)])
-    caption = f"The methods on {_network(frames)}, from the best (n = {len(frames.images)} images)"
+    caption = f"The methods on {frames.models['label'].iloc[0]}, from the best (n = {len(frames.images)} images)"
     frame = pd.DataFrame(shown, order).set_axis(labels[order]).rename_axis("Method")
     return Table(frame, caption, quiet=quiet, plain=plain.reset_index())
 
@@ -187,7 +187,7 @@ def _beaten(frames: Frames, leaders: Sequence[str], standing: Sequence[str], won
 
 def _how_sure(frames: Frames, leaders: Sequence[str], metrics: Sequence[str]) -> str:
     """What the ranks are by, on how many images, and how many would decide between the leaders."""
-    text, (first, *rest) = f"Ranked by {listed(metrics)}, n = {len(frames.images)} images", leaders
+    text, (first, *rest) = f"Ranked by {listed(map(literal, metrics))}, n = {len(frames.images)} images", leaders
     if not rest:
         return f"{text}."
     table = compare.overall(frames)
@@ -240,7 +240,7 @@ def _at_odds(frames: Frames) -> str:
     if table.empty:
         return ""
     pair = table.loc[table["rho"].idxmin()]
-    first, second = frames.metrics.loc[pair[["first", "second"]], "label"]
+    first, second = frames.metrics.loc[pair[["first", "second"]], "label"].map(literal)
     return f"{first} and {second} order the methods against each other (ρ = {pair['rho']:+z.2f}): which counts for you?"
 
 
@@ -272,7 +272,7 @@ def _silent(frames: Frames, judges: pd.DataFrame) -> list[str]:
             "left out: without boxes or masks of the objects, or with constant maps, there is no score",
         ),
     ):
-        labels = list(judges.loc[judges["word"] == word, "label"])
+        labels = list(judges.loc[judges["word"] == word, "label"].map(literal))
         found += [f"{listed(labels)} {'is' if len(labels) == 1 else 'are'} {reason}."] if labels else []
     return found
 
@@ -290,11 +290,11 @@ def _paragraph(*sentences: str) -> str:
 
 
 def _network(frames: Frames) -> str:
-    return str(frames.models["label"].iloc[0])
+    return literal(frames.models["label"].iloc[0])
 
 
 def _labels(frames: Frames, names: Sequence[str]) -> str:
-    return listed(frames.methods.loc[list(names), "label"])
+    return listed(map(literal, frames.methods.loc[list(names), "label"]))
 
 
 def _interval(low: float, high: float) -> str:

@@ -22,6 +22,7 @@ from scipy.stats import friedmanchisquare, wilcoxon
 from xailib.analysis import scores
 from xailib.analysis.controls import void
 from xailib.analysis.draws import critical_rhos, estimate, mean_draws, nanmean, ranks, spearman
+from xailib.analysis.facts import literal
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Array, holm
 from xailib.analysis.scores import Named
@@ -249,13 +250,14 @@ def places(frames: Frames) -> pd.DataFrame:
 
 def dispute(frames: Frames) -> str:
     """Return a sentence on the method that metrics disagree most about; which metrics do, `agreement` tells."""
-    table, label = places(frames), frames.metrics["label"]
+    table, label = places(frames), frames.metrics["label"].map(literal)
     if agreement(frames)["rho"].isna().all():
         return "whether metrics agree cannot be said: that needs two metrics that count, and three methods."
     name = (table.max(axis=1) - table.min(axis=1)).idxmax()
     best, worst = table.loc[name].idxmin(), table.loc[name].idxmax()
+    disputed = literal(frames.methods.loc[name, "label"])
     return (
-        f"the most disputed method is {frames.methods.loc[name, 'label']}: place {table.loc[name, best]:g} of {len(table)} "
+        f"the most disputed method is {disputed}: place {table.loc[name, best]:g} of {len(table)} "
         f"by {label[best]}, place {table.loc[name, worst]:g} by {label[worst]}."
     )
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def question(values: dict[str, Any]) -> str:
     """Return what a study of maps asks, from its values."""
     if values.get("kind") != "compare":
         return "How explainable are CNNs?"
-    labels = [load_params("models", id)["label"] for id in values["models"]]
+    labels = [literal(load_params("models", id)["label"]) for id in values["models"]]
     return f"Which explanation can you trust on {listed(labels) if len(labels) <= 3 else f'{len(labels)} networks'}?"
 
 
@@ -146,6 +147,11 @@ def listed(words: Iterable[Any]) -> str:
     """Write words as a list: "a, b and c"."""
     *most, last = map(str, words)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def literal(text: object) -> str:
+    """Write a label so that Markdown shows it as it is: `ResNet <small>` would lose a word, as a tag of HTML."""
+    return re.sub(r"([\\`*~$<\[])", r"\\\1", str(text))
 
 
 def many(n: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from xailib.analysis import controls, scores
 from xailib.analysis.claims import LOCALISING
 from xailib.analysis.draws import FEWEST_UNITS
-from xailib.analysis.facts import many
+from xailib.analysis.facts import literal, many
 from xailib.analysis.frames import Frames
 
 
@@ -60,7 +60,8 @@ def _metrics(frames: Frames, bootstrap: int, seed: int) -> Iterator[str]:
             f"`{controls.CENTRE}`, or a method beside it."
         )
     for name in controls.void(frames, bootstrap, seed):
+        label = literal(frames.metrics.loc[name, "label"])
         yield (
-            f"**Nothing by {frames.metrics.loc[name, 'label']}**, which is void here: no method is shown to be ahead of the "
+            f"**Nothing by {label}**, which is void here: no method is shown to be ahead of the "
             f"image's centre (at most {leads[name].high:+z.3f}). Images with smaller or less central objects are missing."
         )

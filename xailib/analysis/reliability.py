@@ -8,6 +8,7 @@ from scipy.special import stdtrit
 
 from xailib.analysis import scores
 from xailib.analysis.draws import nanmean
+from xailib.analysis.facts import literal
 from xailib.analysis.frames import Frames, by_kind
 from xailib.analysis.table import Table
 from xailib.analysis.tables import arrowed
@@ -113,9 +114,9 @@ def describe(frames: Frames) -> str:
     lines = []
     for metric, part in pairs.groupby("metric", sort=False):
         close = part[part["difference"].abs() < part["noise"]]
-        told = ", ".join(f"{row.first} and {row.second}" for row in close.itertuples(index=False))
+        told = ", ".join(f"{literal(row.first)} and {literal(row.second)}" for row in close.itertuples(index=False))
         lines.append(
-            f"- **{frames.metrics.loc[metric, 'label']}**: a difference between the means of two methods smaller than "
+            f"- **{literal(frames.metrics.loc[metric, 'label'])}**: a difference between the means of two methods smaller than "
             f"{part['noise'].max():.3f} (n = {len(frames.images)} images x {len(frames.models)} networks) may be noise of "
             f"sampling alone. Closer to each other than their own noise: {told or 'no two methods'}."
         )
