@@ -19,7 +19,7 @@ from xailib.analysis.frames import Frames, metric_facts
 from xailib.analysis.page import remote_loads
 from xailib.errors import InputError
 from xailib.explorer import facts as facts_of
-from xailib.explorer.study_page import FEWEST, LEVELS, PIXELS, _part, main, study_facts
+from xailib.explorer.study_page import FEWEST, LEVELS, PIXELS, _part, main, start, study_facts
 from xailib.results import read_maps, write_table
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -72,6 +72,17 @@ def test_first_panes_are_a_network_and_its_robust_twin(facts: dict[str, Any]) ->
     one, other = facts["start"]["panes"]
     assert (one["network"], other["network"]) == ("mini_resnet_vanilla", "mini_resnet_robust")
     assert one["method"] == other["method"]
+
+
+def test_first_panes_are_of_what_has_maps(planted: tuple[Path, Frames]) -> None:
+    def shown(*pairs: tuple[str, str]) -> list[tuple[str, ...]]:
+        return [tuple(pane.values()) for pane in start(planted[1], list(pairs))]
+
+    robust = "mini_resnet_robust"
+    assert shown((robust, "rise"), (robust, "random")) == [(robust, "rise"), (robust, "random")]
+    assert shown((robust, "rise")) == [(robust, "rise")] * 2
+    assert shown((robust, "rise"), (robust, "sobel"), ("other", "lime")) == [(robust, "rise"), ("other", "lime")]
+    assert shown() == []
 
 
 def test_page_is_one_piece_that_asks_the_network_for_nothing(planted: tuple[Path, Frames]) -> None:

@@ -113,15 +113,14 @@ def start(frames: Frames, pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
     """Return what the two panes show first: a vanilla network and its robust twin, else two networks, else two methods."""
     if not pairs:
         return []
-    twins = [
-        (base, model) for architecture, model, base in sorted(scores.twins(frames), key=lambda t: "resnet" not in t[0])
-    ]
-    models = list(dict.fromkeys(model for model, _ in pairs))
-    one, other = twins[0] if twins else (models[0], models[1] if len(models) > 1 else models[0])
-    both = [method for model, method in pairs if model == one and (other, method) in pairs]
-    method = (both or [dict(pairs)[one]])[0]
-    second = both[1] if one == other and len(both) > 1 else method
-    return [{"network": one, "method": method}, {"network": other, "method": second}]
+    own = {model: [method for name, method in pairs if name == model] for model, _ in pairs}
+    twins = sorted(scores.twins(frames), key=lambda twin: "resnet" not in twin[0])
+    shown = [[base, model] for _, model, base in twins if {base, model} <= own.keys()]
+    one, other = shown[0] if shown else [*own, *own][:2]  # the same one twice where there is no other
+    both = [method for method in own[one] if method in own[other]]
+    first = (both or own[one])[0]
+    second = own[one][:2][-1] if one == other else first if both else own[other][0]
+    return [{"network": one, "method": first}, {"network": other, "method": second}]
 
 
 def _part(images: int, side: int, slices: int) -> tuple[int, int]:
