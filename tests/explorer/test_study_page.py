@@ -183,6 +183,8 @@ def test_page_in_a_browser(planted: tuple[Path, Frames], tmp_path: Path) -> None
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
+        text = (tmp_path / "explorer.html").read_text().replace("\nmount(", "\nwindow.explored = mount(")
+        (tmp_path / "explorer.html").write_text(text)
         page.goto((tmp_path / "explorer.html").as_uri())
         page.wait_for_selector(".xai[data-ms]")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -196,6 +198,12 @@ def test_page_in_a_browser(planted: tuple[Path, Frames], tmp_path: Path) -> None
         page.locator(".xai").focus()
         page.keyboard.press("ArrowRight")
         page.wait_for_function("document.querySelector('.xai-what').textContent.startsWith('Image 2 of 5')")
+        page.evaluate("explored.source.answers = (network, i) => ({ top: [['a', 1]], right: i === 2 || i === 4 })")
+        page.evaluate("explored.set({ image: 1, filter: 'right' })")
+        for key, image in (("ArrowRight", 3), ("ArrowRight", 5), ("ArrowRight", 3), ("ArrowLeft", 5), ("ArrowLeft", 3)):
+            page.locator(".xai").focus()
+            page.keyboard.press(key)
+            page.wait_for_function(f"document.querySelector('.xai-what').textContent.startsWith('Image {image} of 5')")
         assert not said
         browser.close()
 

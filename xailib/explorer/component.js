@@ -507,8 +507,9 @@ class View {
   }
 
   move(by) {
-    const shown = this.shown(), here = shown.indexOf(this.state.image);
-    if (shown.length) this.set({ image: shown[(Math.max(here, 0) + by + shown.length) % shown.length] });
+    const shown = this.shown(), { image } = this.state; // which need not be among those shown
+    const next = by > 0 ? shown.find((i) => i > image) ?? shown[0] : shown.findLast((i) => i < image) ?? shown.at(-1);
+    if (next !== undefined) this.set({ image: next });
   }
 
   next(list, id) {
