@@ -15,7 +15,7 @@ from nbconvert.filters import markdown2html
 from scipy.special import ndtr, ndtri
 from scipy.stats import wilcoxon
 
-from xailib.analysis import advice, compare, limits
+from xailib.analysis import advice, compare, controls, limits, scores
 from xailib.analysis.frames import Frames, method_facts, metric_facts, model_facts
 from xailib.analysis.intervals import holm
 from xailib.results import read_table, write_table
@@ -164,6 +164,20 @@ def test_a_leader_that_another_method_is_ahead_of_is_said_to_be_behind_it() -> N
     assert (
         "cannot be told apart" in found.text and "GradCAM is ahead of SHAP. RISE is itself behind SHAP." in found.text
     )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, np.inf), (-np.inf, 1), (-np.inf, np.inf)])
+def test_a_range_without_an_end_makes_no_metric_void(low: float, high: float) -> None:
+    """As of a metric of one's own: what tells methods apart by their values tells them apart here."""
+    whole = planted(leads={"rise": 0.3})
+    frames = dataclasses.replace(whole, metrics=whole.metrics.assign(low=float(low), high=float(high)))
+    assert controls.void(frames, 200) == controls.void(whole, 200)
+    assert advice.advise(frames) == advice.advise(whole)
+    good, values = scores.goodness(scores.cube(frames), frames).values, scores.cube(whole).values
+    signs = np.where(frames.metrics["better"] == "lower", -1, 1)
+    for k, sign in enumerate(signs):
+        orders = [np.argsort(np.round(one[0, :, k].ravel(), 12), kind="stable") for one in (good, sign * values)]
+        assert np.array_equal(*orders), "the order of the scores stays"
 
 
 def test_words_show_labels_as_they_are() -> None:

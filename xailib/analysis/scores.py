@@ -59,13 +59,22 @@ def cube(frames: Frames, column: str = "value", controls: bool = False) -> Named
 
 
 def goodness(scores: Named, frames: Frames) -> Named:
-    """Put scores on one scale: 0 is the metric's worst score and 1 its best."""
+    """Put scores on one scale: 0 is the metric's worst score and 1 its best.
+
+    Of a range without an end, which has no such score, x units from the end that it has (or from zero, halfway between
+    both) are x / (1 + |x|) of the way: the order stays, and so does the sign of every difference.
+    """
     facts = frames.metrics.loc[scores.axes["metric"]]
     shape = [-1] + [1] * (-1 - scores.place("metric"))
     low, high, lower = (
         column.to_numpy().reshape(shape) for column in (facts["low"], facts["high"], facts["better"] == "lower")
     )
-    scaled = (scores.values - low) / (high - low)
+    from_low, from_high = np.isfinite(low), np.isfinite(high)
+    away = scores.values - np.where(from_low, low, np.where(from_high, high, 0.0))
+    bent = away / (1 + np.abs(away))
+    endless = np.where(from_low, bent, np.where(from_high, 1 + bent, (1 + bent) / 2))
+    with np.errstate(invalid="ignore"):
+        scaled = np.where(from_low & from_high, (scores.values - low) / (high - low), endless)
     return Named(np.where(lower, 1 - scaled, scaled), scores.axes)
 
 
