@@ -68,6 +68,8 @@ def test_failed_and_missing_trainings_are_reported(made_up, written) -> None:
     assert accuracy.loc[("gradient", "remove", 90), "seeds"] == 1 and "1 to 2 trainings" in found.unit
     assert "4 trainings or checks failed" in roar_tables.describe(read)
     assert "diverged" in roar_tables.failures(read)._repr_html_()
+    one = dataclasses.replace(read, failed=read.failed.head(1))
+    assert "**1 training or check failed or is missing** and left out" in roar_tables.describe(one)
 
 
 def test_images_without_boxes_are_no_failure(made_up, written) -> None:
@@ -193,6 +195,9 @@ def test_tables_show_the_best_and_the_paper(made_up) -> None:
     assert beside.frame.loc["GRAD", ("90 %", "ImageNet")] == pytest.approx(66.75 - 63.53)
     assert beside.frame.loc["GRAD", ("90 %", "here")] == pytest.approx(100 * (cells["GRAD"] - cells["Random"]))
     assert "SQ-GRAD" not in beside.frame.index  # not in the paper's table
+    edges = roar_synthetic.study(images=300, slopes={"sobel": 0.85}, estimators=("random", "sobel", "gradient"))
+    beaten = roar_tables.beside_paper(edges, curves(edges, 50, 0))
+    assert beaten.frame["90 %", "here"].idxmin() == "Sobel" and not beaten.best.loc["Sobel"].any(), "a control"
     for part in (table, beside, roar_tables.by_level(made_up, accuracy, "keep")):
         assert "n = 300" in part.caption or "paper" in part.caption
         part._repr_html_()

@@ -39,7 +39,9 @@ def describe(frames: RoarFrames) -> str:
     if len(nothing):
         text += f" With 100 % removed accuracy is {nothing['accuracy'].mean():.1%}, whatever the ranking."
     if len(frames.failed):
-        text += f" **{len(frames.failed)} trainings or checks failed or are missing** and are left out; they are listed below."
+        n = len(frames.failed)
+        failed = f"{many(n, 'training')} or check{'s' * (n > 1)} failed or {'are' if n > 1 else 'is'} missing"
+        text += f" **{failed}** and left out; see the list below."
     return text
 
 
@@ -181,7 +183,8 @@ def beside_paper(frames: RoarFrames, found: Curves, mode: str = "remove") -> Tab
         f"Accuracy minus Random's in points, the most important inputs {word}: this study beside the paper's Table 2"
     )
     quiet = tuple(labels[plain["estimator"] == "sobel"].unique())
-    return Table(frame, caption, best_of(frame, "lower" if mode == "remove" else "higher"), quiet, 1, plain)
+    best = best_of(frame, "lower" if mode == "remove" else "higher", ~frame.index.isin(quiet))
+    return Table(frame, caption, best, quiet, 1, plain)
 
 
 def read_toy(results_dir: str | Path, toy_path: str | Path | None = None) -> pd.DataFrame:
