@@ -140,8 +140,6 @@ def _named(maps: "Maps", model: str) -> "Maps":
 
 
 def _card(values: dict[str, Any], tables: "dict[str, pd.DataFrame]", found: list[tuple[str, str, Path]]) -> str:
-    from xailib.analysis.facts import many
-
     rows = max(map(len, tables.values()))
     head = {
         "pretty_name": f"{values['study']}: explanations of image classifiers, and their scores",
@@ -163,21 +161,23 @@ def _card(values: dict[str, Any], tables: "dict[str, pd.DataFrame]", found: list
     text = CARD.format(
         title=head["pretty_name"], description=values.get("description", ""), tables="\n".join(lines), model=model,
         method=method, methods=_methods(list(tables["scores"]["method"].unique())),
-        models=many(tables["scores"]["model"].nunique(), "image classifier"),
-        images=many(tables["scores"]["image"].nunique(), "image"), citation=citations.of_study(values),
+        models=_many(tables["scores"]["model"].nunique(), "image classifier"),
+        images=_many(tables["scores"]["image"].nunique(), "image"), citation=citations.of_study(values),
         **{key: values.get(key) for key in ("dataset", "seed", "scale")},
     )  # fmt: skip
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{text}"
 
 
+def _many(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
 def _methods(names: list[str]) -> str:
     """How many attribution methods these are, and how many controls, in words."""
-    from xailib.analysis.facts import many
-
     known, files = registry_facts()["methods"], params.ids("methods")
     functions = [params.setting("methods", name)[0] if name in files else name for name in names]
     controls = sum(known.get(function, {}).get("family") == "control" for function in functions)
-    told = [many(n, word) for n, word in ((len(names) - controls, "attribution method"), (controls, "control")) if n]
+    told = [_many(n, word) for n, word in ((len(names) - controls, "attribution method"), (controls, "control")) if n]
     return " and ".join(told)
 
 
