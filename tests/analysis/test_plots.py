@@ -110,6 +110,18 @@ def test_a_dollar_in_a_name_is_no_formula(tmp_path) -> None:
     assert "5 $ or 6 $" in texts(drawn) and "mathdefault" not in texts(drawn)
 
 
+def test_pictures_that_cannot_be_drawn_are_one_sentence() -> None:
+    pixels = np.zeros((1, 3, 8, 8), np.float32)
+    with pytest.raises(InputError, match="images: none; at least one image"):
+        plots.show(pixels[:0], pixels[:0, 0])
+    with pytest.raises(InputError, match="limit: 0; at least one image"):
+        plots.show(pixels, pixels[:, 0], limit=0)
+    with pytest.raises(InputError, match=r"map: the shape \(4, 4\) does not fit the image; use \(8, 8\)"):
+        plots.overlay(pixels[0], np.zeros((4, 4)))
+    with pytest.raises(InputError, match=r"scores: 'Deletion' has the shape \(2,\); use \(3,\)"):
+        plots.curves([0, 0.5, 1], {"Deletion": [1, 0]})
+
+
 def test_every_curve_is_drawn_and_looks_different() -> None:
     (axes,) = plots.curves([0, 1], {f"curve {i}": [1, i / 9] for i in range(9)}).axes
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 9

@@ -72,7 +72,7 @@ def show(images: Any, maps: Any, *, limit: int = 8) -> Figure:
         limit: how many images are drawn at most.
 
     Raises:
-        InputError: maps of other images than these, or of another size.
+        InputError: maps of other images than these, or of another size; no image to show.
     """
     stacks = list(maps) if isinstance(maps, list | tuple) else [maps]
     shapes = [tuple(np.shape(stack)) for stack in stacks]
@@ -86,6 +86,8 @@ def show(images: Any, maps: Any, *, limit: int = 8) -> Figure:
         if not hasattr(images, "shape"):
             check_ids(stack, batch.ids)
     shown = min(n, limit)
+    if shown < 1:
+        raise InputError(f"{f'limit: {limit}' if n else 'images: none'}; at least one image can be shown")
     figure, grid = subplots(1 + len(stacks), shown, figsize=(1.9 * shown + 1.2, 2.05 * (1 + len(stacks)) + 0.2))
     for i in range(shown):
         draw_image(grid[0, i], batch.pixels[i])
@@ -113,7 +115,13 @@ def _batch(images: Any, side: int) -> ImageBatch:
 
 @styled
 def overlay(image: Any, map: Any, title: str = "", *, signed: bool | None = None, alpha: float = 0.6) -> Figure:
-    """Draw an image `(3, h, w)`, its map `(h, w)`, and the map over the greyed image, side by side."""
+    """Draw an image `(3, h, w)`, its map `(h, w)`, and the map over the greyed image, side by side.
+
+    Raises:
+        InputError: a map of another size, which would lie in a corner of the image.
+    """
+    if np.shape(map) != np.shape(image)[1:]:
+        raise InputError(f"map: the shape {np.shape(map)} does not fit the image; use {np.shape(image)[1:]}")
     figure, (row,) = subplots(1, 3, figsize=(9, 3.3))
     draw_image(row[0], image)
     draw_map(row[1], map, signed=signed)
@@ -136,7 +144,13 @@ def curves(fractions: Any, scores: dict[str, Any], title: str = "") -> Figure:
         fractions: `(k,)` in [0, 1].
         scores: label -> target's probability at each fraction, such as {"Deletion": ..., "Insertion": ...}.
         title: of the figure.
+
+    Raises:
+        InputError: a curve of another length than the fractions.
     """
+    wrong = [label for label, values in scores.items() if np.shape(values) != np.shape(fractions)]
+    if wrong:
+        raise InputError(f"scores: '{wrong[0]}' has the shape {np.shape(scores[wrong[0]])}; use {np.shape(fractions)}")
     figure, ((axes,),) = subplots(figsize=(6.5, 4.2))
     x, styles = np.asarray(fractions, float), zip(cycle(CURVES), cycle(LINES), strict=True)
     for (label, values), (colour, style) in zip(scores.items(), styles, strict=False):
