@@ -150,6 +150,18 @@ def test_one_failed_cell_takes_only_its_ranking_out() -> None:
     ]
 
 
+def test_a_level_with_one_training_a_ranking_decides_nothing_there() -> None:
+    """What another training changes there is not known, however often the unchanged images were trained on."""
+    whole = study(seed=1, training_sd={90: 0.05})
+    lost = (whole.roar["level"] == 90) & (whole.roar["seed"] == 1)
+    found = curves(roar_synthetic.without(whole, lost), 200, 0)
+    for test in (r2_widest_at_top, r4_smoothgrad, r6_best_base, r7_keep, r8_retraining, r10_mask):
+        assert test(found).verdict == "undecided", test
+        assert "two trainings of a ranking" in test(found).parts[0].estimate.needs, test
+    lower = found.estimate(found.of("remove", "gradient")[:, 0] - found.of("remove", "random")[:, 0])
+    assert lower.low < lower.value < lower.high  # at 10 % all were trained twice
+
+
 def test_null_study_supports_nothing() -> None:
     wrong = 0
     for seed in range(4):

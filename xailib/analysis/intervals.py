@@ -278,10 +278,12 @@ def best_beside(ours: Sequence[Sequence[Contrast]], n: int) -> Estimate:
 def spread(pairs: Sequence[Contrast]) -> tuple[float, float, float]:
     """Return how far apart the furthest two of several numbers are, and 95 % bounds; `pairs` are all differences.
 
-    The lower bound holds for all pairs together, the upper is that of the widest pair.
+    The lower bound holds for all pairs together, the upper is that of the widest pair. NaN where a pair has no variance.
     """
     both = [*pairs, *(-pair for pair in pairs)]
     value = max(pair.value for pair in both)
+    if any(math.isnan(pair.variance) for pair in pairs):
+        return value, math.nan, math.nan
     return (
         value,
         max(0.0, max(pair.value - pair.half(len(both)) for pair in both)),

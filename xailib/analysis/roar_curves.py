@@ -104,6 +104,8 @@ class Curves:
         if not copies or self.freedom is None:
             return Contrast(float(draws[0]), lacking="at least two trainings of a ranking" if copies else "")
         variance = float(draws[1:].var())
+        if np.isnan(variance):
+            return Contrast(float(draws[0]), lacking="at least two trainings of a ranking")
         moved = (self.trainings.T @ (draws[1:] - draws[1:].mean()) / copies) ** 2
         trained = min(float(moved.sum()), variance)
         tested = variance - trained
@@ -313,6 +315,9 @@ def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell,
     Args:
         squares: of each cell the variance of its trainings' accuracies, how much of it is particular to a training and
             an image, and its degrees of freedom (0 for a single training).
+
+    Returns:
+        Both by cell. Of a mode and level where every ranking was trained once, beside others with more, the variance is NaN.
     """
     between, freedom = {}, {}
     for pool in {cell[1:] for cell, (_, _, df) in squares.items() if df}:
@@ -323,6 +328,8 @@ def moderated(squares: dict[Cell, tuple[float, float, int]]) -> tuple[dict[Cell,
             whole = (PRIOR * mean + df * value) / (PRIOR + df)
             share = max(1 - particular / whole, 1e-3) if whole else 1.0
             between[cell], freedom[cell] = share * whole, max(share, LEAST) ** 2 * (PRIOR + df)
+    if between:  # as nothing it would decide claims beside trainings that are known to vary
+        between |= dict.fromkeys(squares.keys() - between.keys(), np.nan)
     return between, freedom
 
 
