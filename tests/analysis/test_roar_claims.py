@@ -1,5 +1,6 @@
 """The claims R1 to R10 on planted accuracies: the verdict must be the planted one, also when it is reversed or unclear."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -127,8 +128,9 @@ def test_the_paper_agrees_with_itself_where_its_own_table_does() -> None:
     assert table.loc[("R2", "GRAD"), "paper_ImageNet"] == pytest.approx((66.75 - 63.53 - 70.72 + 67.06) / 100)
 
 
-def test_a_study_without_trainings_is_undecided() -> None:
-    frames = study(estimators=("random",))
+@pytest.mark.parametrize("networks", [1, 2])
+def test_a_study_without_trainings_is_undecided(networks: int) -> None:
+    frames = study(estimators=("random",), networks=networks)
     frames = roar_synthetic.without(frames, frames.roar["level"] > 0)
     table = findings.examine_roar(curves(frames, 20, 0))
     headlines = table[table["part"] == "headline"]
@@ -160,6 +162,23 @@ def test_a_level_with_one_training_a_ranking_decides_nothing_there() -> None:
         assert "two trainings of a ranking" in test(found).parts[0].estimate.needs, test
     lower = found.estimate(found.of("remove", "gradient")[:, 0] - found.of("remove", "random")[:, 0])
     assert lower.low < lower.value < lower.high  # at 10 % all were trained twice
+
+
+@pytest.mark.parametrize("network", [0, 1, 2])
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_network_without_a_training_on_its_rankings_is_not_counted(network: int, clean: bool) -> None:
+    whole = study(seed=1, seeds=3, networks=3, network_sd=0.05)
+    lost = (whole.roar["base"] == network) & (clean | (whole.roar["level"] > 0))
+    left = roar_synthetic.without(whole, lost)
+    found = curves(left, 100, 0)
+    own = found.estimate(found.of("remove", "gradient")[:, -1])
+    assert own.low < own.value < own.high
+    if clean:
+        assert found.networks == 2 and "2 networks" in found.unit
+        rest = left.roar.assign(base=left.roar["base"].rank(method="dense").astype(int) - 1)  # as if it had never been
+        trust = whole.trust[whole.trust["check"] != "no_retraining"]
+        alone = [curves(dataclasses.replace(left, roar=roar, trust=trust), 100, 0) for roar in (left.roar, rest)]
+        np.testing.assert_array_equal(*(one.modes["remove"] for one in alone))
 
 
 def test_null_study_supports_nothing() -> None:

@@ -273,7 +273,7 @@ def shared(apart: dict[Cell, Array], between: dict[Cell, float], blind: Set[str]
     for mode in dict.fromkeys(mode for _, mode, _ in apart):
         rankings = [name for name in dict.fromkeys(name for name, _, _ in apart) if name not in blind]
         rows = [[(name, mode, level) for level in levels] for name in rankings]
-        rows = [row for row in rows if all(cell in between and np.isfinite(apart[cell]).all() for cell in row)]
+        rows = [row for row in rows if row and all(cell in between and np.isfinite(apart[cell]).all() for cell in row)]
         if not rows:
             continue
         moved = np.array([[apart[cell] for cell in row] for row in rows])  # rankings x levels x networks
@@ -343,14 +343,15 @@ def cell_draws(
     without hits counts by its value alone, without an interval.
     """
     found, counts, squares, apart = {}, {}, {}, {}
-    draws, bases = row_draws(rows, column, bootstrap, seed), rows["base"].to_numpy(int)
+    draws = row_draws(rows, column, bootstrap, seed)
+    known, bases = np.unique(rows["base"].to_numpy(int), return_inverse=True)
     for key, places in rows.reset_index(drop=True).groupby(["estimator", "mode", "level"], sort=False).indices.items():
         cell = (str(key[0]), str(key[1]), int(key[2]))
         own = draws[:, places]
         if networks > 1:
             labels = np.unique(bases[places])
             own = np.stack([own[:, bases[places] == label].mean(axis=1) for label in labels], axis=1)
-            apart[cell] = np.full(networks, np.nan)
+            apart[cell] = np.full(len(known), np.nan)
             apart[cell][labels] = own[0] - own[0].mean()
         count = own.shape[1]
         found[cell], counts[cell] = own.mean(axis=1), count

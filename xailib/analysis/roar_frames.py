@@ -66,8 +66,8 @@ class RoarFrames:
 
     @property
     def networks(self) -> int:
-        """How many base networks the rankings explain."""
-        return int(self.roar["base"].max()) + 1 if len(self.roar) else 1
+        """How many base networks the rankings explain: those with a training that ended well."""
+        return max(self.roar["base"].nunique(), 1)
 
     @property
     def blind(self) -> set[str]:
