@@ -115,6 +115,7 @@ def study(
         estimators=estimator_facts(list(estimators)),
         study={"study": "made_up", "description": "A made-up study.", "dataset": "pictograms"},
         classes=CLASSES,
+        chance=CHANCE,
     )
 
 

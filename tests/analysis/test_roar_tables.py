@@ -42,11 +42,28 @@ def test_read_gives_back_what_was_written(made_up, written) -> None:
 def test_classes_are_the_stores_or_the_data_sets(made_up, written) -> None:
     values = {**made_up.study, "image_options": {"classes": 6}}
     assert roar_frames.read_roar(written, values).classes == 6
-    write_json(written / "store" / "store.json", {"class_names": ["a", "b", "c"]})
+    images = {"class_names": ["a", "b", "c"], "train": {"labels": [0, 1, 2]}, "test": {"labels": [0, 1, 2, 1]}}
+    write_json(written / "store" / "store.json", images)
     assert roar_frames.read_roar(written, values).classes == 3
     (written / "store" / "store.json").unlink()
     with pytest.raises(InputError, match="how many classes"):
         roar_frames.read_roar(written, {"study": "x"})
+
+
+def test_chance_is_what_a_network_that_sees_nothing_reaches(made_up, written) -> None:
+    """Nine images in ten are of one class: masks that tell nothing are right in nine of ten, which is no leak."""
+    images = {
+        "class_names": ["a", "b"],
+        "train": {"labels": [0] * 90 + [1] * 10},
+        "test": {"labels": [0] * 27 + [1] * 3},
+    }
+    write_json(written / "store" / "store.json", images)
+    read = roar_frames.read_roar(written, made_up.study)
+    assert read.chance == pytest.approx(0.9) and curves(read, 20, 0).chance == read.chance
+    assert "(chance 90.0%)" in roar_tables.describe(read)
+    # the commonest class of training may be rare in the test, or share its place: then one class is as good as another
+    assert roar_frames.blind_accuracy(2, [0, 0, 1], [1, 1, 1]) == roar_frames.blind_accuracy(2, [0, 1], [1]) == 0.5
+    assert roar_frames.blind_accuracy(4) == roar_frames.blind_accuracy(4, [0, 1, 2, 3], [3, 2, 1, 0]) == 0.25
 
 
 def test_failed_and_missing_trainings_are_reported(made_up, written) -> None:

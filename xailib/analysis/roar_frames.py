@@ -38,7 +38,8 @@ class RoarFrames:
         estimators: indexed by estimator: label, method, form, family (base, smoothgrad, squared, ensemble, control, or
             check for the blurred and redrawn rankings that test ROAR itself).
         study: the study's values.
-        classes: how many; a network that sees nothing is right in one of so many cases.
+        classes: how many.
+        chance: accuracy of a network that sees nothing (`blind_accuracy`).
     """
 
     roar: pd.DataFrame
@@ -47,11 +48,7 @@ class RoarFrames:
     estimators: pd.DataFrame
     study: dict[str, Any]
     classes: int
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of a network that sees nothing, classes being equally frequent."""
-        return 1 / self.classes
+    chance: float
 
     @property
     def levels(self) -> list[int]:
@@ -89,15 +86,12 @@ def hits(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return np.unpackbits(packed, axis=1, count=n).astype(bool)
 
 
-def read_roar(
-    results_dir: str | Path, study: Mapping[str, Any] | None = None, *, classes: int | None = None
-) -> RoarFrames:
+def read_roar(results_dir: str | Path, study: Mapping[str, Any] | None = None) -> RoarFrames:
     """Read the collected tables of a ROAR study from its results folder (relative to here or to the repository).
 
     Args:
         results_dir: holds `roar.parquet` and, where the checks were run, `trust.parquet`.
         study: the study's values; by default those of its parameter file.
-        classes: how many; by default counted in the study's image store, else in its data set.
 
     Raises:
         InputError: a missing or damaged table, an unknown estimator, or a training whose accuracy is not what its hits
@@ -120,13 +114,17 @@ def read_roar(
     unclear = unclear.assign(status="no result of check " + unclear["check"].astype(str))
     failed = pd.concat([table[~well], missing(table), unclear], ignore_index=True)
     names = [name for name in dict.fromkeys([*table["estimator"], *trust["estimator"]]) if name != "none"]
+    store = folder / "store" / "store.json"
+    images = json.loads(store.read_text(encoding="utf-8")) if store.exists() else None
+    classes = len(images["class_names"]) if images else count_classes(folder, values)
     return RoarFrames(
         roar=roar,
         trust=trust,
         failed=failed[FAILED],
         estimators=estimator_facts(names),
         study=values,
-        classes=classes or count_classes(folder, values),
+        classes=classes,
+        chance=blind_accuracy(classes, *(images[part]["labels"] for part in ("train", "test") if images)),
     )
 
 
@@ -158,11 +156,23 @@ def estimator_facts(names: Sequence[str]) -> pd.DataFrame:
     return distinct(by_kind(table, "family", ORDER))
 
 
+def blind_accuracy(classes: int, train: Sequence[int] = (), test: Sequence[int] = ()) -> float:
+    """Return the accuracy in [0, 1] of a network that sees nothing, the better of two answers: any class, or always one.
+
+    The one is the commonest class of training: where nine images in ten are of it, it is right in nine of ten.
+
+    Args:
+        classes: how many.
+        train, test: labels of the images; where they are not known, classes are taken to be equally frequent.
+    """
+    if not len(test):
+        return 1 / classes
+    trained, tested = (np.bincount(labels, minlength=classes) for labels in (train, test))
+    return max(1 / classes, float(tested[trained == trained.max()].mean() / len(test)))
+
+
 def count_classes(folder: Path, study: Mapping[str, Any]) -> int:
-    """Return how many classes a study's data set has, from its image store or else from the data set itself."""
-    store = folder / "store" / "store.json"
-    if store.exists():
-        return len(json.loads(store.read_text(encoding="utf-8"))["class_names"])
+    """Return how many classes a study's data set has, where the images that it was made of are gone."""
     if not study.get("dataset"):
         raise InputError(
             f"{folder}: neither an image store nor the study says how many classes there are; give the data set"
