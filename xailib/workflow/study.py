@@ -155,8 +155,8 @@ class Study:
 
     def mask_levels(self, estimator: str) -> list[int]:
         """Return the levels of the classifiers that see an estimator's masks alone; none where none is trained."""
-        levels, chosen = self.values["levels"], self.values["mask_levels"]
-        chosen = [levels[len(levels) // 2]] if chosen is None else chosen
+        levels, chosen = [level for level in self.values["levels"] if level < 100], self.values["mask_levels"]
+        chosen = levels[len(levels) // 2 :][:1] if chosen is None else chosen  # at 100 % all masks are one
         return chosen if estimator in self.values["mask_estimators"] else []
 
 
