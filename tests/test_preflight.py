@@ -1,6 +1,7 @@
 """What only the code can say of a study is said before any of its jobs runs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,8 +90,6 @@ def test_what_a_comparison_needs(tmp_path: Path, changes: dict, said: str) -> No
 def test_a_comparison_on_photographs_without_boxes(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     (tmp_path / "params/datasets").mkdir(parents=True)
     (tmp_path / "params/datasets/pets.yaml").write_text(
@@ -132,8 +131,6 @@ def test_copies_need_labelled_training_images(tmp_path: Path) -> None:
 @pytest.fixture
 def splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network of three classes, and two splits that have no other ones: `val` has two of them."""
-    import shutil
-
     monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     shutil.copytree(params.find("params"), tmp_path / "params")
     model = params.find("params/models/mini_resnet_vanilla.yaml")
@@ -194,6 +191,30 @@ def test_splits_of_a_roar_study_have_the_same_classes(splits: Path) -> None:
     assert faults(splits, ROAR, **listed, test_split="val") == []
 
 
+def test_a_roar_study_has_two_classes_or_more(splits: Path) -> None:
+    given = {key: write_own(splits)[key] for key in ("dataset", "root")} | {"train_split": "train", "test_split": "val"}
+    for folder in [
+        path for split in ("train", "val") for path in (splits / "d" / split).iterdir() if path.name != "ant"
+    ]:
+        shutil.rmtree(folder)
+    assert faults(splits, ROAR, **given, image_options={}) == [
+        "classes: 'ant' is the only one, which no network can tell from others; give two or more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"architecture": "torchvision"}, "'torchvision', without options"),
+        ({"architecture": "mini_alexnet"}, "batch of 16 images of 16 pixels (mat1 and mat2 shapes"),
+        ({"side": 8, "recipe": {"batch_size": 1}}, "no batch of 1 images of 8 pixels (Expected more than 1 value"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_told_before_the_first_job(tmp_path: Path, changes: dict, why: str) -> None:
+    (fault,) = faults(tmp_path, ROAR, **changes)
+    assert fault.startswith("architecture: ") and why in fault
+
+
 @pytest.mark.parametrize("split", ["val", "train", "odd"])
 def test_a_changed_split_is_looked_at_again(splits: Path, split: str) -> None:
     """Those of the maps, of copies and of references: an answer is kept while none of them changes."""
@@ -217,8 +238,6 @@ def test_images_of_a_roar_study(tmp_path: Path, split: str) -> None:
 
 
 def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     shutil.copytree(params.find("params"), tmp_path / "params")
     monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     method = tmp_path / "params/methods/rise.yaml"
@@ -233,8 +252,6 @@ def test_options_at_the_scale_of_the_study(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_options_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     shutil.copytree(params.find("params"), tmp_path / "params")
     monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     (tmp_path / "params/estimators/mine.yaml").write_text(
@@ -272,8 +289,6 @@ def test_what_files_alone_can_tell(tmp_path: Path, changes: dict, said: str) -> 
 def test_labels_that_say_nothing_ask_for_the_networks_answer(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     shutil.copytree(params.find("params"), tmp_path / "params")
     monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
     (tmp_path / "params/datasets/pets.yaml").write_text(

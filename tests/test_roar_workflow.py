@@ -158,6 +158,9 @@ def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> No
     trainings = study.grid["roar_retrain"]
     assert len(trainings) == 12 and {"estimator": "random", "mode": "keep", "level": 90} in trainings
     assert study.mask_levels("gradient") == [50, 90] and study.mask_levels("random") == []
+    for levels, middle in (([100], []), ([50, 100], [50]), ([10, 50, 90], [50])):  # at 100 % all masks are one
+        study = open_with(tmp_path, repository, levels=levels, mask_levels=None)
+        assert study.mask_levels("gradient") == middle
 
 
 @pytest.mark.parametrize(
@@ -169,6 +172,8 @@ def test_groups_and_trainings_of_a_study(tmp_path: Path, repository: Path) -> No
         ({"estimators": ["gradiant"]}, "unknown estimator 'gradiant'; did you mean 'gradient'"),
         ({"keep_estimators": ["sobel"]}, "keep_estimators: 'sobel' is not one of the study's estimators"),
         ({"architecture": "roar_cn"}, "architecture: unknown 'roar_cn'; did you mean 'roar_cnn'"),
+        ({"recipe": {"batch_size": 65}}, "recipe.batch_size: 65 is more than the 64 train_images"),
+        ({"recipe": {"batch_size": "x"}}, "recipe.batch_size: 'x' is not a whole number"),
         ({"recipe": {"epoch": 2}}, "recipe.epoch: unknown key; did you mean 'epochs'"),
         ({"mask_levels": [50, 70]}, "mask_levels: 70 is none of the levels"),
         ({"mask_level": 90}, "mask_level: unknown key; did you mean 'mask_levels'"),

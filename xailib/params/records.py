@@ -316,7 +316,7 @@ class RoarStudy(AnyStudy):
     )
     levels: Levels = field("Ascending percentages of the pixels", [10, 30, 50, 70, 90])
     mask_levels: MaskLevels | None = field(
-        "Levels of those classifiers, some of the levels; null is the middle one", None
+        "Levels of those classifiers, some of the levels; null is the middle one below 100", None
     )
     seeds: Count = field("Independent trainings of every modified data set", 5)
     base_networks: Count = field(
@@ -336,6 +336,8 @@ class RoarStudy(AnyStudy):
         given = {**cls.defaults(), **values}
         levels, seeds, networks = (given[key] for key in ("levels", "seeds", "base_networks"))
         side, recipe = given.get("side"), {**Recipe().model_dump(), **(given["recipe"] or {})}
+        if given["train_images"] and recipe["batch_size"] > given["train_images"]:
+            yield "recipe.batch_size", f"{recipe['batch_size']} is more than the {given['train_images']} train_images"
         if side and recipe["crop"] == "shift" and not recipe["shift"] < side:
             yield (
                 "recipe.shift",

@@ -262,14 +262,36 @@ def _roar_images(values: Values) -> Iterator[str]:
     function, source = _dataset(values)
     samples = [source | values["image_options"] | {"split": values[key]} for key in ("train_split", "test_split")]
     faults = [fault for one in samples for fault in _told("dataset", datasets.open_images, function, limit=1, **one)]
-    yield from faults
     (train, wrong), (test, _) = (_class_names(function, sample) for sample in samples)
-    yield from [] if faults else wrong
-    if not faults and train != test:
+    if faults or wrong:
+        yield from faults or wrong
+    elif train != test:
         odd = ", ".join(sorted({*train} ^ {*test})[:3]) or "in another order"
         yield (
             f"classes: splits '{values['train_split']}' and '{values['test_split']}' have different classes ({odd}); name"
             " splits with the same, or list them as `classes` in image_options"
+        )
+    elif len(train) < 2:
+        yield f"classes: '{train[0]}' is the only one, which no network can tell from others; give two or more"
+    else:
+        yield from _network(values, len(train))
+
+
+def _network(values: Values, classes: int) -> Iterator[str]:
+    """Whether a ROAR study's architecture makes networks of so many classes, which take its images a batch at a time."""
+    import torch
+
+    from xailib.errors import first_line
+    from xailib.models import untrained
+    from xailib.params.recipe import recipe_of
+
+    name, side, batch = values["architecture"], values["side"], recipe_of(values["recipe"]).batch_size
+    try:
+        untrained(name, classes).train()(torch.zeros(min(batch, 2), 3, side, side))
+    except Exception as error:  # of any code
+        yield (
+            f"architecture: '{name}', without options, trains on no batch of {batch} images of {side} pixels"
+            f" ({first_line(error)}); name another, such as roar_cnn, or change side or recipe.batch_size"
         )
 
 
