@@ -12,6 +12,7 @@ from PIL import Image
 
 import xailib as xai
 from xailib.errors import InputError
+from xailib.roar import slices
 from xailib.roar import store as stores
 from xailib.roar.store import build, open_store
 
@@ -85,6 +86,24 @@ def test_files_are_cut_as_at_test_time_unless_told(tmp_path: Path, photographs: 
     squeezed = build(tmp_path / "squeezed", "folder", options={"crop": "resize"}, **arguments)
     assert squeezed.test.ids == cut.test.ids and not np.array_equal(squeezed.test.pixels, cut.test.pixels)
     assert cut.class_names == ["ant", "bee"] and sorted(cut.train.labels.tolist()) == [0, 0, 0, 1, 1, 1]
+
+
+def test_what_a_training_was_made_from_tells_other_images_under_the_same_names(
+    tmp_path: Path, photographs: Path
+) -> None:
+    """A killed slice keeps finished rows: they may serve for the same images only, which files of one's own may not be."""
+
+    def origin() -> dict:
+        built = build(tmp_path / "store", "folder", side=16, root=photographs, report=lambda line: None)
+        return slices.origin(built, tmp_path, "none")
+
+    ant, bee = (photographs / "test" / name / "0.png" for name in ("ant", "bee"))
+    before, pictures = origin(), (ant.read_bytes(), bee.read_bytes())
+    assert origin() == before
+    ant.write_bytes(pictures[1])
+    edited = origin()
+    bee.write_bytes(pictures[0])
+    assert before != edited != origin() != before
 
 
 def test_a_class_without_training_images_is_named(tmp_path: Path, photographs: Path) -> None:

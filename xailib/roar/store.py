@@ -4,6 +4,7 @@ Every retraining reads the same pixels thousands of times, so files are decoded,
 """
 
 import contextlib
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ class Store:
         mean: float32 `(3,)` in [0, 1], each channel's mean over all training pixels.
         class_names: in label order.
         side: of the square images, in pixels.
-        facts: what the store was built from: dataset, splits, seed, root, options (as `load_images` takes them).
+        facts: what the store was built from: dataset, splits, seed, root, options (as `load_images` takes them); and
+            digests of what is in it, since files of one's own change.
     """
 
     train: Part
@@ -133,6 +135,7 @@ def open_store(folder: str | Path) -> Store:
         parts = {part: _open_part(path, part, record) for part in ("train", "test")}
         keys = ("dataset", "root", "options", "seed", "train_split", "test_split")
         facts = {key: record[key] for key in keys}
+        facts["sha256"] = [record[part].get("sha256") for part in parts]  # earlier stores have none
         mean = torch.tensor(record["mean"], dtype=torch.float32)
         return Store(**parts, mean=mean, class_names=record["class_names"], side=record["side"], facts=facts)
     except FileNotFoundError as error:
@@ -161,8 +164,8 @@ def _open_part(path: Path, part: str, record: dict[str, Any]) -> Part:
 def _write(
     folder: Path, name: str, images: "Images | ImageBatch", side: int, report: Callable[[str], Any]
 ) -> dict[str, Any]:
-    """Write the pixels of all images of a part; return their labels, ids and mean colour."""
-    count = len(images)
+    """Write the pixels of all images of a part; return their labels, ids, mean colour, and a digest of all of these."""
+    count, digest = len(images), hashlib.sha256()
     labels: list[int] = []
     ids: list[str] = []
     total = np.zeros(3)
@@ -171,11 +174,15 @@ def _write(
         for rows in chunks(name, count, CHUNK, report):
             batch = images.select(rows)
             pixels = (batch.pixels * 255).round_().byte().numpy()
-            file.write(pixels.tobytes())
+            content = pixels.tobytes()
+            file.write(content)
+            digest.update(content)
             total += pixels.sum(axis=(0, 2, 3), dtype=np.int64)
             labels += batch.labels.tolist()
             ids += batch.ids
-    return {"labels": labels, "ids": ids, "mean": (total / (count * side**2 * 255)).tolist()}
+    digest.update(json.dumps([labels, ids]).encode())
+    mean = (total / (count * side**2 * 255)).tolist()
+    return {"labels": labels, "ids": ids, "mean": mean, "sha256": digest.hexdigest()}
 
 
 @contextlib.contextmanager
