@@ -221,6 +221,7 @@ def test_what_is_no_mask_is_refused(given, sentence):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [(range(2), ["0", "1"]), (np.array(["a", "b"]), ["a", "b"]), (torch.arange(2), ["0", "1"]), ([b"a", b"b"], ["a", "b"]),
+     (np.array([b"a", b"b"]), ["a", "b"]), ([b"\xff", "\u00ff".encode()], ["\\xff", "\u00ff"]),
      ([Path("a/b"), Path("c")], ["a/b", "c"])],
 )  # fmt: skip
 def test_ids_become_text(given, expected):

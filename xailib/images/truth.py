@@ -178,6 +178,5 @@ def _tensor(found: Any, sentence: str, dtype: type | None = None) -> Tensor:
 
 
 def _text(one: Any) -> str:
-    if isinstance(one, Tensor | np.generic):
-        return str(one.item())
-    return one.decode() if isinstance(one, bytes) else str(one)
+    one = one.item() if isinstance(one, Tensor | np.generic) else one
+    return one.decode(errors="backslashreplace") if isinstance(one, bytes) else str(one)  # bytes need not be UTF-8
