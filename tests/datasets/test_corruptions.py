@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import xailib as xai
-from xailib.datasets.corruptions import corrupt, list_five
+from xailib.datasets.corruptions import CORRUPTIONS, corrupt, list_five
 from xailib.errors import InputError
 
 FIVE = list(dict.fromkeys(name.partition("/")[0] for name in list_five()))
@@ -97,6 +97,15 @@ def test_pictures_on_their_side_are_corrupted_alike(shift: str) -> None:
         pixels = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(0))
         turned = corrupted(pixels.mT, shift).mT
         assert torch.allclose(corrupted(pixels, shift), turned, atol=0.005)
+
+
+@pytest.mark.parametrize("shift", list(CORRUPTIONS))
+def test_a_picture_of_one_pixel_or_one_row_is_corrupted_too(shift: str) -> None:
+    for sides in ((1, 1), (1, 9), (9, 1), (2, 2)):
+        pixels = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(0))
+        found = corrupted(pixels, shift)
+        assert found.shape == pixels.shape and torch.isfinite(found).all()
+        assert not shift.startswith(("gaussian_blur", "defocus")) or min(sides) > 1 or torch.allclose(found, pixels)
 
 
 def test_pixelate_makes_blocks_and_jpeg_is_pillows(images: xai.ImageBatch) -> None:

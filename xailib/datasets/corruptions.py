@@ -76,13 +76,15 @@ def _gaussian_blur(pixels: Tensor, sigma: float, seed: int, *, unit: int, reach:
     """Blur by `sigma` pixels of a side of `unit`; the kernel reaches as many sigmas."""
     from torchvision.transforms.functional import gaussian_blur
 
-    sigma = sigma * min(pixels.shape[-2:]) / unit
-    return gaussian_blur(pixels, 2 * math.ceil(reach * sigma) + 1, sigma)
+    side = min(pixels.shape[-2:])
+    sigma = sigma * side / unit
+    return gaussian_blur(pixels, 2 * min(math.ceil(reach * sigma), side - 1) + 1, sigma)
 
 
 def _defocus_blur(pixels: Tensor, radius: float, seed: int) -> Tensor:
-    radius = radius * min(pixels.shape[-2:]) / 224
-    reach = math.ceil(radius)
+    side = min(pixels.shape[-2:])
+    radius = radius * side / 224
+    reach = min(math.ceil(radius), side - 1)
     line = torch.arange(-reach, reach + 1, dtype=torch.float32)
     disk = (radius + 0.5 - torch.hypot(line[:, None], line[None, :])).clamp(0, 1)
     kernel = (disk / disk.sum()).expand(3, 1, -1, -1)
