@@ -17,7 +17,7 @@ from xailib.errors import InputError
 from xailib.params import made_from
 from xailib.results import provenance
 from xailib.workflow import rules, snakefile
-from xailib.workflow.study import keep, open_studies, open_study
+from xailib.workflow.study import check, keep, open_studies, open_study
 from xailib.workspace import SHIPPED, environment, find, findings_path, place, shown, workspace
 
 METHOD = "method: mine\nmethod_function: gradient\n"
@@ -101,6 +101,15 @@ def test_results_that_cannot_be_written_are_one_sentence(root: Path) -> None:
         WorkflowError, match=r"results/own: cannot be written \(File exists\); let .*results be a folder"
     ):
         workflow._onstart("log")
+
+
+@pytest.mark.parametrize("path", ["results", "results/own", "logs", "logs/own"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_in_the_place_of_a_folder_is_one_sentence(root: Path, path: str, link: bool) -> None:
+    (root / path).parent.mkdir(exist_ok=True)
+    (root / path).symlink_to(root / "nowhere") if link else (root / path).touch()
+    with pytest.raises(InputError, match=f"^{root / path}: is no folder, as .* need; move it away"):
+        check(open_study("own"))
 
 
 def test_a_shipped_study_keeps_its_name(root: Path) -> None:

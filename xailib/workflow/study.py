@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +197,17 @@ def _laid_out(path: Path, values: dict[str, Any]) -> Study:
 
 
 def check(*studies: Study | None) -> None:
-    """Refuse what only the code can see of studies: images, classes, shifts and options that do not fit; see `preflight`."""
+    """Refuse what only the code can see of studies: images, classes, shifts and options that do not fit; see `preflight`.
+
+    And files in the place of their folders, at which Snakemake ends in a traceback.
+    """
     different = {study.path: study for study in studies if study}
+    for top, name in product(("results", "logs"), ("", *(study.name for study in different.values()))):
+        folder = place(Path(top, name))
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InputError(
+                f"{folder}: is no folder, as {top} need; move it away, or let it be a folder or a link to one"
+            )
     params.refuse([f"{path}: {fault}" for path, study in different.items() for fault in preflight.faults(study.values)])
 
 
