@@ -164,6 +164,12 @@ def test_a_level_with_one_training_a_ranking_decides_nothing_there() -> None:
     assert lower.low < lower.value < lower.high  # at 10 % all were trained twice
 
 
+def test_one_test_image_decides_nothing() -> None:
+    found = curves(study(images=1, no_retraining=2.0, slopes={"random": 0.0}), 100, 0)
+    assert {claim.test(found).verdict for claim in roar_claims.CLAIMS.values()} == {"undecided"}
+    assert "two test images" in r8_retraining(found).parts[0].estimate.needs
+
+
 @pytest.mark.parametrize("network", [0, 1, 2])
 @pytest.mark.parametrize("clean", [True, False])
 def test_a_network_without_a_training_on_its_rankings_is_not_counted(network: int, clean: bool) -> None:

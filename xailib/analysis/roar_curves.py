@@ -98,19 +98,18 @@ class Curves:
         """Return a linear number with the variance of its draws `(1 + bootstrap,)`, over test images and trainings.
 
         With several base networks a training stands for the network that its ranking explains, too. Without copies (the
-        paper's table) or where no ranking was trained twice the variance is not known.
+        paper's table), of one test image, or where no ranking was trained twice the variance is not known.
         """
         copies = len(draws) - 1
-        if not copies or self.freedom is None:
-            return Contrast(float(draws[0]), lacking="at least two trainings of a ranking" if copies else "")
-        variance = float(draws[1:].var())
+        variance = float(draws[1:].var()) if copies and self.freedom is not None and self.n > 1 else np.nan
         if np.isnan(variance):
-            return Contrast(float(draws[0]), lacking="at least two trainings of a ranking")
+            lacking = f"at least two {'trainings of a ranking' if self.n > 1 else 'test images'}"
+            return Contrast(float(draws[0]), lacking=lacking if copies else "")
         moved = (self.trainings.T @ (draws[1:] - draws[1:].mean()) / copies) ** 2
         trained = min(float(moved.sum()), variance)
         tested = variance - trained
         shared = np.bincount(self.sources, moved)[self.sources]
-        squares = float((shared * moved / self.freedom).sum()) + tested**2 / max(self.n - 1, 1)
+        squares = float((shared * moved / self.freedom).sum()) + tested**2 / (self.n - 1)
         varied = ("base networks", self.networks) if self.networks > 1 else ("trainings a ranking", self.seeds)
         sources = {"test images": (self.n, tested), varied[0]: (varied[1], trained)}
         return Contrast(float(draws[0]), variance, variance**2 / squares if squares else np.inf, sources)
