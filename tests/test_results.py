@@ -86,6 +86,13 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"n": 1} and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("path", ["a/b.json", "a/b/c.json"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, path: str) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(InputError, match=rf"{path}: cannot be written because a file is where its folder would be"):
+        results.write_json(tmp_path / path, {})
+
+
 @pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, number: int, said: str) -> None:
     with pytest.raises(InputError, match=said), results.atomic(tmp_path / "a.json"):

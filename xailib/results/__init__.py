@@ -24,6 +24,8 @@ _FULL = {
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "the folder is not open for writing",
     errno.EFBIG: "the file would be too large",
+    errno.EEXIST: "a file is where its folder would be",
+    errno.ENOTDIR: "a file is where its folder would be",
 }
 
 
