@@ -28,7 +28,7 @@ plan: .venv/installed ## say what a study will cost on this machine: passes, hou
 test: lint ## run the linters and the tests, a file at a time on each core (at most four: each takes some 2 GB)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-slurm: .venv/developer ## run the smoke study through a Slurm on this machine (root, Debian; ten minutes)
+test-slurm: .venv/developer ## run the smoke study through a Slurm on this machine (root, Debian; nine minutes)
 	$(BIN)/python -m tests.slurm.drive
 
 LAB_SETTINGS = .venv/etc/jupyter/labconfig/page_config.json

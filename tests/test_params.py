@@ -213,6 +213,11 @@ def test_a_shift_larger_than_the_images_is_refused() -> None:
         )
 
 
+def test_a_drop_of_the_learning_rate_comes_after_the_start() -> None:
+    values = params.load_params("studies", "roar_pictograms") | {"recipe": {"drops": [0, 2.5]}}
+    assert checks.faults(CLASSES["roar_study"], values) == ["recipe.drops.0: 0 is not above 0"]
+
+
 @pytest.mark.parametrize("kind", params.KINDS)
 def test_pydantic_takes_every_shipped_file_as_it_is(kind: str) -> None:
     """The records are ordinary classes: what the sentences let pass, their own validation does too."""

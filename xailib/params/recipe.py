@@ -20,7 +20,7 @@ class Recipe(Record):
         "steps (linear warm-up, a tenth at each of drops) or one_cycle", "steps"
     )
     warmup: Annotated[float, Ge(0)] = field("In epochs; for steps only", 5.0)
-    drops: list[float] = field("In epochs; for steps only", [30.0, 60.0, 80.0])
+    drops: list[Annotated[float, Gt(0)]] = field("In epochs; for steps only", [30.0, 60.0, 80.0])
     weight_decay: Annotated[float, Ge(0)] = field("Not on biases and normalisation", 1e-4)
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = field("Of the cross-entropy", 0.1)
     crop: Literal["resized", "shift", "none"] = field(

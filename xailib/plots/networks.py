@@ -126,7 +126,8 @@ def dose(doses: pd.DataFrame) -> Figure:
         axes.set_xticks(part["rung"].unique(), part["epsilon"].map("{:.2g}".format).unique())
         axes.legend(title=None)
         axes.grid(axis="y")
-    n = f"n = {doses['images'].max()} images, {doses['seeds'].min()} seeds a radius"
+    seeds = doses["seeds"].min()
+    n = f"n = {doses['images'].max()} images, {seeds} seed{'s' * (seeds != 1)} a radius"
     note(panels[0], f"{n}; bands: 95 % intervals over both")
     return figure
 
