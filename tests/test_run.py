@@ -313,6 +313,7 @@ await asyncio.sleep(0.01); print("awaited")
 import os
 os.system("echo from the shell"); os.write(1, b"and below Python\\n"); time.sleep(1)
 #
+warnings.simplefilter("ignore")  # Python 3.12 warns of threads
 if not os.fork(): print("a fork"); sys.stdout.flush(); os._exit(0)
 os.wait(); time.sleep(1)
 #
