@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import planted
 import pytest
+from matplotlib.text import Text
 from planted import World
 
 from xailib import plots
@@ -117,6 +118,12 @@ def test_the_figure_draws_every_number(study: Frames) -> None:
         for what, own in found[found["axis"] == side].sort_values("rung").groupby("what"):
             assert any(np.allclose(line, own["value"]) for line in drawn), what
         assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["0", "0.03", "0.06"]
+
+
+@pytest.mark.parametrize(("seeds", "told"), [(1, "40 images, 1 seed a radius"), (2, "40 images, 2 seeds a radius")])
+def test_the_figure_says_what_it_counts(study: Frames, seeds: int, told: str) -> None:
+    found = ladder.doses(study, claims.LOCALISING, 100, 0).assign(seeds=seeds)
+    assert any(told in text.get_text() for text in plots.dose(found).findobj(Text))
 
 
 def test_shipped_ladder_has_seven_radii_of_one_recipe() -> None:

@@ -127,7 +127,7 @@ def dose(doses: pd.DataFrame) -> Figure:
         axes.legend(title=None)
         axes.grid(axis="y")
     seeds = doses["seeds"].min()
-    n = f"n = {doses['images'].max()} images, {seeds} seed{'s' * (seeds != 1)} a radius"
+    n = f"n = {doses['images'].max()} images, {seeds} seed{'' if seeds == 1 else 's'} a radius"
     note(panels[0], f"{n}; bands: 95 % intervals over both")
     return figure
 
