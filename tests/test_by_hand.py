@@ -1,14 +1,18 @@
 """Notebooks that are run by hand: where they write follows their parameters, and nothing passes for something else."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pytest
 
 from xailib import results
+from xailib.datasets.items import Item
 from xailib.errors import InputError
+from xailib.registry import dataset
 
 sys.path.insert(0, str(Path(__file__).parent / "analysis"))
 from cells import run_cells
@@ -120,6 +124,29 @@ def test_a_copy_learns_from_the_classes_of_its_own_split(splits: dict[str, Any],
     space = run_cells("finetune", splits | given)
     assert space["accuracy"].loc["as they are", "network"] == 1
     assert set(space["images"].labels.tolist()) == ({0, 1, 2} if other == "train" else {0, 2})
+
+
+def test_an_answer_is_right_where_it_is_one_of_several_and_chosen_among_the_data_sets_classes(
+    splits: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red is called a bee, of which ant and bee are right answers; blue, which no answer may be, is called an ant."""
+    monkeypatch.setattr(dataset, "entries", dict(dataset.entries))
+    facts = {"splits": ("train", "val"), "class_names": lambda: [*COLOURS]}
+
+    @dataset("two", label="Two", among=lambda: (0, 1), **facts)
+    def two(split: str) -> list[Item]:
+        def drawn(place: int) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+            pixels = np.zeros((32, 32, 3), np.uint8)
+            pixels[..., place] = 255
+            return lambda: (pixels, np.ones((32, 32), bool))
+
+        return [Item("red", None, 1, answers=(0, 1), draw=drawn(0)), Item("blue", None, 0, answers=(0,), draw=drawn(2))]
+
+    given = {"dataset": "two", "root": None, "split": "val", "model": "mine", "device": "cpu"}
+    space = run_cells("finetune", given | {"dataset_classes": None, "finetune_steps": 1, "finetune_images": None})
+    assert space["accuracy"].loc["as they are", "network"] == 1
+    space = run_cells("attribute", given | {"dataset_classes": None, "target": "predicted", "limit": 2})
+    assert space["targets"].tolist() == [0, 0], "blue is chosen among ant and bee"
 
 
 @pytest.mark.parametrize("name", ["explainability", "gallery"])

@@ -257,7 +257,7 @@ def test_options_of_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "params/estimators/mine.yaml").write_text(
         "estimator: mine\nestimator_method: rise\nestimator_form: plain\nestimator_options: {masks: 0}\n"
     )
-    assert faults(tmp_path, ROAR, estimators=["mine"], keep_estimators="none") == [
+    assert faults(tmp_path, ROAR, estimators=["mine"], keep_estimators="none", mask_estimators="all") == [
         "params/estimators/mine.yaml: estimator_options: method 'rise': option masks must be at least 1, not 0"
     ]
 

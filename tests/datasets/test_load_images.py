@@ -1,7 +1,9 @@
 """`load_images`: what every data set shares."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +79,9 @@ def test_what_a_data_set_does_not_name_is_done_for_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr(dataset, "entries", dict(dataset.entries))
     files = {path.stem: path for path in classes_folder.rglob("*.*")}
 
-    @dataset("mine", label="Mine", splits=("all", "part"), side=40, among=lambda: (0, 5), class_names=lambda: ["a"])
+    @dataset(
+        "mine", label="Mine", splits=("all", "part"), side=40, among=lambda: (0, 5), class_names=lambda: [*"abcdef"]
+    )
     def mine(root: Path, split: str) -> list[Item]:
         assert root == classes_folder
         return [Item(id, path, 0) for id, path in files.items() if split == "all" or id < "c"]
@@ -88,12 +92,78 @@ def test_what_a_data_set_does_not_name_is_done_for_it(monkeypatch: pytest.Monkey
     assert xai.load_images("mine", **source, seed=3, limit=2, side=16).ids == shuffled(files, 3)[:2]
     assert sorted(xai.load_images("mine", **source, split="part").ids) == ["a", "b"]
     cropped = xai.load_images("mine", **source, crop="centre")
-    assert not torch.equal(cropped.pixels, whole.pixels) and cropped.class_names == ["a"]
+    assert not torch.equal(cropped.pixels, whole.pixels) and cropped.class_names == [*"abcdef"]
     assert takes("mine") == {"root", "split", "side", "crop"}
     with pytest.raises(InputError, match="unknown split 'al' of mine; did you mean 'all'"):
         xai.load_images("mine", **source, split="al")
     with pytest.raises(InputError, match="crop: 'center' is not known"):
         open_images("mine", **source, crop="center")
+
+
+def drawn(pixels: np.ndarray | None = None, mask: np.ndarray | None = None, **values: Any) -> Item:
+    """An item that is drawn, all right but for what is given."""
+    pixels = np.full((32, 32, 3), 255, np.uint8) if pixels is None else pixels
+    mask = np.ones((32, 32), bool) if mask is None else mask
+    return Item(**{"id": "a", "path": None, "label": 0, "draw": lambda: (pixels, mask)} | values)
+
+
+def test_a_plugins_pictures_are_taken_as_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares from 0 to 1, channels first, one channel and masks of 255 mean what they do elsewhere."""
+    monkeypatch.setattr(dataset, "entries", dict(dataset.entries))
+    shares = np.linspace(0, 1, 32 * 32 * 3, dtype=np.float32).reshape(32, 32, 3)
+    pictures = {"shares": shares, "first": shares.transpose(2, 0, 1), "grey": shares[..., 0]}
+    dataset("made", label="Made")(lambda: [drawn(pixels, id=id) for id, pixels in pictures.items()])
+    dataset("mask", label="Mask")(lambda: [drawn(mask=np.eye(32, dtype=np.uint8) * 255)])
+    found = xai.load_images("made")
+    for id, pixels in zip(found.ids, found.pixels, strict=True):
+        expected = shares[..., :1].repeat(3, axis=2) if id == "grey" else shares
+        assert np.array_equal(pixels.permute(1, 2, 0), expected)
+    assert torch.equal(xai.load_images("mask").masks[0], torch.eye(32, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    ("facts", "make", "says"),
+    [
+        ({"side": 32}, lambda: [drawn()], "'own': image 'a' is drawn, not read; leave side= out"),
+        ({}, lambda: [Item("a", Path("a.png"), 0)], "'own': image 'a' is a file; declare the side="),
+        ({}, lambda: [drawn(), drawn()], "data set 'own' has two images 'a'"),
+        ({}, lambda: [("a", None, 0)], "data set 'own' returns tuple, not Item"),
+        ({}, lambda: None, "data set 'own' returns NoneType, not a list of Item or an ImageBatch"),
+        ({}, lambda: [], "data set 'own' returns no images"),
+        ({}, lambda: [drawn(draw=lambda: np.zeros((32, 32, 3), np.uint8))], "image 'a': draw returns pixels and the"),
+        ({}, lambda: [drawn(), drawn(np.zeros((16, 16, 3), np.uint8), id="b")], "the images differ in size"),
+        ({}, lambda: [drawn(mask=np.ones((16, 16), bool))], r"masks: the shape \(1, 16, 16\) does not fit"),
+        ({}, lambda: [drawn(label="cat")], "image 'a': its label is a class index, not 'cat'"),
+        ({}, lambda: [drawn(label=1.7)], "image 'a': its label is a class index, not 1.7"),
+        ({}, lambda: [drawn(label=True)], "image 'a': its label is a class index, not True"),
+        ({}, lambda: [drawn(path=Path("a.png"))], "image 'a': it needs either a file"),
+        ({}, lambda: [drawn(draw=None)], "image 'a': it needs either a file"),
+        (
+            {},
+            lambda: [drawn(boxes=[(3, 3, 20, 20)])],
+            r"image 'a': \(3, 3, 20, 20\) is no box; x1, y1, x2, y2 as shares",
+        ),
+        ({}, lambda: [drawn(boxes=[(0.8, 0.1, 0.2, 0.3)])], "is no box"),
+        ({}, lambda: [drawn(boxes=(0.1, 0.1, 0.2, 0.3))], "image 'a': 0.1 is no box"),
+        ({}, lambda: [drawn(boxes=[(0.1, 0.1, float("nan"), 0.3)])], "is no box"),
+        ({}, lambda: [drawn(answers=3)], "answers: class indices such as .* are needed, not 3"),
+        ({}, lambda: [drawn(answers=("3",))], "answers: '3' is no class"),
+        (
+            {"class_names": lambda: ["a", "b"]},
+            lambda: [drawn(answers=(9,))],
+            "answers: 9 is no class; class_names has 2",
+        ),
+        ({"class_names": lambda: ["a", "b"], "among": lambda: (0, 2)}, lambda: [drawn()], "classes: 2 is no class"),
+        ({"among": tuple}, lambda: [drawn()], "classes: there is none to choose an answer among"),
+    ],
+)
+def test_what_a_plugin_hands_over_is_refused_in_a_sentence(
+    facts: dict[str, Any], make: Callable[[], Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "entries", dict(dataset.entries))
+    dataset("own", label="Own", **facts)(lambda: make())
+    with pytest.raises(InputError, match=says):
+        xai.load_images("own")
 
 
 @pytest.mark.parametrize("name", ["pictograms", "folder"])

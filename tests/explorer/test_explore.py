@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from PIL import Image
 from torch import nn
 
 import xailib as xai
+from xailib import engine
 from xailib.analysis.frames import Frames
 from xailib.explorer.kernel import Kernel
 from xailib.explorer.scene import OwnScene, Scene, StudyScene
@@ -105,6 +107,20 @@ def test_a_map_comes_first_then_answer_and_scores(desk: Desk, model: xai.Model, 
         picture["width"] == 64
         and buffers[0] == (images.pixels[1] * 255).round().byte().permute(1, 2, 0).numpy().tobytes()
     )
+
+
+def test_answers_are_chosen_among_the_images_classes(model: xai.Model, images: xai.ImageBatch) -> None:
+    logits = engine.logits(model, images.pixels)
+    among = tuple(sorted(set(range(3)) - {int(logits[0].argmax())}))
+    labelled = xai.ImageBatch(images.pixels, labels=[0, 0, 0], answers=[among] * 3, classes=among)
+    desk = Desk(OwnScene([model], labelled))
+    desk.ask("tiny", "gradient", 0)
+    desk.quiet()
+    answer = desk.of("answers")[0]["answers"]["0"]
+    assert [name for name, _ in answer["top"]] == [
+        model.class_names[i] for i in sorted(among, key=lambda i: -logits[0, i])
+    ]
+    assert sum(share for _, share in answer["top"]) == pytest.approx(1) and answer["right"]
 
 
 def test_what_was_computed_is_remembered(desk: Desk) -> None:
@@ -238,6 +254,25 @@ def test_a_studys_files_are_used_and_what_they_lack_is_computed(study: Path, pla
     changed = desk.ask("mini_resnet_vanilla", "rise", 4, options={"masks": 16})
     desk.until(lambda: desk.of("map", changed) or desk.of("error", changed))
     assert desk.of("map", changed)[0]["from"] == ""
+
+
+def test_a_slice_that_ends_while_the_panel_is_open_is_found(
+    study: Path, planted: tuple[Path, Frames], tmp_path: Path
+) -> None:
+    scene = StudyScene(study)
+    scene.folder = tmp_path
+    pair, name = ("mini_resnet_vanilla", "rise"), planted[1].scores["image"].iloc[0]
+    assert scene.stored(*pair, 4) is None and scene.stored_score(*pair, name, "deletion") is None
+    shutil.copytree(planted[0] / "mini_resnet_vanilla" / "rise", tmp_path / "mini_resnet_vanilla" / "rise")
+    before = scene.stored(*pair, 4)
+    with np.load(tmp_path / "mini_resnet_vanilla" / "rise" / "maps.npz") as stored:
+        assert before is not None and np.array_equal(before.values[0], stored["maps"][4])
+    other = planted[0] / "mini_resnet_vanilla" / "shap" / "maps.npz"
+    shutil.copy(other, tmp_path / "mini_resnet_vanilla" / "rise" / "maps.npz")
+    with np.load(other) as stored:
+        after = scene.stored(*pair, 4)
+        assert after is not None and np.array_equal(after.values[0], stored["maps"][4])
+        assert not np.array_equal(after.values, before.values)
 
 
 def test_a_second_setting_has_its_label_and_options(study: Path) -> None:

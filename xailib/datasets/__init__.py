@@ -15,7 +15,7 @@ from typing import Any
 
 from xailib import seeding
 from xailib.datasets.corruptions import CORRUPTIONS, corrupt, list_five, list_three
-from xailib.datasets.items import Crop, Images, choose
+from xailib.datasets.items import Crop, Images, checked, choose
 from xailib.datasets.own import find_path, own_images
 from xailib.errors import InputError, nearest, warn
 from xailib.images import ImageBatch
@@ -188,6 +188,7 @@ def open_images(
     if isinstance(found, ImageBatch):
         images = found.select(slice(limit))
     else:
+        found = checked(found, f"data set '{name}'", bool(entry.side))
         found = found[:limit] if "seed" in _parameters(entry.function) else choose(found, seed, limit)
         fitted = given.get("side", entry.side) if entry.side else None
         images = Images(found, fitted, given.get("crop", "resize"), entry.among and entry.among())

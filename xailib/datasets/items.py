@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -49,6 +51,16 @@ class Item:
     answers: tuple[int, ...] = ()
     turn: bool | Size = False
     draw: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.label, bool) or not isinstance(self.label, Integral):
+            raise InputError(f"image '{self.id}': its label is a class index, not {self.label!r}")
+        if (self.path is None) == (self.draw is None):
+            raise InputError(f"image '{self.id}': it needs either a file (path) or what draws it (draw)")
+        strange = [box for box in self.boxes if not _is_box(box)]
+        if strange:
+            needed = "x1, y1, x2, y2 as shares of the picture, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1"
+            raise InputError(f"image '{self.id}': {strange[0]} is no box; {needed}, are needed")
 
     @property
     def box_area(self) -> float:
@@ -95,10 +107,8 @@ class Images:
             "classes": self.classes,
         }
         if self.side is None:
-            drawn, masks = (
-                torch.from_numpy(np.stack(all)) for all in zip(*(item.draw() for item in items), strict=True)
-            )
-            return ImageBatch(drawn.permute(0, 3, 1, 2).float().div_(255), masks=masks, **truth)
+            drawn = [_drawn(item) for item in items]
+            return ImageBatch([pixels for pixels, _ in drawn], masks=[mask for _, mask in drawn], **truth)
         check_memory(len(items), self.side)
         pixels = torch.empty(len(items), 3, self.side, self.side)
         boxes = []
@@ -109,6 +119,33 @@ class Images:
             pixels[i] = to_pixels(picture)
             boxes.append(_fit_boxes(item.boxes, *whole, self.side))
         return ImageBatch(pixels, boxes=boxes, **truth)
+
+
+def checked(found: Any, who: str, files: bool) -> list[Item]:
+    """Return what a data set's function has found as a list of different images: all files, or all drawn.
+
+    Args:
+        found: what it returned.
+        who: the data set, for messages.
+        files: whether it declares a side that files are fitted to.
+
+    Raises:
+        InputError: what are no items, none at all, two of one id, or items without a file or without what draws them.
+    """
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise InputError(f"{who} returns {type(found).__name__}, not a list of Item or an ImageBatch")
+    items = list(found)
+    strange = next((one for one in items if not isinstance(one, Item)), None)
+    if strange is not None or not items:
+        raise InputError(f"{who} returns {'no images' if not items else type(strange).__name__ + ', not Item'}")
+    double = next((id for id, count in Counter(item.id for item in items).items() if count > 1), None)
+    if double is not None:
+        raise InputError(f"{who} has two images '{double}'; an id is one image's")
+    other = next((item.id for item in items if (item.path is not None) != files), None)
+    if other is not None:
+        remedy = "leave side= out where images are drawn" if files else "declare the side= that files are fitted to"
+        raise InputError(f"{who}: image '{other}' is {'drawn, not read' if files else 'a file'}; {remedy}")
+    return items
 
 
 def choose(items: Iterable[Item], seed: int, limit: int | None = None) -> list[Item]:
@@ -123,6 +160,22 @@ def shuffled(ids: Iterable[str], seed: int) -> list[str]:
     Every id draws its own place, so taking ids away leaves the order of the others as it was.
     """
     return sorted(ids, key=lambda id: hashlib.blake2b(f"{seed}/{id}".encode(), digest_size=16).digest())
+
+
+def _drawn(item: Item) -> tuple[Any, Any]:
+    """The pixels and the mask that an item draws."""
+    found = item.draw()
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise InputError(f"image '{item.id}': draw returns pixels and the object's mask, not {type(found).__name__}")
+    return found
+
+
+def _is_box(box: Any) -> bool:
+    try:
+        x1, y1, x2, y2 = box
+        return bool(0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1)
+    except (TypeError, ValueError):
+        return False
 
 
 def check_fit(side: int, crop: Crop) -> None:

@@ -24,7 +24,7 @@ from xailib.images.colours import is_signed, limits
 from xailib.maps import Maps
 from xailib.metrics import curves
 from xailib.metrics.removal import counts
-from xailib.models.targets import counted
+from xailib.models.targets import counted, masked
 from xailib.registry import metric as metrics
 
 TOP = 5  # classes that a network's answer names
@@ -251,12 +251,11 @@ class Kernel:
     def _answers(self, job: Job) -> list[Message]:
         model = self.scene.model(job.network)
         image = self.scene.image(self.scene.about(job.network), job.image)
-        shares = engine.logits(model, image.pixels)[0].softmax(0)
-        top = shares.topk(min(TOP, len(shares)))
-        right = None
-        if image.has_labels:
+        if image.has_labels or image.classes:
             image = counted(model, image)
-            right = bool(image.right(shares.argmax()[None])[0])
+        shares = masked(engine.logits(model, image.pixels), image.classes)[0].softmax(0)
+        top = shares.topk(min(TOP, len(image.classes or shares)))
+        right = bool(image.right(shares.argmax()[None])[0]) if image.has_labels else None
         names = [model.class_names[i] for i in top.indices.tolist()]
         answer = {"top": list(zip(names, top.values.tolist(), strict=True)), "right": right}
         return [({"is": "answers", "network": job.network, "answers": {str(job.image): answer}}, [])]

@@ -1,7 +1,7 @@
 """What is explored in a notebook: networks, images and methods, of a study or one's own."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,7 +232,7 @@ class StudyScene(Scene):
 
     def stored(self, network: str, method: str, index: int) -> Maps | None:
         """Return the study's own map of one of its images; None where that slice has not run."""
-        about, found = self.about(network), _maps(self.folder / network / method / "maps.npz")
+        about, found = self.about(network), _now(read_maps, self.folder / network / method / "maps.npz")
         images = self.images(about)
         if found is None or index >= len(images) or images.ids[index] not in found["ids"]:
             return None
@@ -251,26 +251,27 @@ class StudyScene(Scene):
     def stored_score(self, network: str, method: str, id: str, metric: str) -> tuple[float, Any] | None:
         """Return the study's own score of an image by a metric, and the curve behind it, None where none was kept."""
         folder = self.folder / network / method
-        value = _scores(folder / "scores.parquet").get((id, metric))
+        value = (_now(_scores, folder / "scores.parquet") or {}).get((id, metric))
         if value is None:
             return None
         return value, stored_curves(folder / "curves.npz", [id]).get(metric, [None])[0]
 
 
-@functools.lru_cache(maxsize=64)
-def _maps(path: Path) -> dict[str, Any] | None:
-    """The maps of one network and method; None where they are not there, or not whole."""
+def _now(read: Callable[[Path], Any], path: Path) -> Any:
+    """What a file of the study holds, read again when a slice has written it anew; None where it is not there or not whole."""
     try:
-        return read_maps(path)
-    except InputError:
+        about = path.stat()
+        return _once(read, path, about.st_mtime_ns, about.st_size)
+    except (OSError, InputError):
         return None
 
 
 @functools.lru_cache(maxsize=64)
+def _once(read: Callable[[Path], Any], path: Path, *_: int) -> Any:
+    return read(path)
+
+
 def _scores(path: Path) -> dict[tuple[str, str], float]:
-    """The scores of one network and method by image and metric; none where they are not there, or not whole."""
-    try:
-        table = read_table(path)
-    except InputError:
-        return {}
+    """The scores of one network and method by image and metric."""
+    table = read_table(path)
     return dict(zip(zip(table["image"], table["metric"], strict=True), table["value"], strict=True))

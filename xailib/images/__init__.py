@@ -55,7 +55,8 @@ class ImageBatch:
         pixels = as_pixels(self.pixels)
         n, _, height, width = pixels.shape
         names = truth.as_names(self.class_names)
-        labels = truth.as_labels(self.labels, n, None if names is None else len(names))
+        known = None if names is None else len(names)
+        labels = truth.as_labels(self.labels, n, known)
         ids = truth.as_ids(self.ids, n)
         masks = None if self.masks is None else truth.as_masks(self.masks, n, height, width)
         if self.boxes is None:
@@ -63,9 +64,8 @@ class ImageBatch:
         else:
             boxes = truth.as_boxes(self.boxes, ids, height, width)
         masks = box_masks(boxes, height, width) if masks is None else masks
-        if self.answers is not None and len(self.answers) != n:
-            raise InputError(f"an ImageBatch of {n} images needs {n} groups of answers, or None")
         self._set(pixels=pixels, labels=labels, boxes=boxes, masks=masks, ids=ids, class_names=names)
+        self._set(answers=truth.as_answers(self.answers, n, known), classes=truth.as_classes(self.classes, known))
 
     def _set(self, **values: object) -> "ImageBatch":
         for key, value in values.items():

@@ -1,6 +1,7 @@
 """The ground truth that goes with images, as users hand it over: labels, boxes, masks, ids and names, checked once."""
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,36 @@ def as_ids(ids: Any, n: int) -> list[str]:
         double = next(name for name in names if names.count(name) > 1)
         raise InputError(f"ids: '{double}' occurs more than once; ids must be unique")
     return names
+
+
+def as_answers(answers: Any, n: int, classes: int | None) -> list[tuple[int, ...]] | None:
+    """Return a group of class indices an image, each of which is right, or None; see `as_labels`."""
+    if answers is None:
+        return None
+    return [_indices("answers", group, classes) for group in counted("groups of answers", answers, n)]
+
+
+def as_classes(chosen: Any, classes: int | None) -> tuple[int, ...] | None:
+    """Return the class indices that an answer is chosen among, one at least, or None for all; see `as_labels`."""
+    if chosen is None:
+        return None
+    found = _indices("classes", chosen, classes)
+    if not found:
+        raise InputError("classes: there is none to choose an answer among; give indices, or None for all")
+    return found
+
+
+def _indices(what: str, found: Any, classes: int | None) -> tuple[int, ...]:
+    found = found.tolist() if isinstance(found, Tensor | np.ndarray) else found
+    if isinstance(found, str | bytes | dict) or not isinstance(found, Iterable):
+        raise InputError(f"{what}: class indices such as (0, 5) are needed, not {found!r}")
+    found = tuple(found)
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, Integral) or one < 0:
+            raise InputError(f"{what}: {one!r} is no class; give whole numbers from 0")
+        if classes is not None and one >= classes:
+            raise InputError(f"{what}: {one} is no class; class_names has {classes}, so use 0 to {classes - 1}")
+    return tuple(map(int, found))
 
 
 def as_names(names: Any) -> list[str] | None:

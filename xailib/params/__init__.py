@@ -53,10 +53,16 @@ def load_study(path: str | Path) -> dict[str, Any]:
     study, faults = read(path, "studies")
     faults += [f"{shown(path)}: {fault}" for fault in _study_faults(path, study)]
     for key, kind in (*NAMED.items(), *((key, "estimators") for key in ESTIMATOR_LISTS)):
-        if key not in study or any(fault.startswith(f"{shown(path)}: {key}:") for fault in faults):
+        among = "estimators" if key in MAY_BE_NONE else key  # "all" of these is all of the study's
+        told = tuple(f"{shown(path)}: {one}{end}" for one in (key, among) for end in ":.")
+        if key not in study or any(fault.startswith(told) for fault in faults):
             continue
         try:
-            found = resolve(kind, study[key])
+            found = (
+                resolve(kind, study[key])
+                if among == key
+                else select(study[key], study[among], "estimator of the study")
+            )
         except InputError as error:
             faults.append(f"{shown(path)}: {key}: {error}")
             continue

@@ -147,7 +147,4 @@ def _roar_faults(values: Values, facts: Mapping[str, Any]) -> list[str]:
             method = facts["methods"].get(params.load_params("estimators", id)["estimator_method"])
             if method and (missing := _missing(method, offers)):
                 found.append(f"estimators: '{id}' needs {missing}, which {architecture} does not offer")
-    unknown = next((id for id in values["keep_estimators"] if id not in values["estimators"]), None)
-    if unknown:
-        found.append(f"keep_estimators: '{unknown}' is not one of the study's estimators")
     return found

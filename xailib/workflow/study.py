@@ -254,7 +254,7 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
     """Return a study's values with its folders as they are compared and read: `~` expanded, from the workspace.
 
     Where the data set's labels say nothing, no network can be right or wrong, and all images count. A comparison of methods
-    measures no shifts and no attack. All estimators of which masks are looked at are all of the study's, not all there are.
+    measures no shifts and no attack.
     """
     roots = {name: made_from.plain_path(root) for name, root in values.get("shift_roots", {}).items()}
     changes = {
@@ -265,8 +265,6 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
         changes["only_correct"] = False
     if values.get("kind") == "compare":
         changes |= {"shifts": "none", "attack_images": 0}
-    if "estimators" in values:
-        changes["mask_estimators"] = [id for id in values["mask_estimators"] if id in values["estimators"]]
     return {**values, **changes}
 
 
