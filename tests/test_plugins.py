@@ -16,6 +16,7 @@ from xailib.workflow.study import open_study
 from xailib.workspace import environment
 
 MINE = """
+import pandas as pd
 import torch
 from xailib.datasets.items import Item
 from xailib.registry import architecture, dataset, method, metric
@@ -29,8 +30,8 @@ def mine(model, pixels, targets, *, seed: int, power: float = 1.0):
 
 
 @metric("mean_map", better="higher", range=(0, 1), label="Mean", paper="ours", passes=False)
-def mean_map(maps, images):
-    return maps.mean((1, 2))
+def mean_map(maps, model, images):
+    return pd.DataFrame({'value': maps.mean((1, 2)).numpy()})
 
 
 @dataset("grey", label="Grey", splits=("test",), class_names=lambda: ["a", "b"])
@@ -42,7 +43,10 @@ def grey(*, seed: int, limit: int | None) -> list[Item]:
 def flat(classes: int) -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(classes))
 """
-METHOD = "from xailib.registry import method\n@method('{0}', family='control', label='x', paper='x')\ndef f(): pass\n"
+METHOD = """from xailib.registry import method
+@method('{0}', family='control', label='x', paper='x')
+def f(model, pixels, targets): pass
+"""
 STUDY = (
     "study: own\ndataset: pictograms\nmodels: mini_resnet_vanilla\nmethods: [mine, gradient]\nmetrics: pointing_game\n"
 )

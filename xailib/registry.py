@@ -8,6 +8,7 @@ is a plug-in of the workspace (`xailib.plugins`), which may register all kinds.
 import fnmatch
 import functools
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable
@@ -47,12 +48,16 @@ class Registry:
         home: the package whose files register them.
         facts: every fact that an entry may declare, and its default; a default of `...` makes it required.
         first: the files whose entries come first in tables, by name; those of other files follow, sorted.
+        words: what a fact may be, where it is one of a few words.
+        takes: what its functions are called with; whatever else they take is an option, with a default.
     """
 
     kind: str
     home: str
     facts: dict[str, Any]
     first: tuple[str, ...] = ()
+    words: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    takes: tuple[str, ...] = ()
     _found: dict[str, Entry] = field(default_factory=dict)
 
     @functools.cached_property
@@ -79,13 +84,24 @@ class Registry:
         return places
 
     def __call__(self, name: str, **facts: Any) -> Callable[[Callable[..., Any]], Any]:
-        """Decorate a function so that it is known as `name`."""
+        """Decorate a function so that it is known as `name`; what it declares, and what it takes, is checked.
+
+        Raises:
+            TypeError: facts that this kind does not have, or that are missing.
+            InputError: a fact that is none of the words or no range, a function that cannot be called, a name that is taken.
+        """
         unknown = set(facts) - set(self.facts)
         missing = {key for key, value in self.facts.items() if value is ...} - set(facts)
         if unknown or missing:
             raise TypeError(f"{self.kind} {name!r}: unknown facts {sorted(unknown)}, missing facts {sorted(missing)}")
 
+        wrong = _wrong({key: self.words.get(key) for key in facts}, self.facts, facts)
+        if wrong:
+            raise InputError(f"{self.kind} '{name}': {wrong}")
+
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            if self.takes and (fault := uncallable(function, self.takes)):
+                raise InputError(f"{self.kind} '{name}': {_said(function)} {fault}")
             # Files that are found are not to import each other.
             ours = f"{function.__module__}.".startswith((f"{self.home}.", f"{PLUGINS}."))
             entries = self.__dict__.get("entries", self._found) if ours else self.entries
@@ -128,6 +144,42 @@ def broken() -> list[str]:
     return list(importlib.import_module(PLUGINS).broken.values())
 
 
+def _wrong(words: dict[str, tuple[str, ...] | None], usual: dict[str, Any], facts: dict[str, Any]) -> str:
+    """What is wrong with the facts of an entry; nothing where all is right."""
+    for key, value in facts.items():
+        known = words[key]
+        if known and value not in known:
+            return f"{key}: unknown {value!r}{nearest(str(value), known)}"
+        if key == "label" and not isinstance(value, str):
+            return f"label: {value!r} is no text"
+        if isinstance(usual[key], tuple) and not isinstance(value, tuple | list):
+            return f"{key}: {value!r} is no list of words; write ({value!r},)"
+        if key == "range" and not _is_range(value):
+            return f"range: {value!r} is not (lowest, highest), such as (0, 1) or (0, math.inf)"
+    return ""
+
+
+def _is_range(value: Any) -> bool:
+    try:
+        low, high = value
+        return bool(low < high)
+    except (TypeError, ValueError):
+        return False
+
+
+def uncallable(function: Callable[..., Any], takes: tuple[str, ...]) -> str:
+    """Why a function cannot be called with what its kind gives; nothing where it can."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # of some functions in C nobody knows it
+        return ""
+    try:
+        signature.bind(*takes, **({"seed": 0} if "seed" in signature.parameters else {}))
+    except TypeError as error:
+        return f"must take ({', '.join(takes)}), and options that have a default: {error}"
+    return ""
+
+
 def _known(name: str, entries: dict[str, Entry]) -> str:
     """The name of the entry that `name` is a spelling of; `name` itself where there is none."""
     alike = (one for one in entries if _plain(one) == _plain(name))
@@ -163,6 +215,8 @@ method = Registry(
     "xailib.attribution",
     {"family": ..., "needs": (), "label": ..., "paper": ...},
     (*_ORDER, "controls"),
+    {"family": ("gradient", "cam", "perturbation", "control")},
+    ("model", "pixels", "targets"),
 )
 # A metric is `together` where a map's score depends on the other maps of its stack too; one without `passes` looks at maps
 # and boxes alone, never at what the network answers. `curve` is what its value is the area under: called as the metric is,
@@ -174,6 +228,8 @@ metric = Registry(
     "xailib.metrics",
     {**_METRIC, "passes": True, "curve": None, "explains": False},
     ("pointing_game", "localisation", "removal"),
+    {"better": ("higher", "lower")},
+    ("maps", "model", "images"),
 )
 # A data set declares its `splits`, the default first (none: any word, or none at all); the `side` that its files are fitted
 # to by default (none: it has one size, or takes a `side` itself); the `shifts` that it draws itself, as its option `shift`; and

@@ -144,4 +144,6 @@ def _entry(name: str | Callable[..., Tensor]) -> Entry:
         return registry.method.get(name)
     known = next((one for one in registry.method.entries.values() if one.function is name), None)
     word = getattr(name, "__name__", type(name).__name__)
+    if not known and (fault := registry.uncallable(name, registry.method.takes)):
+        raise InputError(f"method '{word}': {fault}")
     return known or Entry(word, name, {"family": "own", "needs": (), "label": word, "paper": ""})

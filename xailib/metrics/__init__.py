@@ -84,7 +84,7 @@ def evaluate(
         for entry, own in zip(entries, chosen, strict=True):
             with untouched(model) if entry.explains else lent(model, images.pixels, entry.function) as fast:
                 given = (maps, model) if entry.explains else (values, fast)
-                frame = entry.function(*given, images, **own)
+                frame = _checked(entry, entry.function(*given, images, **own), len(images))
             curve = frame.attrs.pop("curve", None)
             if keep_curves is not None and curve is not None:
                 keep_curves[entry.name] = curve
@@ -96,6 +96,20 @@ def evaluate(
     import pandas as pd
 
     return pd.concat(frames, ignore_index=True)
+
+
+def _checked(entry: Entry, frame: Any, n: int) -> "pd.DataFrame":
+    """What a metric has returned, which need not be a table."""
+    import pandas as pd
+
+    columns = ("value", *entry.columns)
+    if not isinstance(frame, pd.DataFrame) or len(frame) != n or not {*columns} <= {*frame.columns}:
+        table = isinstance(frame, pd.DataFrame)
+        told = f"{len(frame)} rows of {', '.join(map(str, frame.columns))}" if table else type(frame).__name__
+        raise InputError(f"metric '{entry.name}' must return a table of {n} rows with {', '.join(columns)}, not {told}")
+    if not pd.api.types.is_numeric_dtype(frame["value"]) or pd.api.types.is_complex_dtype(frame["value"]):
+        raise InputError(f"metric '{entry.name}' must return numbers as value, not {frame['value'].dtype}")
+    return frame[[*columns]].reset_index(drop=True)
 
 
 def _chosen(entry: Entry, options: dict[str, Any], entries: list[Entry]) -> dict[str, Any]:
