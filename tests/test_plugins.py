@@ -1,6 +1,7 @@
 """Plug-ins: own methods, metrics, data sets and architectures in the workspace's `plugins/`, found by themselves."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,52 @@ def test_one_file_makes_a_method_a_metric_a_data_set_and_an_architecture(root: P
     assert broken_plugins() == []
     study = open_study("own")
     assert study.pairs == [("mini_resnet_vanilla", "mine"), ("mini_resnet_vanilla", "gradient")]
+
+
+LEAVES = """
+import torch
+from pathlib import Path
+from PIL import Image
+
+model, images = xai.load_model("mini_resnet_vanilla"), xai.load_images("pictograms", limit=2)
+maps = xai.attribute("tiles", model, images, patch=16)
+tiles = maps.values.unflatten(1, (4, 16)).unflatten(3, (4, 16))
+one = torch.zeros(2, 64, 64)
+one[0, 3, 5] = 1
+for tree in ("elm", "oak"):
+    Path("leaves/test", tree).mkdir(parents=True)
+    Image.new("RGB", (300, 200), "green").save(f"leaves/test/{tree}/1.jpg")
+leaves = xai.load_images("leaves", root="leaves")
+print(json.dumps({
+    "flat": bool((tiles == tiles[:, :, :1, :, :1]).all()) and not bool((tiles == tiles[0, 0, 0, 0, 0]).all()),
+    "half": xai.evaluate("half_mass", torch.cat([one[:1], torch.ones(1, 64, 64)]), model, images)["value"].tolist(),
+    "none": bool(xai.evaluate("half_mass", one, model, images)["value"].isna()[1]),
+    "leaves": [*sorted(zip(leaves.ids, leaves.labels.tolist())), leaves.boxes[0].tolist(), list(leaves.pixels.shape)],
+}))
+"""
+
+
+def test_the_documents_examples_run(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As plug-ins, in a study's plan, and by hand."""
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    page = (repository / "docs/extend.md").read_text()
+    blocks = re.findall(r"^```(?:python|yaml)\n# (\S+/(\S+))\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for path, name, text in blocks:
+        file = tmp_path / (f"plugins/{name}" if path.startswith("xailib/") else path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# of xailib\n{text}")
+    assert {path.stem for path in tmp_path.glob("plugins/*")} == {"tiles", "leaves", "half_mass"}
+    study = tmp_path / "params/studies/own.yaml"
+    study.parent.mkdir()
+    study.write_text(STUDY.replace("[mine, gradient]", "tiles").replace("pointing_game", "[half_mass, deletion]"))
+    assert open_study("own").values["metrics"] == ["half_mass", "deletion"]
+    run = ask(LEAVES)
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout)
+    assert said["flat"] and said["half"] == [1 / 64**2, 0.5] and said["none"]
+    leaves = [["elm/1.jpg", 0], ["oak/1.jpg", 1], [[56, 0, 168, 224]], [2, 3, 224, 224]]
+    assert said["leaves"] == leaves
 
 
 def test_an_edit_of_a_plugin_runs_again_only_what_uses_it(root: Path) -> None:
