@@ -11,7 +11,8 @@ from torch import Tensor
 
 import xailib as xai
 from xailib.errors import InputError
-from xailib.registry import Registry, dataset, method, metric
+from xailib.models import untrained
+from xailib.registry import Registry, architecture, dataset, method, metric
 
 METHOD = {"family": "gradient", "label": "Own", "paper": "ours"}
 METRIC = {"better": "higher", "range": (0, 1), "label": "Own", "paper": "ours"}
@@ -20,7 +21,7 @@ METRIC = {"better": "higher", "range": (0, 1), "label": "Own", "paper": "ours"}
 @pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    for one in (method, metric, dataset):
+    for one in (method, metric, dataset, architecture):
         monkeypatch.setattr(one, "entries", dict(one.entries))
 
 
@@ -121,3 +122,18 @@ def test_what_is_no_table_of_scores_is_refused(
     metric("own", **METRIC)(function)
     with pytest.raises(InputError, match=f"metric 'own' must return {says}"):
         xai.evaluate("own", torch.rand(2, 64, 64), model, images)
+
+
+def test_an_architecture_is_called_with_its_classes_and_returns_a_network() -> None:
+    def widths(classes: int, *, width: int) -> torch.nn.Module:
+        return torch.nn.Linear(width, classes)
+
+    architecture("own", label="Own")(widths)
+    architecture("other", label="Other")(lambda classes: lambda pixels: pixels)
+    assert untrained("own", 3, width=2).out_features == 3
+    with pytest.raises(
+        InputError, match=r"architecture 'own': must take \(classes\).*missing a required argument: 'width'"
+    ):
+        untrained("own", 3)
+    with pytest.raises(InputError, match=r"architecture 'other' must return a torch\.nn\.Module, not function"):
+        untrained("other", 3)

@@ -167,14 +167,14 @@ def _is_range(value: Any) -> bool:
         return False
 
 
-def uncallable(function: Callable[..., Any], takes: tuple[str, ...]) -> str:
-    """Why a function cannot be called with what its kind gives; nothing where it can."""
+def uncallable(function: Callable[..., Any], takes: tuple[str, ...], **options: Any) -> str:
+    """Why a function cannot be called with what its kind gives, and these options; nothing where it can."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # of some functions in C nobody knows it
         return ""
     try:
-        signature.bind(*takes, **({"seed": 0} if "seed" in signature.parameters else {}))
+        signature.bind(*takes, **options, **({"seed": 0} if "seed" in signature.parameters else {}))
     except TypeError as error:
         return f"must take ({', '.join(takes)}), and options that have a default: {error}"
     return ""

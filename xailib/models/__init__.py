@@ -14,7 +14,7 @@ from xailib.models.model import Model
 from xailib.models.probes import check
 from xailib.models.sources import load_weights
 from xailib.models.wrapping import wrap
-from xailib.registry import architecture
+from xailib.registry import architecture, uncallable
 
 __all__ = ["Model", "build_network", "from_record", "list_models", "load_model", "untrained", "wrap"]
 
@@ -58,7 +58,13 @@ def build_network(record: dict[str, Any]) -> nn.Module:
 
 def untrained(name: str, classes: int, /, **options: Any) -> nn.Module:
     """Return a network of a registered architecture with random weights from torch's stream."""
-    return architecture.get(name).function(classes, **options)
+    entry = architecture.get(name)
+    if fault := uncallable(entry.function, ("classes",), **options):
+        raise InputError(f"architecture '{name}': {fault}")
+    network = entry.function(classes, **options)
+    if not isinstance(network, nn.Module):
+        raise InputError(f"architecture '{name}' must return a torch.nn.Module, not {type(network).__name__}")
+    return network
 
 
 def from_record(network: nn.Module, record: dict[str, Any], device: str = "cpu") -> Model:
