@@ -106,6 +106,14 @@ def test_pairs_checks_and_leak(accuracy, drawn) -> None:
     assert "RACU" in texts(drawn["roar_area"])
 
 
+def test_a_form_of_ones_own_is_drawn(accuracy) -> None:
+    rows = cells_of(accuracy, "remove")
+    panels = plots.by_form(rows.assign(form=rows["form"].replace("vargrad", "own")))
+    drawn = set(pd.concat(panels.values())["estimator"])
+    assert drawn == set(rows.loc[rows["level"] > 0].loc[rows["family"] != "check", "estimator"])
+    assert {"own"} < set(panels["Other forms"]["form"]) and "Other forms" not in plots.by_form(rows)
+
+
 def test_figures_say_so_when_there_is_nothing_to_draw(accuracy, made_up, folder, tmp_path) -> None:
     only = accuracy[accuracy["mode"] == "keep"]
     empty = plots.roar_curves(plots.by_form(cells_of(only, "remove")), only[:0], 0.1, "")

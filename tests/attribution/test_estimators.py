@@ -215,6 +215,37 @@ def test_a_broken_network_is_named(cnn, pixels, targets):
         estimate([record()], cnn, pixels, targets)
 
 
+@pytest.fixture
+def form(monkeypatch):
+    """A function that registers a form until the test ends."""
+    monkeypatch.setattr(registry.estimator, "entries", dict(registry.estimator.entries))
+    return registry.estimator("own", label="OWN", family="ensemble", noisy=False, paper="ours")
+
+
+def test_a_form_that_writes_into_its_moments_changes_no_other_map(form, cnn, pixels, targets):
+    form(lambda moments: moments.mean.abs_().sqrt_())
+    records = [record(id="own", form="own"), record(id="plain")]
+    found, alone = estimate(records, cnn, pixels, targets), estimate([record()], cnn, pixels, targets)["mine"]
+    assert torch.equal(found["plain"], alone) and torch.equal(found["own"], alone.abs().sqrt())
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (
+            lambda moments: moments.mean.mean(1),
+            r"form 'own' must return maps of the shape \(\d, 3, .*, not \(\d, \d+, \d+\)",
+        ),
+        (lambda moments: None, "form 'own' must return maps of the shape .*, not NoneType"),
+        (lambda moments: moments.mean * torch.inf, "method 'gradient, own' gave NaN or infinity"),
+    ],
+)
+def test_what_a_form_returns_is_checked(function, said, form, cnn, pixels, targets):
+    form(function)
+    with pytest.raises(xai.InputError, match=said):
+        estimate([record(form="own")], cnn, pixels, targets)
+
+
 def test_a_blurred_map_keeps_its_place_among_the_others(cnn, pixels, targets):
     """Records that share a pass do not touch each other's maps."""
     alone = estimate([record(form="squared")], cnn, pixels, targets)["mine"]
@@ -261,7 +292,7 @@ def test_torchs_default_type_and_inference_mode_change_nothing(cnn, pixels, targ
 
 
 def test_a_method_without_seed_that_writes_into_its_pixels_changes_no_image(cnn, pixels, targets):
-    @registry.method("writes", family="own", label="Writes", paper="none")
+    @registry.method("writes", family="gradient", label="Writes", paper="none")
     def writes(model, pixels, targets):
         return pixels.mul_(0).sum(1)
 

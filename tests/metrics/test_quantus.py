@@ -298,7 +298,7 @@ def test_why_a_score_is_missing_is_said(monkeypatch, batch, small_model, small_i
     assert registry.metric.get("roc_auc").nan == "the map is constant, or the image has no object, or nothing else"
     monkeypatch.setattr(registry.method, "_found", dict(registry.method.entries))
     monkeypatch.setitem(vars(registry.method), "entries", dict(registry.method.entries))
-    registry.method("first", family="own", label="First", paper="")(
+    registry.method("first", family="gradient", label="First", paper="")(
         lambda model, pixels, targets: pixels.mean(1) * (targets == 0)[:, None, None]
     )
     maps = xai.attribute("first", small_model, small_images, [0] * 7)
@@ -346,7 +346,7 @@ def test_other_classes_are_drawn_an_image_each(small_model, small_images) -> Non
         seen.append(targets.tolist())
         return pixels.mean(1) + targets[:, None, None] / 10
 
-    registry.method("seen", family="own", label="Seen", paper="")(explained)
+    registry.method("seen", family="gradient", label="Seen", paper="")(explained)
     try:
         maps = xai.attribute("seen", small_model, small_images, [0] * 7)
         xai.evaluate("random_logit", maps, small_model, small_images)

@@ -88,7 +88,7 @@ def estimate(
                 with engine.using(progress=False):
                     summary = _summary(sharing[0], model, block, classes, seed, run.batch_size)
                 for record in sharing:
-                    maps = registry.estimator.get(record["estimator_form"]).function(summary)
+                    maps = _formed(record, summary, model)
                     if record["estimator_blur"]:
                         maps = blur(maps, record["estimator_blur"], edges="reflect")
                     found[record["estimator"]] = maps.to("cpu", torch.float32)
@@ -118,6 +118,19 @@ def _summary(record: Record, model: Model, pixels: Tensor, targets: Tensor, seed
             summary = moments(explain, copies, together=max(1, batch_size // len(pixels)))
         attribution.check_values(summary.mean, entry.name, model)
     return summary
+
+
+def _formed(record: Record, summary: Moments, model: Model) -> Tensor:
+    """An estimator's maps, whose form need not be a shipped one."""
+    name, shape = record["estimator_form"], summary.mean.shape
+    own = Moments(summary.mean.clone(), summary.variance.clone())  # a form may write into them; others read them too
+    maps = registry.estimator.get(name).function(own)
+    if not isinstance(maps, Tensor) or maps.shape != shape:
+        told = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+        raise InputError(f"{_file(record)}: form '{name}' must return maps of the shape {tuple(shape)}, not {told}")
+    with named(_file(record)):
+        attribution.check_values(maps, f"{record['estimator_method']}, {name}", model)
+    return maps
 
 
 def _resolved(records: list[Record], scale: str, known: estimator_files.Facts) -> list[Record]:

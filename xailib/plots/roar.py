@@ -1,5 +1,6 @@
 """Curves of ROAR: accuracy against the share of the inputs removed or kept, with intervals and direct labels; its toy problem."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,10 +33,11 @@ NOISE_TERMS = {"scalar": "one noise an example", "vector": "one noise an input"}
 
 
 def by_form(accuracy: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return title -> rows of `accuracy`: single estimates, SmoothGrad and the ensembles, each with the controls."""
+    """Return title -> rows of `accuracy`: single estimates, SmoothGrad, ensembles, others, each with the controls."""
     part = accuracy[accuracy["level"] > 0]
     tested, controls = part[~part["family"].isin(["control", "check"])], part[part["family"] == "control"]
     panels = {title: tested[tested["form"].isin(forms)] for title, forms in PANELS.items()}
+    panels["Other forms"] = tested[~tested["form"].isin(itertools.chain(*PANELS.values()))]
     return {title: pd.concat([rows, controls]) for title, rows in panels.items() if len(rows)}
 
 
