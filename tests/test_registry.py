@@ -102,6 +102,20 @@ def test_any_order_and_index_of_a_metrics_table_is_taken(model: xai.Model, image
     assert found["metric"].tolist() == ["own", "own"] and found["value"].tolist() == [0.25, 0.75]
 
 
+def test_a_metric_that_writes_into_what_it_is_given_changes_no_score_beside_it(
+    model: xai.Model, images: xai.ImageBatch
+) -> None:
+    @metric("own", **METRIC)
+    def own(maps: Tensor, model: xai.Model, images: xai.ImageBatch) -> pd.DataFrame:
+        return pd.DataFrame({"value": (maps.neg_().mean((1, 2)) + images.pixels.zero_().mean((1, 2, 3))).numpy()})
+
+    maps, pixels = torch.rand(2, 64, 64), images.pixels.clone()
+    before, alone = maps.clone(), xai.evaluate("deletion", maps, model, images, steps=4)["value"].tolist()
+    beside = xai.evaluate(["own", "deletion"], maps, model, images, steps=4)["value"].tolist()
+    assert beside[2:] == alone and beside[:2] == pytest.approx((-before.mean((1, 2))).tolist())
+    assert torch.equal(maps, before) and torch.equal(images.pixels, pixels)
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [

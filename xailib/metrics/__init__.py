@@ -83,14 +83,19 @@ def evaluate(
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
             with untouched(model) if entry.explains else lent(model, images.pixels, entry.function) as fast:
-                given = (maps, model) if entry.explains else (values, fast)
-                frame = _checked(entry, entry.function(*given, images, **own), len(images))
+                ours = entry.function.__module__.startswith(
+                    "xailib.metrics."
+                )  # another may write into what it is given
+                shown = images if ours else images.with_pixels(images.pixels.clone())
+                given = (maps, model) if entry.explains else (values if ours else values.clone(), fast)
+                frame = _checked(entry, entry.function(*given, shown, **own), len(images))
             curve = frame.attrs.pop("curve", None)
             if keep_curves is not None and curve is not None:
                 keep_curves[entry.name] = curve
+            frame = frame[["value", *entry.columns]].reset_index(drop=True)
             frame.insert(0, "image", images.ids)
             frame.insert(1, "metric", entry.name)
-            frames.append(frame[["image", "metric", "value", *entry.columns]])
+            frames.append(frame)
     if len(frames) == 1:
         return frames[0]
     import pandas as pd
@@ -109,7 +114,7 @@ def _checked(entry: Entry, frame: Any, n: int) -> "pd.DataFrame":
         raise InputError(f"metric '{entry.name}' must return a table of {n} rows with {', '.join(columns)}, not {told}")
     if not pd.api.types.is_numeric_dtype(frame["value"]) or pd.api.types.is_complex_dtype(frame["value"]):
         raise InputError(f"metric '{entry.name}' must return numbers as value, not {frame['value'].dtype}")
-    return frame[[*columns]].reset_index(drop=True)
+    return frame
 
 
 def _chosen(entry: Entry, options: dict[str, Any], entries: list[Entry]) -> dict[str, Any]:
