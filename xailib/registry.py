@@ -174,7 +174,7 @@ def uncallable(function: Callable[..., Any], takes: tuple[str, ...], **options: 
     except ValueError:  # of some functions in C nobody knows it
         return ""
     try:
-        signature.bind(*takes, **options, **({"seed": 0} if "seed" in signature.parameters else {}))
+        signature.bind(*takes, **(({"seed": 0} if "seed" in signature.parameters else {}) | options))
     except TypeError as error:
         return f"must take ({', '.join(takes)}), and options that have a default: {error}"
     return ""

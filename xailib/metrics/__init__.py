@@ -83,9 +83,8 @@ def evaluate(
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
             with untouched(model) if entry.explains else lent(model, images.pixels, entry.function) as fast:
-                ours = entry.function.__module__.startswith(
-                    "xailib.metrics."
-                )  # another may write into what it is given
+                # A metric of one's own may write into what it is given, which the next one scores.
+                ours = entry.function.__module__.startswith("xailib.metrics.")
                 shown = images if ours else images.with_pixels(images.pixels.clone())
                 given = (maps, model) if entry.explains else (values if ours else values.clone(), fast)
                 frame = _checked(entry, entry.function(*given, shown, **own), len(images))
