@@ -26,7 +26,7 @@ plan: .venv/installed ## say what a study will cost on this machine: passes, hou
 	$(BIN)/python -m xailib.workflow plan "$$STUDY"
 
 test: lint ## run the linters and the tests, a file at a time on each core (at most four: each takes some 2 GB)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-slurm: .venv/developer ## run the smoke study through a Slurm on this machine (root, Debian; nine minutes)
 	$(BIN)/python -m tests.slurm.drive
