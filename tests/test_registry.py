@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 import xailib as xai
+from xailib.datasets.shifts import shift_images
 from xailib.errors import InputError
+from xailib.metrics import curves
 from xailib.models import untrained
 from xailib.registry import Registry, architecture, dataset, method, metric
 
@@ -114,6 +117,30 @@ def test_a_metric_that_writes_into_what_it_is_given_changes_no_score_beside_it(
     beside = xai.evaluate(["own", "deletion"], maps, model, images, steps=4)["value"].tolist()
     assert beside[2:] == alone and beside[:2] == pytest.approx((-before.mean((1, 2))).tolist())
     assert torch.equal(maps, before) and torch.equal(images.pixels, pixels)
+
+
+def test_a_curve_of_ones_own_changes_nothing_and_is_checked(model: xai.Model, images: xai.ImageBatch) -> None:
+    def curve(maps: Tensor, model: xai.Model, images: xai.ImageBatch, *, columns: bool = True) -> Tensor:
+        found = torch.stack([maps.neg_().mean((1, 2)), images.pixels.zero_().mean((1, 2, 3))], dim=1)
+        return found if columns else found[:, 0]
+
+    metric("own", **METRIC, curve=curve)(curve)
+    maps, pixels = torch.rand(2, 64, 64), images.pixels.clone()
+    before = maps.clone()
+    found = curves("own", maps, model, images)
+    assert found.dtype == torch.float64 and torch.allclose(found[:, 0].float(), -before.mean((1, 2)))
+    assert torch.equal(maps, before) and torch.equal(images.pixels, pixels)
+    with pytest.raises(InputError, match=r"metric 'own': its curve must be a tensor \(2, steps \+ 1\), not \(2,\)"):
+        curves("own", maps, model, images, columns=False)
+
+
+@pytest.mark.parametrize("made", [lambda images: images.pixels, lambda images: replace(images, ids=["x", "y"])])
+def test_what_a_shift_of_ones_own_makes_of_images_is_checked(
+    made: Callable[[xai.ImageBatch], Any], images: xai.ImageBatch
+) -> None:
+    dataset("own", label="Own", shift_of="pictograms", relabel=lambda images, root: made(images))(lambda root: [])
+    with pytest.raises(InputError, match="data set 'own': its relabel must return an ImageBatch of images that it was"):
+        shift_images(images, "pictograms", "own", {}, {"own": None})
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,10 @@ def shift_images(
         refuse_variants([shift], dataset)
     variant, root = registry.dataset.get(name), roots[name] and str(params.place(roots[name]))
     if variant.relabel is not None:
-        return variant.relabel(images, root)
+        made = variant.relabel(images, root)
+        if not isinstance(made, ImageBatch) or not {*made.ids} <= {*images.ids}:
+            raise InputError(f"data set '{name}': its relabel must return an ImageBatch of images that it was given")
+        return made
     taken = {"side", "crop"} & takes(name) | {"seed"}
     options = {key: value for key, value in source.items() if key in taken}
     options |= variant.parts(root)[part] if variant.parts else {}

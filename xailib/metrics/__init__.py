@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xailib import engine
 from xailib.errors import InputError, nearest
+from xailib.images import ImageBatch
 from xailib.metrics.checks import explained
 from xailib.models.folding import lent
 from xailib.models.model import Model
@@ -83,10 +84,8 @@ def evaluate(
         frames = []
         for entry, own in zip(entries, chosen, strict=True):
             with untouched(model) if entry.explains else lent(model, images.pixels, entry.function) as fast:
-                # A metric of one's own may write into what it is given, which the next one scores.
-                ours = entry.function.__module__.startswith("xailib.metrics.")
-                shown = images if ours else images.with_pixels(images.pixels.clone())
-                given = (maps, model) if entry.explains else (values if ours else values.clone(), fast)
+                scored, shown = _handed(entry, values, images)
+                given = (maps, model) if entry.explains else (scored, fast)
                 frame = _checked(entry, entry.function(*given, shown, **own), len(images))
             curve = frame.attrs.pop("curve", None)
             if keep_curves is not None and curve is not None:
@@ -100,6 +99,12 @@ def evaluate(
     import pandas as pd
 
     return pd.concat(frames, ignore_index=True)
+
+
+def _handed(entry: Entry, maps: Tensor, images: ImageBatch) -> tuple[Tensor, ImageBatch]:
+    """Maps and images for a metric: copies for one of one's own, which may write into what the next one scores."""
+    ours = entry.function.__module__.startswith("xailib.metrics.")
+    return (maps, images) if ours else (maps.clone(), images.with_pixels(images.pixels.clone()))
 
 
 def _checked(entry: Entry, frame: Any, n: int) -> "pd.DataFrame":
@@ -149,4 +154,9 @@ def curves(
     with engine.using(as_model(model), batch_size=batch_size, precision=precision, progress=progress):
         maps, images = explained(maps, model, images, targets)
         with lent(model, images.pixels, entry.curve) as fast:
-            return entry.curve(maps, fast, images, **options).double()
+            maps, images = _handed(entry, maps, images)
+            found = entry.curve(maps, fast, images, **options)
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
+        told = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(f"metric '{name}': its curve must be a tensor ({len(images)}, steps + 1), not {told}")
+    return found.double()
