@@ -105,7 +105,9 @@ def test_doses_are_means_of_the_seeds(study: Frames) -> None:
     )
     own = scored[(scored["epsilon"] == 1) & (scored["family"] == "gradient") & scored["metric"].isin(claims.LOCALISING)]
     assert row["value"] == pytest.approx(own["value"].mean()) and row["low"] < row["value"] < row["high"]
-    clean = found.query("what == 'clean' and rung == 0")["value"].item()
+    right = found.query("what == 'clean' and rung == 0").iloc[0]
+    clean = right["value"]
+    assert right["low"] < clean < right["high"] and right["images"] == study.accuracy["n"].max()
     rows = study.accuracy[study.accuracy["model"].map(study.models["epsilon"]) == 0]
     assert clean == pytest.approx(rows.query("shift == 'clean'")["accuracy"].mean())
 
@@ -120,7 +122,13 @@ def test_the_figure_draws_every_number(study: Frames) -> None:
         assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["0", "0.03", "0.06"]
 
 
-@pytest.mark.parametrize(("seeds", "told"), [(1, "40 images, 1 seed a radius"), (2, "40 images, 2 seeds a radius")])
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        (1, "40 images, 1 seed a radius; bands: 95 % intervals over images"),
+        (2, "40 images, 2 seeds a radius; bands: 95 % intervals over both"),
+    ],
+)
 def test_the_figure_says_what_it_counts(study: Frames, seeds: int, told: str) -> None:
     found = ladder.doses(study, claims.LOCALISING, 100, 0).assign(seeds=seeds)
     assert any(told in text.get_text() for text in plots.dose(found).findobj(Text))

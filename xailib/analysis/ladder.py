@@ -3,7 +3,7 @@
 import pandas as pd
 
 from xailib.analysis import scores
-from xailib.analysis.correlation import ATTACK
+from xailib.analysis.correlation import ATTACK, model_criteria
 from xailib.analysis.draws import Array, estimate
 from xailib.analysis.frames import Frames
 from xailib.analysis.intervals import Contrast, over_images
@@ -64,7 +64,7 @@ def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int =
     """Return how often the maps of each family hit, and how often networks are right, at each rung of the ladders.
 
     Columns: recipe, architecture, epsilon, rung, seeds; axis (`Hit rate` or `Accuracy`), what (the family, or the
-    shift: `clean` or the attack), value, low, high (95 % over images and seeds; NaN for accuracies), images.
+    shift: `clean` or the attack), value, low, high (95 % over images and seeds), images (behind it).
 
     Args:
         frames: the study.
@@ -77,13 +77,19 @@ def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int =
     for family, methods in families(frames).items():
         hits = means.at(method=methods).mean("method", "metric").values
         own = scores.over_recipes(Named(hits, models), frames, images, (seed, STREAM)).at(model=list(facts.index))
-        for draws, row in zip(own.values.T, facts.to_dict("records"), strict=True):
-            found = estimate(draws, images)
-            told = {"value": found.value, "low": found.low, "high": found.high}
-            rows.append(row | {"axis": "Hit rate", "what": family} | told)
-    right = frames.accuracy.merge(frames.models["recipe"], left_on="model", right_index=True)
-    for shift in ("clean", ATTACK):
-        own = right[right["shift"] == shift].groupby("recipe")["accuracy"].mean()
-        known = facts[facts["recipe"].isin(own.index)].to_dict("records")
-        rows += [row | {"axis": "Accuracy", "what": shift, "value": own[row["recipe"]]} for row in known]
-    return pd.DataFrame(rows).assign(images=images)
+        told = {"axis": "Hit rate", "what": family}
+        rows += [
+            row | told | _told(draws, images) for draws, row in zip(own.values.T, facts.to_dict("records"), strict=True)
+        ]
+    criteria = model_criteria(frames, bootstrap, seed)
+    for what, name in (("clean", "test_accuracy"), (ATTACK, "adversarial_accuracy")):
+        if name in criteria.facts.index:
+            own, n = criteria.get(name)[:, frames.recipes.index.get_indexer(facts.index)], criteria.facts.at[name, "n"]
+            told = {"axis": "Accuracy", "what": what}
+            rows += [row | told | _told(draws, n) for draws, row in zip(own.T, facts.to_dict("records"), strict=True)]
+    return pd.DataFrame(rows).dropna(subset="value")
+
+
+def _told(draws: Array, images: int) -> dict[str, float]:
+    found = estimate(draws, images)
+    return {"value": found.value, "low": found.low, "high": found.high, "images": images}

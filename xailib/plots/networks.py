@@ -126,9 +126,9 @@ def dose(doses: pd.DataFrame) -> Figure:
         axes.set_xticks(part["rung"].unique(), part["epsilon"].map("{:.2g}".format).unique())
         axes.legend(title=None)
         axes.grid(axis="y")
-    seeds = doses["seeds"].min()
-    n = f"n = {doses['images'].max()} images, {seeds} seed{'' if seeds == 1 else 's'} a radius"
-    note(panels[0], f"{n}; bands: 95 % intervals over both")
+        seeds = part["seeds"].min()
+        n = f"n = {part['images'].max():,} images, {seeds} seed{'' if seeds == 1 else 's'} a radius"
+        note(axes, f"{n}; bands: 95 % intervals over {'both' if part['seeds'].max() > 1 else 'images'}")
     return figure
 
 
