@@ -1,5 +1,6 @@
 """Training learns, resumes to the same weights, refuses divergence; AdvProp keeps two batch-norm branches apart."""
 
+import copy
 from pathlib import Path
 from unittest import mock
 
@@ -89,6 +90,31 @@ def test_split_batch_norm_starts_equal_and_its_branches_part() -> None:
     plain.eval()
     # The main branch saw the clean half alone, so it equals a plain network that saw just that half.
     assert torch.allclose(without_auxiliary(double)(clean), plain(clean), atol=1e-5)
+
+
+def test_batch_norms_that_hold_an_activation_keep_it_and_shared_ones_stay_shared() -> None:
+    from timm.layers import BatchNormAct2d
+
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.norm, self.head = nn.Conv2d(3, 4, 8, 8), BatchNormAct2d(4), nn.Linear(4, 2)
+            self.again, self.last = nn.Conv2d(4, 4, 1), nn.BatchNorm1d(4, affine=False)
+            self.same = self.norm
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            maps = self.same(self.again(self.norm(self.convolution(inputs))))
+            return self.head(self.last(maps.mean((2, 3))))
+
+    torch.manual_seed(2)
+    plain, inputs = Shared().eval(), torch.rand(4, 3, 64, 64)
+    kept = without_auxiliary(split(copy.deepcopy(plain)))
+    assert torch.equal(kept(inputs), plain(inputs)) and kept.norm is kept.same
+    assert list(map(type, kept.modules())) == list(map(type, plain.modules()))
+    double = split(copy.deepcopy(plain)).train()
+    auxiliary = double(join(inputs, inputs))
+    assert torch.equal(auxiliary[:4], auxiliary[4:])
+    assert torch.allclose(auxiliary[:4], plain.train()(inputs), atol=1e-5)
 
 
 def test_unknown_optimiser_is_refused() -> None:

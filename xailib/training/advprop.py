@@ -1,27 +1,40 @@
 """AdvProp (Xie 2020): clean and adversarial images share weights but not batch normalisation.
 
-timm's split batch normalisation holds the two branches. A batch is the clean half followed by the adversarial half;
-in evaluation mode the main (clean) branch answers, which is the branch kept.
+A batch is the clean half followed by the adversarial half; in evaluation mode the main (clean) branch answers, which is
+the branch kept.
 """
 
+import copy
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-_AUXILIARY = "aux_bn.0."
+_AUXILIARY = "aux_bn.0."  # as timm's split batch normalisation names it
 
 
 def split(network: nn.Module) -> nn.Module:
     """Give every batch-norm layer an auxiliary branch that starts as a copy of the main one."""
-    from timm.layers import convert_splitbn_model
-
-    main = network.state_dict()
-    network = convert_splitbn_model(network, num_splits=2)
-    copies = {key: main[key.replace(_AUXILIARY, "")] for key in network.state_dict() if _AUXILIARY in key}
-    network.load_state_dict({**main, **copies})
+    for layer in [one for one in network.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]:
+        layer.aux_bn = nn.ModuleList([copy.deepcopy(layer)])
+        layer.__class__ = _split(type(layer))
     return network
+
+
+@functools.cache
+def _split(kind: Any) -> Any:
+    """A kind of batch norm, with all that it does besides (timm's hold an activation), of two branches in training."""
+
+    def forward(self: Any, inputs: Tensor) -> Tensor:
+        if not self.training:
+            return kind.forward(self, inputs)
+        clean, adversarial = inputs.chunk(2)
+        return torch.cat([kind.forward(self, clean), self.aux_bn[0](adversarial)])
+
+    return type(f"Split{kind.__name__}", (kind,), {"forward": forward})
 
 
 def join(clean: Tensor, adversarial: Tensor) -> Tensor:
@@ -37,13 +50,8 @@ def auxiliary_view(network: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def without_auxiliary(network: nn.Module) -> nn.Module:
-    """Return the network with plain batch-norm layers that hold the main branch."""
-    for name, child in network.named_children():
-        setattr(network, name, _plain(child) if hasattr(child, "aux_bn") else without_auxiliary(child))
+    """Return the network with its batch-norm layers as they were, which hold the main branch."""
+    for layer in [one for one in network.modules() if hasattr(one, "aux_bn")]:
+        del layer.aux_bn
+        layer.__class__ = type(layer).__mro__[1]
     return network
-
-
-def _plain(layer: nn.Module) -> nn.BatchNorm2d:
-    plain = nn.BatchNorm2d(layer.num_features, layer.eps, layer.momentum)
-    plain.load_state_dict({key: value for key, value in layer.state_dict().items() if "aux_bn" not in key})
-    return plain.train(layer.training)
