@@ -11,7 +11,7 @@ from torch import nn
 from torchvision import models
 
 import xailib as xai
-from tests.models.saved import IMAGENET, robustness, shaken, split, training
+from tests.models.saved import IMAGENET, Holder, robustness, shaken, split, training
 from xailib.errors import InputError
 from xailib.models.checkpoints import lay_in
 from xailib.models.layouts import network_state
@@ -94,6 +94,16 @@ def test_robust_googlenet_of_a_fork_with_auxiliary_heads() -> None:
     ours = xai.models.untrained("googlenet", 1000, transform_input=True).eval()
     lay_in(ours, network_state(saved, values, "w"), "w", "googlenet")
     assert_same(ours(PIXELS), network(PIXELS))
+
+
+def test_a_normaliser_of_another_wrapper_is_not_left_out_without_a_word(resnet18: nn.Module, tmp_path: Path) -> None:
+    normaliser = nn.BatchNorm2d(3, affine=False)  # buffers of other names than the robustness library's
+    own = Holder(normalizer=normaliser, model=resnet18)
+    torch.save(own.state_dict(), tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"has no '\S+'; it has it, with others, behind 'model\.'"):
+        xai.load_model(record(tmp_path / "w.pt", "torchvision/resnet18", HALF), device="cpu")
+    # The wrapper itself, as an architecture, is laid in whole.
+    assert network_state(own.state_dict(), {"model": "mine", "weights": {}}, "w").keys() == own.state_dict().keys()
 
 
 def test_robust_alexnet_and_old_densenet_spell_some_names_differently() -> None:

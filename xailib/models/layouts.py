@@ -27,7 +27,8 @@ WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 # Entries that hold a running average of the weights, which is what their authors evaluate: state_dict_ema, model_ema, swa_model
 _AVERAGED = re.compile(r"(?<![a-z])(ema|swa)(?![a-z])|averaged", re.IGNORECASE)
 _LEFTOVERS = ("n_averaged", "total_ops", "total_params")  # counters of torch's AveragedModel and of thop
-_ROBUST = re.compile(r"((?:[^.]+\.)*?)(?:attacker|normalizer)\.")
+# Not any `normalizer.`, a name that other wrappers use too, whose values would not be compared with the record's.
+_ROBUST = re.compile(r"((?:[^.]+\.)*?)(?:attacker\.|normalizer\.new_)")
 # Names of the auxiliary and of the main branch of a split batch norm: timm (aux_bn.0), pytorch-classification-advprop and
 # fast_advprop (aux_bn) keep the main branch under the layer's own name; others number or name both.
 _AUXILIARY = re.compile(r"\.(aux_bn|adv_bn|bn_adv|bn_aux|bns\.[1-9]\d*)\.")
@@ -133,7 +134,7 @@ def is_robust(state: State) -> bool:
 
 
 def _root(state: State) -> str | None:
-    """The prefix that an `AttackerModel`'s names have before `attacker.` or `normalizer.`; None for other networks."""
+    """The prefix that an `AttackerModel`'s names have before `attacker.` or `normalizer.new_`; None for other networks."""
     found = next(filter(None, map(_ROBUST.match, state)), None)
     return found[1] if found and all(key.startswith(found[1]) for key in state) else None
 
