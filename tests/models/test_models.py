@@ -68,6 +68,17 @@ def test_weights_survive_the_round_trip_in_half_precision(tmp_path: Path) -> Non
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_what_half_precision_cannot_hold_survives_the_round_trip_too(tmp_path: Path) -> None:
+    network, twin = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    for _ in range(40):
+        network(255 * 8 * torch.rand(4, 3, 8, 8))  # pixels of 0 to 255, as Caffe's and Keras's networks take them
+    assert network.running_var.max() > 65504
+    save_weights(network, tmp_path / "w.safetensors")
+    state = read_state(tmp_path / "w.safetensors")
+    lay_in(twin, state, "w")
+    assert torch.equal(twin.running_var, network.running_var) and state["weight"].dtype == torch.float16
+
+
 def test_altered_weights_are_refused(tmp_path: Path) -> None:
     save_weights(nn.Linear(2, 2), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="sha256"):

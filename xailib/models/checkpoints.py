@@ -165,13 +165,18 @@ def lay_in(
 
 
 def save_weights(network: nn.Module, path: Path) -> str:
-    """Write a network as fp16 safetensors, whole or not at all, and return the file's sha256."""
-    state = {
-        key: (value.half() if value.is_floating_point() else value).contiguous().clone()
-        for key, value in network.state_dict().items()
-    }
+    """Write a network as fp16 safetensors, whole or not at all, and return the file's sha256.
+
+    A tensor with values beyond fp16, such as the variances of a network that takes pixels of 0 to 255, stays as it is.
+    """
+    state = {key: _halved(value).contiguous().clone() for key, value in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(state, partial)
     partial.replace(path)
     return sha256_of(path)
+
+
+def _halved(value: Tensor) -> Tensor:
+    half = value.half() if value.is_floating_point() else value
+    return half if half.isfinite().all() else value
