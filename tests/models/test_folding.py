@@ -94,6 +94,17 @@ def test_where_folding_would_change_answers_the_network_runs_as_it_is(network, l
     assert norms(fast) == left and torch.equal(fast(PIXELS), model(PIXELS))
 
 
+def test_a_head_with_small_weights_hides_no_wrong_copy():
+    network = UsedTwice()
+    network.fc.weight.data.mul_(1e-6)  # a head that has just begun to learn
+    model = model_of(network, cam_layer="bn2")
+    names = ("gradient", "gradcam")
+    maps = [xai.attribute(name, model, PIXELS, targets=1) for name in names]
+    model.network.bn1.register_forward_hook(lambda *_: None)  # which keeps it from being folded
+    for name, found in zip(names, maps, strict=True):
+        assert torch.equal(found, xai.attribute(name, model, PIXELS, targets=1)), name
+
+
 @pytest.mark.parametrize("way", ["weight_norm", "spectral_norm", "orthogonal"])
 def test_parametrised_convolutions_run_as_they_are(way):
     network = Plain()

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from xailib.models.model import Model
-from xailib.models.prepacked import prepack
+from xailib.models.prepacked import alike, prepack
+from xailib.models.probes import samples
 from xailib.models.state import alone, float32_by_default, untouched
 
-TOLERANCE = 1e-4  # of the largest logit, between the copy and the network on two images
+TOLERANCE = 1e-3  # of what two images differ by in the network's answers, between these and the copy's
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -42,8 +43,8 @@ _kept: "weakref.WeakKeyDictionary[Model, _Kept]" = weakref.WeakKeyDictionary()  
 def folded(model: Model, pixels: Tensor) -> Model:
     """Return a model of the same answers whose passes cost less, for passes alone; `model` stays as it is.
 
-    Whether it gives the same answers is tried on two random images of the size of `pixels` `(n, 3, h, w)`: they may
-    differ by rounding, up to `TOLERANCE` of the largest logit. The copy is frozen and in eval mode, has the weights of
+    Whether it gives the same answers is tried on two images of the size of `pixels` `(n, 3, h, w)`: they may
+    differ by rounding, up to `TOLERANCE` of what tells the two apart. The copy is frozen and in eval mode, has the weights of
     now (it is made anew when a weight or a module has changed; of what is written through `weight.data`, which torch does
     not count, 256 values of each tensor are looked at), and keeps every module's name, so that `cam_layer` gives the same
     maps. `model` itself comes back where a copy would not do the same or cannot be made: hooks on its
@@ -63,7 +64,7 @@ def folded(model: Model, pixels: Tensor) -> Model:
     kept = _kept.get(model)
     if kept is None or kept.state != state or not torch.equal(torch.cat(kept.sampled), kept.values):
         sampled = [_sample(value) for value in values if value.dtype == torch.float32]  # mean and std are always there
-        kept = _kept[model] = _Kept(state, sampled, torch.cat(sampled), _folded(model, tuple(pixels.shape[-2:])))
+        kept = _kept[model] = _Kept(state, sampled, torch.cat(sampled), _folded(model, *pixels.shape[-2:]))
     return kept.copy or model
 
 
@@ -107,14 +108,14 @@ def _watched(module: nn.Module) -> bool:
 
 
 @torch.inference_mode(mode=False)  # a caller's, in which tensors do not know whether they were changed
-def _folded(model: Model, size: tuple[int, ...]) -> Model | None:
+def _folded(model: Model, height: int, width: int) -> Model | None:
     try:
         fast = copy.deepcopy(model).eval().requires_grad_(False)
     except Exception:  # whatever a stranger's module forbids: passes then run on the network as it is
         return None
     relaid: Any = fast.to
     relaid(memory_format=torch.channels_last)
-    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(model.mean)
+    images = samples(height, width, model.device).to(model.mean)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
             if any(isinstance(module, _NORMS) for module in fast.modules()) and not _fold_all(fast, images):
@@ -132,10 +133,7 @@ def _fold_all(model: Model, images: Tensor) -> bool:
         return False
     for convolution, norm in _pairs(model, images):
         _fold(model, convolution, norm)
-    after = model(images)
-    return bool(
-        (after - before).abs().max() <= TOLERANCE * before.abs().max().clamp(min=1)
-    )  # not where either holds NaN
+    return alike(model(images), before, TOLERANCE)
 
 
 def _pairs(model: Model, images: Tensor) -> list[tuple[str, str]]:
