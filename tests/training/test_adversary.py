@@ -48,6 +48,27 @@ def test_attack_does_not_depend_on_batch_or_order(linear: Model) -> None:
     assert torch.allclose(small, whole, atol=1e-5) and torch.allclose(backwards, whole, atol=1e-5)
 
 
+def test_attack_is_on_the_network_as_it_is_used_whatever_state_it_is_found_in() -> None:
+    torch.manual_seed(0)
+    layers = nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 8 * 8, 2)
+    model = Model(
+        nn.Sequential(*layers),
+        id="n",
+        architecture="n",
+        training_algorithm="vanilla",
+        input_size=8,
+        class_names=["a", "b"],
+    )
+    pixels, labels = middle(5), torch.tensor([0, 1, 1, 0, 1])
+    wanted = l2_pgd(model, pixels, labels, epsilon=0.5, steps=4)
+    with torch.inference_mode():
+        assert torch.allclose(l2_pgd(model, pixels, labels, epsilon=0.5, steps=4), wanted, atol=1e-6)
+    model.network[0].register_forward_hook(lambda *_: None)  # which keeps it from being copied
+    model.train()
+    assert torch.allclose(l2_pgd(model, pixels, labels, epsilon=0.5, steps=4), wanted, atol=1e-6)
+    assert model.training and layers[0].num_batches_tracked == 0 and not layers[0].running_mean.any()
+
+
 def test_training_attack_raises_the_loss(linear: Model) -> None:
     pixels, labels = middle(8), torch.zeros(8, dtype=torch.long)
     attacked = network_attack(linear, pixels, labels, epsilon=0.5, steps=3)

@@ -9,6 +9,7 @@ from torch import Tensor
 from xailib import engine
 from xailib.models.folding import folded
 from xailib.models.model import Model
+from xailib.models.state import untouched
 from xailib.seeding import generators
 
 
@@ -19,8 +20,9 @@ def l2_pgd(model: Model, pixels: Tensor, labels: Tensor, *, epsilon: float, step
     long. The start belongs to (seed, image), so batch size and order change nothing. The result is on the CPU.
     Gradients are fp32 whatever the engine's precision: what a coarse one misses is no robustness.
     """
-    model = folded(model, pixels)
-    starts = torch.stack([torch.randn(pixels.shape[1:], generator=g) for g in generators(pixels, seed)])
+    fast = folded(model, pixels)
+    streams = generators(pixels, seed)
+    starts = torch.stack([torch.randn(pixels.shape[1:], generator=g, dtype=torch.float32) for g in streams])
 
     def work(part: slice) -> Tensor:
         clean = pixels[part].to(model.device)
@@ -29,12 +31,13 @@ def l2_pgd(model: Model, pixels: Tensor, labels: Tensor, *, epsilon: float, step
 
         def loss_gradient(attacked: Tensor) -> Tensor:
             attacked = attacked.requires_grad_()
-            outputs = engine.target_output(model, attacked, targets).clamp_min(1e-38).log()
+            outputs = engine.target_output(fast, attacked, targets).clamp_min(1e-38).log()
             return -engine.backward(outputs, attacked)[0]
 
         return ascend(clean, loss_gradient, epsilon, steps, start).cpu()
 
-    with engine.using(precision="fp32"):
+    # `fast` may be the model itself, where hooks hang on it.
+    with torch.inference_mode(False), torch.enable_grad(), untouched(fast), engine.using(precision="fp32"):
         return torch.cat(engine.chunked(len(pixels), work, description=f"{model.id} L2-PGD"))
 
 
