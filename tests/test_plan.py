@@ -42,8 +42,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "monotonicity_correlation": {"steps": 4, "samples": 3},
     "non_sensitivity": {"cells": 3},
 }
-# Their passes depend on the image's side, on how many superpixels it has, or on how many maps the network's last stage gives.
-VARIES = {"occlusion", "feature_ablation", "shapley_value_sampling", "score_cam", "ss_cam", "is_cam"}
+# Their passes depend on how many superpixels an image has, or on how many maps the network's last stage gives.
+VARIES = {"feature_ablation", "shapley_value_sampling", "score_cam", "ss_cam", "is_cam"}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,30 @@ def test_every_method_is_counted_exactly(name: str, images: ImageBatch) -> None:
     options = OPTIONS.get(name, {})
     for precision in ("fp32", "bf16"):
         real = counted(lambda: xai.attribute(name, make_model(), images.pixels, images.labels, **options), precision)
-        assert planned(plan_costs.method_passes(name, options, N, precision)) == real
+        assert planned(plan_costs.method_passes(name, options, N, precision, SIDE)) == real
     assert real[0] > 0 or registry.method.get(name).family == "control"
+
+
+def test_passes_that_depend_on_the_side_are_counted_at_the_study_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles of 16 pixels, of which an image of 8 has none: 4 x 4 of them and the whole image, at 64 pixels."""
+    monkeypatch.setattr(registry.method, "entries", {**registry.method.entries})
+
+    @registry.method("tiles_of_mine", family="perturbation", label="Tiles", paper="none")
+    def tiles(model: xai.Model, pixels: torch.Tensor, targets: torch.Tensor, *, patch: int = 16) -> torch.Tensor:
+        engine.scores(model, targets, 1, lambda images, _: pixels[images])
+        engine.scores(model, targets, (pixels.shape[-1] // patch) ** 2, lambda images, _: pixels[images])
+        return pixels.mean(1)
+
+    assert planned(plan_costs.method_passes("tiles_of_mine", {}, 10, "fp32", 64))[0] == 10 * 17
+    given = {"limit": 3, "precision": "fp32", "models": "mini_resnet_vanilla", "target": "label"}
+    values = {"dataset": "pictograms", "methods": ["occlusion"], "metrics": ["deletion"], "study": "mine"}
+    (tmp_path / "mine.yaml").write_text(json.dumps(values | given))
+    _, work = plan.passes(workflow.open_study(tmp_path / "mine.yaml"))
+    model, images = xai.load_model("mini_resnet_vanilla"), xai.load_images("pictograms", limit=3)
+    real = counted(lambda: xai.attribute("occlusion", model, images, "label"), "fp32")
+    assert planned(work["attribute", "occlusion"])[0] == 2 * real[0]  # again under another seed
 
 
 @pytest.mark.parametrize("name", [name for name in xai.list_metrics() if not registry.metric.get(name).explains])

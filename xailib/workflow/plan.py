@@ -120,22 +120,23 @@ def passes(study: "Study") -> tuple[int, dict[tuple[str, str], "pd.Series"]]:
     again = 0 if wanted == values["accuracy_images"] and not other else asked  # else they are those of accuracy
     parts = plan_costs.predict_passes(values, again, sample, plan_costs.shift_count(values, function))
     work = {("predict", name): one for name, one in parts.items()}
+    side = max(params.load_params("models", model)["input_size"] for model in study.models)
     kind = "forward_bf16" if values["precision"] == "bf16" else "forward"  # to find the class that is explained
     target = plan_costs.made(**{kind: images if values["target"] == "predicted" else 0})
     explained = images + min(values["reliability_images"], images)  # equal maps are not scored again: an upper bound
     for method in study.methods:
         found = params.setting("methods", method, values["scale"])
-        work["attribute", method] = target + plan_costs.method_passes(*found, explained, values["precision"])
+        work["attribute", method] = target + plan_costs.method_passes(*found, explained, values["precision"], side)
         if "sanity" in study.grid:
             checked = min(images, values["sanity_images"]) * (1 + values["sanity_points"])
-            work["sanity", method] = plan_costs.method_passes(*found, checked, values["precision"])
+            work["sanity", method] = plan_costs.method_passes(*found, checked, values["precision"], side)
         for metric in study.judges("indomain"):
             judged = params.setting("metrics", metric, values["scale"])
-            passes = plan_costs.indomain_passes(found, judged, images, values["precision"])
+            passes = plan_costs.indomain_passes(found, judged, images, values["precision"], side)
             work["indomain", method] = passes + work.get(("indomain", method), 0)
     for metric in study.judges("evaluate"):
         found = params.setting("metrics", metric, values["scale"])
-        work["evaluate", metric] = plan_costs.metric_passes(*found, explained, values["precision"])
+        work["evaluate", metric] = plan_costs.metric_passes(*found, explained, values["precision"], side)
     for metric in study.judges("indomain"):
         work["finetune", metric] = plan_costs.made(both=64 * values["finetune_steps"])
     return images, work

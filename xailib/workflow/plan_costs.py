@@ -1,12 +1,16 @@
 """What a plan multiplies: passes of a method, metric or `predict` slice, and what a pass of a network costs.
 
 Passes are counted by running on a network of a few numbers. They grow with the images as `fixed + images x each`, and
-depend on nothing else: not on the network, nor on the images' size. So two runs, at a study's own options, say what
-thousands of images will need. Costs are timed on networks of random weights, whose values change no time.
+seldom depend on anything else. So two runs on small images, at a study's own options, say what thousands will need; a third,
+on larger ones, tells what depends on the images' size (squares of a fixed side), which is counted at the study's own.
+Costs are timed on networks of random weights, whose values change no time.
 """
 
+import contextlib
 import fnmatch
+import functools
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -34,33 +38,37 @@ def made(**images: int) -> pd.Series:
     return pd.Series(images, index=KINDS, dtype=float).fillna(0)
 
 
-def method_passes(function: str, options: dict[str, Any], images: int, precision: str = "fp32") -> pd.Series:
-    """Passes of a registered method with these options on so many images."""
+def method_passes(
+    function: str, options: dict[str, Any], images: int, precision: str = "fp32", side: int = SIDE
+) -> pd.Series:
+    """Passes of a registered method with these options on so many images of this side."""
     from xailib.attribution import attribute
 
     return counted(
-        lambda model, some: attribute(function, model, some.pixels, some.labels, **options), images, precision
+        lambda model, some: attribute(function, model, some.pixels, some.labels, **options), images, precision, side
     )
 
 
-def metric_passes(function: str, options: dict[str, Any], images: int, precision: str = "fp32") -> pd.Series:
-    """Passes of a registered metric with these options on the maps of so many images."""
+def metric_passes(
+    function: str, options: dict[str, Any], images: int, precision: str = "fp32", side: int = SIDE
+) -> pd.Series:
+    """Passes of a registered metric with these options on the maps of so many images of this side."""
     from xailib.metrics import evaluate
 
-    def run(model: Model, some: ImageBatch) -> None:
-        maps = some.pixels.mean(1) + torch.arange(SIDE * SIDE).view(SIDE, SIDE)
-        evaluate(function, maps, model, some, **options)
-
-    return counted(run, images, precision)
+    return counted(lambda model, some: evaluate(function, _maps(some), model, some, **options), images, precision, side)
 
 
 def indomain_passes(
-    method: tuple[str, dict[str, Any]], metric: tuple[str, dict[str, Any]], images: int, precision: str
+    method: tuple[str, dict[str, Any]],
+    metric: tuple[str, dict[str, Any]],
+    images: int,
+    precision: str,
+    side: int = SIDE,
 ) -> pd.Series:
     """Passes of a metric that is scored on a fine-tuned copy, whose maps it may be that are scored."""
-    own = metric_passes(*metric, images, precision)
+    own = metric_passes(*metric, images, precision, side)
     explained = registry.metric.get(metric[0]).function.explained  # type: ignore[attr-defined]
-    return own + method_passes(*method, images, precision) if explained else own
+    return own + method_passes(*method, images, precision, side) if explained else own
 
 
 def scores_nothing(function: str, options: dict[str, Any]) -> bool:
@@ -68,9 +76,8 @@ def scores_nothing(function: str, options: dict[str, Any]) -> bool:
     from xailib.metrics import evaluate
 
     some = _images(2)
-    maps = some.pixels.mean(1) + torch.arange(SIDE * SIDE).view(SIDE, SIDE)
     bare = ImageBatch(some.pixels, some.labels, ids=some.ids)
-    return bool(evaluate(function, maps, _model(), bare, **options)["value"].isna().all())
+    return bool(evaluate(function, _maps(some), _model(), bare, **options)["value"].isna().all())
 
 
 def predict_passes(values: dict[str, Any], images: int, sample: int, shifts: int) -> dict[str, pd.Series]:
@@ -122,44 +129,57 @@ def shift_count(values: dict[str, Any], function: str) -> int:
     return len(found)
 
 
-def counted(run: Callable[[Model, ImageBatch], Any], images: int, precision: str) -> pd.Series:
-    """Count the passes of `run(model, images)` for one and for two images, and go on from there on a straight line."""
+def counted(run: Callable[[Model, ImageBatch], Any], images: int, precision: str, side: int = SIDE) -> pd.Series:
+    """Count the passes of `run(model, images)` for one and for two images, and go on from there on a straight line.
+
+    The images are small, or of the side that is given where the passes depend on it.
+    """
     if not images:
         return made()
-    model, some = _model(), _images(2)
-    lines = []
-    for count in (1, 2):
-        with engine.using(precision=precision, batch_size=1024, compile="none") as settings:
-            run(model, some.select(slice(count)))
+
+    @functools.cache
+    def line(count: int, side: int) -> pd.Series:
+        with engine.using(precision=precision, batch_size=1024, compile="none") as settings, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what maps of a network of a few numbers look like is no news
+            run(_model(side), _images(count, side))
         cost = settings.cost
         both, both_bf16 = cost.backward - cost.backward_bf16, cost.backward_bf16
         forward, forward_bf16 = cost.forward - cost.forward_bf16, cost.forward_bf16
-        lines.append(
-            made(forward=forward - both, forward_bf16=forward_bf16 - both_bf16, both=both, both_bf16=both_bf16)
-        )
-    one, two = lines
-    return one + (two - one) * (images - 1)
+        return made(forward=forward - both, forward_bf16=forward_bf16 - both_bf16, both=both, both_bf16=both_bf16)
+
+    with contextlib.suppress(Exception):  # of one's own that does not work on so small images
+        side = SIDE if line(1, SIDE).equals(line(1, 2 * SIDE)) else side
+    one = line(1, side)
+    return one + (line(2, side) - one) * (images - 1)
 
 
-def _model() -> Model:
+def _model(side: int = SIDE) -> Model:
     """A network that every registered method can explain."""
     network = nn.Sequential(
         nn.Conv2d(3, 2, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)
     )
     return Model(
-        network, id="counter", architecture="counter", training_algorithm="vanilla", input_size=SIDE,
+        network, id="counter", architecture="counter", training_algorithm="vanilla", input_size=side,
         class_names=["a", "b"], cam_layer="1", offers=("cam_layer", "gap_linear_head"),
     )  # fmt: skip
 
 
-def _images(count: int) -> ImageBatch:
+def _images(count: int, side: int = SIDE) -> ImageBatch:
+    """Images of the same smooth spots at any side, so that they have about as many superpixels."""
     pixels = torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    pixels = nn.functional.interpolate(pixels, (side, side), mode="bilinear")
     box = torch.tensor([[2.0, 2.0, 6.0, 6.0]])
-    masks = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+    masks = torch.zeros(count, side, side, dtype=torch.bool)
     masks[:, 2:6, 2:6] = True
     return ImageBatch(
         pixels, torch.zeros(count, dtype=torch.long), [box] * count, masks, [str(i) for i in range(count)]
     )
+
+
+def _maps(images: ImageBatch) -> Tensor:
+    """Maps of which no two pixels are equal."""
+    grey = images.pixels.mean(1)
+    return grey + torch.arange(grey[0].numel()).view_as(grey[0])
 
 
 def cost(passes: pd.Series, pace: pd.DataFrame, held: int = 0) -> dict[str, float]:
