@@ -33,8 +33,9 @@ def run(path: Path, out: Path, **parameters: Any) -> list[Any]:
 @pytest.mark.parametrize("own", [False, True], ids=["shipped", "own"])
 def test_it_runs_and_prints_a_record(own: bool, repository: Path, tmp_path: Path) -> None:
     for name in "ab":
-        (tmp_path / "photos").mkdir(exist_ok=True)
-        Image.new("RGB", (90, 60), "red").save(tmp_path / "photos" / f"{name}.png")
+        folder = tmp_path / "photos" / f"class {name}"  # which is none of the network's
+        folder.mkdir(parents=True)
+        Image.new("RGB", (90, 60), "red").save(folder / "photo.png")
     given = {"photographs": str(tmp_path / "photos")} if own else {}
     outputs = run(repository / "notebooks" / "my_model.ipynb", tmp_path / "out.ipynb", **given)
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2

@@ -207,6 +207,17 @@ def test_a_network_with_one_class_is_one_sentence(images: xai.ImageBatch) -> Non
         xai.explore(Tiny(1), images.pixels)
 
 
+def test_labels_of_other_classes_than_the_networks_leave_what_it_predicts(
+    model: xai.Model, images: xai.ImageBatch
+) -> None:
+    with pytest.warns(UserWarning, match="none of model 'tiny'.* here the class that it predicts is explained"):
+        desk = Desk(OwnScene([model], images))
+    key = desk.ask("tiny", "gradient")
+    desk.quiet()
+    assert desk.of("map", key)[0]["target"] == xai.attribute("gradient", model, images).target_names[0]
+    assert desk.of("answers")[0]["answers"]["0"]["right"] is None and not desk.of("error")
+
+
 def test_two_networks_called_alike_and_what_they_lack(images: xai.ImageBatch) -> None:
     panel = xai.explore([Tiny(), Tiny()], images.pixels, method="gradient")
     assert [one["id"] for one in panel.facts["networks"]] == ["tiny 1", "tiny 2"]

@@ -10,13 +10,13 @@ import xailib as xai
 from xailib import params, registry
 from xailib.analysis import frames
 from xailib.attribution import defaults, lacking
-from xailib.errors import InputError, nearest
+from xailib.errors import InputError, nearest, warn
 from xailib.explorer.facts import stored_curves
 from xailib.images import ImageBatch
 from xailib.maps import Maps
 from xailib.models import classes
 from xailib.models.model import Model, private
-from xailib.models.targets import as_images
+from xailib.models.targets import as_images, counted
 from xailib.results import read_maps, read_table
 from xailib.workflow.notebooks import background, image_source, study_images
 from xailib.workflow.study import open_study
@@ -154,7 +154,17 @@ class OwnScene(Scene):
             self.metrics = frames.distinct(frames.metric_facts([*OBJECT, *PIXELS]))
 
     def _load(self, about: About) -> ImageBatch:
-        return as_images(self._source, self.model(about.id))
+        model = self.model(about.id)
+        images = as_images(self._source, model)
+        try:
+            if images.has_labels or images.classes:
+                counted(model, images)
+        except (
+            InputError
+        ) as error:  # folders are called as one likes: what the network answers can be explained all the same
+            warn(f"{str(error).partition('; use')[0]}; here the class that it predicts is explained")
+            images = images.recounted([])
+        return images
 
     def skipped(self) -> dict[str, str]:
         """Return the pairs "network/method" that are impossible, with the reason."""
