@@ -37,6 +37,14 @@ def test_labels_and_boxes(folder: Path) -> None:
     assert len(found["b.png"][1]) == 0
 
 
+def test_a_table_by_its_path_alone(folder: Path) -> None:
+    path = table(folder, "file,label", "a.png,dog", "b.png,cat", "c.png,dog")
+    mine, same = load_images(str(path), limit=2), load_images("table", root=path, limit=2)
+    assert mine.ids == same.ids and mine.labels.tolist() == same.labels.tolist() and mine.class_names == ["cat", "dog"]
+    with pytest.raises(InputError, match=r"root: '.*' is one folder too many"):
+        load_images(path, root=folder)
+
+
 def test_without_labels(folder: Path) -> None:
     images = load_images("table", root=table(folder, "file", "a.png", "b.png"))
     assert len(images) == 2 and not images.has_labels and images.class_names is None

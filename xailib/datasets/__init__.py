@@ -49,9 +49,9 @@ def load_images(
 
     Args:
         source: the id of a data set (`list_datasets` has them), or images of your own: a folder (one folder a class, or
-            flat and then without labels; it is read as the data set `folder`), an image file, a list of paths, Pillow
-            images, arrays or tensors, or one tensor `(n, 3, h, w)` or array. A word with a slash or a suffix is a path; an
-            id goes before a folder of the same name.
+            flat and then without labels; it is read as the data set `folder`), a CSV file (as the data set `table`), an
+            image file, a list of paths, Pillow images, arrays or tensors, or one tensor `(n, 3, h, w)` or array. A word with
+            a slash or a suffix is a path; an id goes before a folder of the same name.
         split: one of the data set's splits; by default its own first choice: test, or val where that is its name.
         limit: how many images at most; None for all.
         at: which images instead of the first `limit`: their places in that order, from 0. No other is read.
@@ -121,11 +121,12 @@ def _resolve(source: Any, root: str | Path | None) -> tuple[str | None, str | Pa
         hint = nearest(word, dataset.entries)
         raise InputError(f"unknown data set '{word}'{hint} (nor is there a folder or file of this name)")
     path = find_path(source)
-    if not path.is_dir():
+    listed = path.suffix.lower() == ".csv"
+    if not path.is_dir() and not listed:
         return None, root
     if root is not None:
         raise InputError(f"root: '{root}' is one folder too many; the images are those of {path}")
-    return "folder", path
+    return "table" if listed else "folder", path
 
 
 def _is_drawn(shift: str | None, name: str) -> bool:
