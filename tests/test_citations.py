@@ -90,3 +90,9 @@ def test_values_cite_the_study_that_they_name_and_leave_out_what_is_not_here() -
     assert "rong2022consistent" in citations.of_study(values)
     elsewhere = {**values, "models": ["someones_net"], "roar": "someones_study"}
     assert "petsiuk2018rise" in citations.of_study(elsewhere) and "rong2022" not in citations.of_study(elsewhere)
+
+
+@pytest.mark.parametrize("name", [["rise", "deletion"], None], ids=["list", "none"])
+def test_what_is_no_name(name: object) -> None:
+    with pytest.raises(InputError, match="names: ids are needed, one after the other"):
+        xai.cite(name)  # type: ignore[arg-type]

@@ -30,6 +30,8 @@ def cite(*names: str) -> str:
     """
     found: dict[str, str] = {}
     for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"names: ids are needed, one after the other as in cite('rise', 'deletion'), not {name!r}")
         own = {key: text for word in _words(name) for key, text in _named(word).items()}
         if not own:
             raise InputError(
