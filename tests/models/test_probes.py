@@ -123,10 +123,14 @@ def test_one_logit_with_one_name_is_refused_and_two_logits_are_right():
     ):
         with pytest.raises(xai.InputError, match=r"one logit z; give two logits, e.g. torch.cat\(\[-z, z\], 1\)"):
             enter(toy(Net(1), 1))
-    model = xai.wrap(Net(1, end=lambda z: torch.cat([-z, z], 1)), size=32)
-    assert_close(model(X).softmax(1)[:, 1], (2 * Net(1)(X)[:, 0]).sigmoid())
-    with pytest.raises(xai.InputError, match="one logit"):
-        xai.wrap(Net(1), size=32)
+    model = xai.wrap(Net(1, end=lambda z: torch.cat([-z, z], 1) / 2), size=32)
+    assert_close(model(X).softmax(1)[:, 1], Net(1)(X)[:, 0].sigmoid())
+    for end in (lambda z: z, lambda z: z[:, 0]):
+        for names in (None, ["no", "yes"]):
+            with pytest.raises(
+                xai.InputError, match=r"one logit z; .* / 2 of z \(n, 1\), whose softmax is sigmoid\(z\)"
+            ):
+                xai.wrap(Net(1, end=end), size=32, classes=names)
 
 
 def test_a_plain_module_is_told_of_wrap():

@@ -21,6 +21,8 @@ from xailib.models.state import untouched
 if TYPE_CHECKING:
     from xailib.models.model import Model
 
+# Half of the difference each way, so that explained probabilities are those that the network's own sigmoid gives.
+ONE_LOGIT = "one logit z; give two logits, e.g. torch.cat([-z, z], 1) / 2 of z (n, 1), whose softmax is sigmoid(z)"
 TOLERANCE = 1e-3  # of the spread of the logits: more than rounding makes of another batch size
 REMEDY = {
     "probabilities": "their logarithms are taken for logits, so that softmax gives them back",
@@ -149,9 +151,7 @@ def _rows(model: "Model", pixels: Tensor, answer: Any) -> Tensor:
             f"{shape} alone, but (2, {classes}) for two (a squeeze()?); keep the batch axis, as squeeze(1) does"
         )
     if rows.shape in ((n,), (n, 1)):
-        raise InputError(
-            f"{shape}: one logit z; give two logits, e.g. torch.cat([-z, z], 1), whose softmax is sigmoid(2 z)"
-        )
+        raise InputError(f"{shape}: {ONE_LOGIT}")
     if rows.ndim > 2:
         raise InputError(f"{shape}: logits in space; average them over it, so that an image has {classes} logits")
     if rows.shape[0] != n:

@@ -151,6 +151,8 @@ def _first_pass(view: nn.Module, id: str, size: int | None, names: Sequence[str]
         rows = unwrapped(answer, len(names) if names else None)
         if names and isinstance(rows, torch.Tensor) and rows.shape[1:] != (len(names),):
             rows = unwrapped(answer, None)  # not as many as names, which is refused once it is known how many there are
+        if isinstance(rows, torch.Tensor) and rows.shape in ((2,), (2, 1)):
+            raise InputError(f"model '{id}' answers shape {tuple(rows.shape)} for 2 images: {probes.ONE_LOGIT}")
         if not isinstance(rows, torch.Tensor) or rows.ndim < 2:
             raise InputError(f"model '{id}' answers {described(answer)}, in which there are no logits (n, classes)")
         return side, rows.shape[1]
