@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import xailib as xai
+from xailib.datasets.corruptions import corrupt
 from xailib.errors import InputError
 from xailib.images import ImageBatch, box_masks, tight_box
 from xailib.models.model import Model
@@ -57,6 +58,14 @@ def test_pixels_of_any_type_become_float32_in_rgb(given, expected):
     images = ImageBatch(given)
     assert same(images.pixels, expected) and not images.pixels.requires_grad
     assert images.pixels.is_leaf
+
+
+def test_what_rounding_takes_past_the_ends_is_cut_for_all_that_need_the_range():
+    given = torch.full((1, 3, 8, 8), 0.5)
+    given[0, 0, 0, :2] = torch.tensor([-5e-5, 1 + 5e-5])
+    images = ImageBatch(given)
+    assert images.pixels[0, 0, 0, :2].tolist() == [0, 1] and given.min() < 0
+    assert torch.isfinite(corrupt(images, "shot_noise/3").pixels).all(), "a photon count is never negative"
 
 
 def test_float32_is_not_copied():

@@ -157,8 +157,7 @@ def _white(mode: str, values: np.ndarray) -> float:
 def _pixels(source: Any, name: str) -> Tensor:
     """An array or tensor as float32 `(3, h, w)` or `(n, 3, h, w)`, checked."""
     pixels = _floats(_channels_first(_tensor(source, name), not isinstance(source, Tensor), name), name)
-    _check_range(pixels, name)
-    return pixels
+    return _in_range(pixels, name)
 
 
 def _tensor(source: Any, name: str) -> Tensor:
@@ -213,12 +212,13 @@ def _floats(pixels: Tensor, name: str) -> Tensor:
     )
 
 
-def _check_range(pixels: Tensor, name: str) -> None:
+def _in_range(pixels: Tensor, name: str) -> Tensor:
+    """Pixels in [0, 1], cut to it where they pass it by rounding alone."""
     if not pixels.numel():
-        return
+        return pixels
     low, high = (bound.item() for bound in torch.aminmax(pixels))
     if low >= -_TOLERANCE and high <= 1 + _TOLERANCE:  # false for NaN
-        return
+        return pixels if low >= 0 and high <= 1 else pixels.clamp(0, 1)
     if not (low > -np.inf and high < np.inf):
         cause = "they hold NaN or infinity"
     elif low >= 0 and high <= 255:
