@@ -248,6 +248,16 @@ def test_odd_image_files_become_rgb(tmp_path: Path) -> None:
         assert np.abs(np.asarray(image).astype(int) - 100).max() <= 2, path.name
 
 
+def test_where_some_images_have_answers_the_label_stays_right_on_the_others() -> None:
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), bool)
+
+    images = Images([Item("plain", None, 2, draw=draw), Item("several", None, 1, answers=(1, 3), draw=draw)], None)
+    for chosen in ([0], [0, 1]):  # whatever other images are in the batch
+        assert images.select(chosen).right(torch.tensor([2, 3][: len(chosen)])).all()
+    assert not images.select([0, 1]).right(torch.tensor([1, 2])).any()
+
+
 def test_answers_and_classes_travel_with_the_images() -> None:
     images = xai.load_images("pictograms", limit=3)
     assert images.answers is None and torch.equal(images.right(images.labels), torch.ones(3, dtype=torch.bool))

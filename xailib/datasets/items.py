@@ -18,6 +18,7 @@ from torch import Tensor
 from xailib.errors import InputError, named
 from xailib.images import ImageBatch
 from xailib.images.pictures import Size, read_image, to_pixels
+from xailib.images.truth import NO_LABEL
 
 Crop = Literal["resize", "centre"]
 Box = tuple[float, float, float, float]
@@ -63,6 +64,11 @@ class Item:
             raise InputError(f"image '{self.id}': {strange[0]} is no box; {needed}, are needed")
 
     @property
+    def right(self) -> tuple[int, ...]:
+        """The class indices that are right: the answers, else the label alone; none where it is not known."""
+        return self.answers or (self.label,) * (self.label != NO_LABEL)
+
+    @property
     def box_area(self) -> float:
         """The share of the picture that the largest box covers; 0 without boxes."""
         return max(((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in self.boxes), default=0.0)
@@ -103,7 +109,7 @@ class Images:
         truth = {
             "labels": torch.tensor([item.label for item in items], dtype=torch.int64),
             "ids": [item.id for item in items],
-            "answers": [item.answers for item in items] if any(item.answers for item in items) else None,
+            "answers": [item.right for item in items] if any(item.answers for item in items) else None,
             "classes": self.classes,
         }
         if self.side is None:
