@@ -60,6 +60,14 @@ def test_pixels_of_any_type_become_float32_in_rgb(given, expected):
     assert images.pixels.is_leaf
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "RGBa", "LA", "La", "P", "PA"])
+def test_alpha_is_laid_on_white_in_every_mode_that_has_it(mode):
+    image = Image.new("RGBA", (8, 8), (100, 100, 100, 51))  # a fifth
+    image = image.quantize() if mode[0] == "P" else image.convert(mode if mode[0] == "R" else "LA")
+    image = image.convert(mode) if image.mode != mode else image
+    assert (ImageBatch([image]).pixels * 255 - 224).abs().max() < 3, "51 of 255 of 100, the rest white"
+
+
 def test_what_rounding_takes_past_the_ends_is_cut_for_all_that_need_the_range():
     given = torch.full((1, 3, 8, 8), 0.5)
     given[0, 0, 0, :2] = torch.tensor([-5e-5, 1 + 5e-5])
