@@ -92,6 +92,8 @@ def test_float32_is_not_copied():
         (PIXELS.movedim(1, -1), "has its channels last"),
         (torch.rand(2, 4, SIDE, SIDE), "has four channels"),
         (np.random.rand(2, SIDE, SIDE, 4), "has four channels"),
+        (np.random.rand(1, SIDE, 3), "either end .* may be the channels"),  # a row in colour, or a grey strip
+        (np.random.rand(2, 3, SIDE, 1), "either end .* may be the channels"),
         (torch.rand(2, 5, SIDE, SIDE), "three channels"),
         (PIXELS[:, 0], "three channels"),
         (PIXELS[:, :, :0], "at least one pixel"),

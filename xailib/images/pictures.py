@@ -185,11 +185,13 @@ def of_array(source: Any) -> Tensor:
 
 def _channels_first(pixels: Tensor, may_be_last: bool, name: str) -> Tensor:
     """`(3, h, w)` or `(n, 3, h, w)`: grey is repeated; channels that are last are brought forward in arrays, not in tensors."""
-    shape = tuple(pixels.shape)
-    if pixels.ndim == 2:
+    shape, grey = tuple(pixels.shape), pixels.ndim == 2
+    if grey:
         pixels, shape = pixels[None], (1, *shape)
     if pixels.ndim not in (3, 4) or 0 in shape[-3:]:
         raise InputError(f"{name}: a tensor (n, 3, h, w) of at least one pixel is needed, not {shape}")
+    if may_be_last and not grey and shape[-3] in (1, 3) and shape[-1] in (1, 3):  # such as one row of pixels
+        raise InputError(f"{name}: either end of the shape {shape} may be the channels; give a tensor (n, 3, h, w)")
     if shape[-3] not in (1, 3) and shape[-1] in (1, 3):
         if not may_be_last:
             raise InputError(f"{name}: the shape {shape} has its channels last; use pixels.movedim(-1, -3)")
