@@ -53,6 +53,22 @@ def test_extra_metrics_stand_beside_and_carry_no_verdict() -> None:
     assert known["extra"].to_dict() == {"deletion": False, "road_morf": True}
 
 
+def test_a_metric_with_a_score_on_one_of_several_images_carries_no_verdict() -> None:
+    """Its mean has no error that one could see, so that explainability by it would be taken for certain."""
+    study, words = World(("resnet",)), []
+    for seed in range(12):
+        drawn = planted.study(study, seed)
+        rows = drawn.scores["metric"].isin(["pointing_game", "localisation"]) & (drawn.scores["image"] != "image_0000")
+        one = dataclasses.replace(drawn, scores=drawn.scores.assign(value=drawn.scores["value"].mask(rows)))
+        assert controls.telling(one, 100) == ["deletion", "insertion"]
+        words.append(claims.f2_advprop(one, 100).verdict)
+    assert "contradicted" not in words, "AdvProp networks are explained no better here"
+    alone = dataclasses.replace(one, scores=one.scores[one.scores["image"] == "image_0000"])
+    assert controls.telling(alone, 100) == list(planted.METRICS), (
+        "of a single image no interval says more than it knows"
+    )
+
+
 def test_what_is_void_carries_no_verdict(study) -> None:
     one = blind(study, "pointing_game")
     assert controls.void(one, 100) == ["pointing_game"]

@@ -24,11 +24,12 @@ CONTROLS = {"chance": "random", "centre": CENTRE, "sobel": "sobel"}
 def telling(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:
     """Return the metrics that have values and are not void: those that verdicts rest on.
 
-    Extra ones (`metric_extra`) stand beside: the papers' claims do not change with what a study judges by as well.
+    Extra ones (`metric_extra`) stand beside: the papers' claims do not change with what a study judges by as well. Nor do
+    they rest on a metric that has values on a single one of several images, whose mean would count as known for certain.
     """
     void = {name for name, lead in leads(frames, bootstrap, seed).items() if is_void(lead)}
-    measured = set(frames.scores.loc[frames.scores["value"].notna(), "metric"])
-    return [name for name in frames.metrics.index[~frames.metrics["extra"]] if name in measured - void]
+    own, fewest = frames.metrics.index[~frames.metrics["extra"]], 1 if len(frames.images) < 2 else 2
+    return [name for name in own if name not in void and frames.scored(name) >= fewest]
 
 
 def void(frames: Frames, bootstrap: int = 2000, seed: int = 0) -> list[str]:
