@@ -46,7 +46,6 @@ from xailib.workflow.rules import (
     gpu,
     handed,
     initial_weights,
-    judged,
     made_again,
     settings,
     tables,
@@ -271,7 +270,6 @@ use rule slice as evaluate with:
     benchmark:
         "<logs>/{model}/{method}/evaluate.tsv"
     params:
-        also=verbatim(judged(STUDY, "evaluate")),
         origin=STUDY.origin("evaluate"),
 
 
@@ -315,7 +313,7 @@ use rule slice as indomain with:
     log:
         "<logs>/{model}/{method}/indomain.log",
     params:
-        also=lambda wildcards: (f"-p copies_dir {RESULTS}/{wildcards.model}/finetuned {judged(STUDY, 'indomain')}"),
+        also=lambda wildcards: f"-p copies_dir {RESULTS}/{wildcards.model}/finetuned",
         origin=STUDY.origin("indomain"),
 
 

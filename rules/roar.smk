@@ -127,7 +127,7 @@ use rule roar_slice as roar_trust with:
         store="<roar>/store/store.json",
         networks=expand("<roar>/base_{base}/weights.safetensors", base=BASES),
         rankings=expand("<roar>/base_{base}/{{estimator}}/ranking.json", base=BASES),
-        metrics=[tracked(f"params/metrics/{metric}.yaml") for metric in TRUST_METRICS],
+        judges=[tracked(f"params/metrics/{metric}.yaml") for metric in TRUST_METRICS],
         again=roar_again("roar_trust", "{estimator}/trust.json"),
     output:
         trust="<roar>/{estimator}/trust.parquet",

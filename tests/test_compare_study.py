@@ -98,6 +98,19 @@ def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_its_part(finished
         assert finished.plan() == {"finetune": 1, "indomain": len(METHODS), "collect": 1}
     finally:
         undo()
+    for metrics, stage in (
+        ("deletion, insertion, pointing_game, idsds", {"evaluate": 4}),
+        ("deletion, pointing_game", {}),
+    ):
+        undo = finished.edit(
+            "params/studies/own.yaml", lambda t, new=metrics: t.replace("deletion, pointing_game, idsds", new)
+        )
+        try:
+            assert finished.plan() == {**stage, "collect": 1}, (
+                "scores on copies and on the network do not wait on each other"
+            )
+        finally:
+            undo()
     undo = finished.edit("xailib/metrics/idsds.py", lambda text: text + "# a remark\n")
     try:
         assert finished.plan() == {"finetune": 1, "indomain": len(METHODS), "collect": 1}

@@ -86,8 +86,9 @@ _HANDED = {
 def handed(wildcards: Any, input: Any, output: Any) -> str:
     """Return the words of a slice's command line for its input and output files.
 
-    Parameter files, the maps, weights and folders that it reads, and each file that it writes: `scores` is the value of the
-    notebook's parameter `scores_path`. The executed notebook is the slice's own.
+    Parameter files, the maps, weights and folders that it reads, the ids of the study's metrics that are its own, and each
+    file that it writes: `scores` is the value of the notebook's parameter `scores_path`. The executed notebook is the
+    slice's own.
     """
     given = {name: [path] if isinstance(path, str) else list(path) for name, path in input.items()}
     words = [
@@ -95,18 +96,14 @@ def handed(wildcards: Any, input: Any, output: Any) -> str:
         for name, word in _HANDED.items()
         for path in given.get(name, ())
     ]
+    judges = [Path(path).stem for path in given.get("metrics", ())]
+    words += [f"-p metrics {quote(json.dumps(judges))}"] if judges else []
     return " ".join([*words, *(f"-o {name}_path {quote(path)}" for name, path in output.items() if name != "notebook")])
 
 
 def tables(study: Study, stage: str) -> list[str]:
     """Return the files that rule `collect` or `roar_collect` joins."""
     return [f"results/{study.name}/{path}" for files in parts(study, stage).values() for path in files]
-
-
-def judged(study: Study, stage: str) -> str:
-    """Return the words that tell a slice of `evaluate` or `indomain` which of the study's metrics are its own."""
-    found = study.judges(stage)
-    return "" if found == study.metrics else f"-p metrics {quote(json.dumps(found))}"
 
 
 def verbatim(text: str) -> Callable[[Any], str]:

@@ -93,9 +93,10 @@ class Study:
         """Where its values lie while it runs, relative to the workspace: see `keep`."""
         return Path("results", self.name, "study.yaml")
 
-    def needs(self, stage: str) -> str:
-        """Return the values that a stage depends on as one stable line of text."""
-        return json.dumps({key: self.values.get(key) for key in STAGES[stage].study}, sort_keys=True)
+    def needs(self, stage: str, **facts: Any) -> str:
+        """Return the values that a slice of a stage depends on as one stable line of text; `facts` as `made_from` has them."""
+        values = self.slice_values(stage, facts)
+        return json.dumps({key: values.get(key) for key in STAGES[stage].study}, sort_keys=True)
 
     def origin(self, stage: str, **facts: Any) -> Callable[[Mapping[str, str]], dict[str, str]]:
         """Return a rule's parameter: all that a slice depends on beside its input files, so that Snakemake sees it change.
@@ -111,7 +112,7 @@ class Study:
             found = find(starts)
             notebook = {"notebook": nb_code(found)} if found.suffix == ".ipynb" else {}
             sources = lib_code(str(found) if notebook else starts, modules(stage, self.slice_values(stage, given)))
-            return {"study": self.needs(stage), **notebook, "sources": sources}
+            return {"study": self.needs(stage, **given), **notebook, "sources": sources}
 
         return origin
 
