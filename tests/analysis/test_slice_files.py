@@ -74,3 +74,24 @@ def test_costs_are_a_map_each_and_left_out_where_no_record_says(kept) -> None:
             {"method": ["rise"], "label": ["RISE"], "family": ["perturbation"], "passes": [320.0], "seconds": [0.5]}
         ),
     )
+
+
+def test_what_an_excluded_pair_left_behind_is_not_read(kept) -> None:
+    """Its slices ran once, perhaps on other images or weights; then the study came to exclude it."""
+    study, folder = kept
+    maps = torch.rand(4, 8, 8, generator=torch.Generator().manual_seed(1))
+    for model in study.models.index:
+        for method in study.methods.index:
+            place, classes = folder / model / method, torch.zeros(4, dtype=torch.long)
+            results.write_maps(place / "maps.npz", maps, study.images, classes)
+            results.write_curves(place / "curves.npz", {"deletion": torch.rand(4, 5)}, study.images)
+            slow = 100.0 if (model, method) == ("mini_resnet_robust", "rise") else 1.0
+            passes = {"forward": 4, "backward": 0}
+            results.write_json(place / "attribute.json", {"passes": passes, "seconds": slow, "parameters": {}})
+    gone = (study.scores["model"] == "mini_resnet_robust") & (study.scores["method"] == "rise")
+    study = dataclasses.replace(study, scores=study.scores[~gone])
+    assert slice_files.costs(study, folder)["seconds"].eq(0.25).all()
+    curves = slice_files.mean_curves(study, folder).groupby("method")["networks"].max()
+    assert curves.to_dict() == {"gradient": 2, "rise": 1, "random": 2}
+    networks = slice_files.agreement(study, folder).set_index(["first", "second"])["networks"]
+    assert (networks["RISE", "RISE"], networks["Gradient", "Gradient"]) == (1, 2)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ class Frames:
     def images(self) -> list[str]:
         """Ids of the images that have scores, in order of appearance."""
         return self.scores["image"].unique().tolist()
+
+    def kept(self, folder: Path, file: str) -> dict[tuple[str, str], Path]:
+        """Return by (model, method) the files of this name that the slices kept; of pairs with scores, and no others.
+
+        What a pair left behind that the study excludes by now may be of other images or weights.
+        """
+        pairs = set(self.scores[["model", "method"]].itertuples(index=False, name=None))
+        paths = {pair: folder.joinpath(*pair, file) for pair in product(self.models.index, self.methods.index)}
+        return {pair: path for pair, path in paths.items() if pair in pairs and path.exists()}
 
     def scored(self, *metrics: str) -> int:
         """How many images have a score under any of these metrics; without a box or a mask an image has none of some."""

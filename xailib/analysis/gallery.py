@@ -145,10 +145,9 @@ def _grid(
     frames: Frames, results_dir: str | Path, images: ImageBatch, models: list[str], names: list[str], caption: str
 ) -> Grid:
     """Read the maps of every method but the controls: a row an (image, network)."""
-    folder = find_folder(results_dir)
     methods = frames.methods.loc[frames.methods["family"] != "control", "label"]
-    paths = {(model, method): folder / model / method / "maps.npz" for model in models for method in methods.index}
-    maps = {key: read_maps(path) for key, path in paths.items() if path.exists()}
+    paths = frames.kept(find_folder(results_dir), "maps.npz")
+    maps = {key: read_maps(path) for key, path in paths.items() if key[0] in models and key[1] in methods.index}
     signed = {method for (_, method), record in maps.items() if (record["maps"] < 0).any()}
     rows, table = [], []
     for name in names:

@@ -24,14 +24,12 @@ def mean_curves(frames: Frames, results_dir: str | Path) -> pd.DataFrame:
     Columns: metric, metric_label, method, label, family, fraction (of the pixels changed, [0, 1]), mean, low, high (the
     target's probability with its 95 % interval over images), networks, images.
     """
-    folder, rows = find_folder(results_dir), []
+    paths, rows = frames.kept(find_folder(results_dir), "curves.npz"), []
     for method, facts in frames.methods.iterrows():
         kept = []
-        for model in frames.models.index:
-            with contextlib.suppress(
-                InputError
-            ):  # of a pair that does not apply, or of results made before there were any
-                kept.append(read_curves(folder / model / method / "curves.npz"))
+        for path in [path for (_, own), path in paths.items() if own == method]:
+            with contextlib.suppress(InputError):  # a damaged file
+                kept.append(read_curves(path))
         for metric in [name for name in frames.metrics.index if any(name in one["curves"] for one in kept)]:
             stacks = [
                 _rows(one["curves"][metric], one["ids"], frames.images) for one in kept if metric in one["curves"]
@@ -54,10 +52,10 @@ def agreement(frames: Frames, results_dir: str | Path) -> pd.DataFrame:
 
     Columns: first, second (labels; every pair once, and each method with itself), rho, networks.
     """
-    folder, methods = find_folder(results_dir), list(frames.methods.index)
+    paths, methods = frames.kept(find_folder(results_dir), "maps.npz"), list(frames.methods.index)
     images, found = frames.images[:MOST_IMAGES], []
     for model in frames.models.index:
-        ranks = [_ranks(folder / model / method / "maps.npz", images) for method in methods]
+        ranks = [_ranks(paths.get((model, method)), images) for method in methods]
         known = next((stack.shape for stack in ranks if stack is not None), None)
         if known is None:
             continue
@@ -77,16 +75,15 @@ def costs(frames: Frames, results_dir: str | Path) -> pd.DataFrame:
 
     Columns: method, label, family, passes (images through the network, forward and back, for one map), seconds.
     """
-    folder, rows = find_folder(results_dir), []
-    for method, facts in frames.methods.iterrows():
-        for model in frames.models.index:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no record, or one of another version
-                record = json.loads((folder / model / method / "attribute.json").read_text(encoding="utf-8"))
-                passes, repeated = record["passes"], record["parameters"].get("reliability_images")
-                with np.load(folder / model / method / "maps.npz") as stored:  # its ids alone: maps may be large
-                    maps = len(stored["ids"]) + int(repeated or 0)
-                own = {"passes": (passes["forward"] + passes["backward"]) / maps, "seconds": record["seconds"] / maps}
-                rows.append({"method": method, "label": facts["label"], "family": facts["family"], **own})
+    paths, rows = frames.kept(find_folder(results_dir), "attribute.json"), []
+    for (_, method), path in sorted(paths.items(), key=lambda one: list(frames.methods.index).index(one[0][1])):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no maps, or a record of another version
+            record = json.loads(path.read_text(encoding="utf-8"))
+            passes, repeated = record["passes"], record["parameters"].get("reliability_images")
+            with np.load(path.with_name("maps.npz")) as stored:  # its ids alone: maps may be large
+                maps = len(stored["ids"]) + int(repeated or 0)
+            own = {"passes": (passes["forward"] + passes["backward"]) / maps, "seconds": record["seconds"] / maps}
+            rows.append({"method": method, **frames.methods.loc[method, ["label", "family"]], **own})
     names = ["method", "label", "family"]
     table = pd.DataFrame(rows, columns=[*names, "passes", "seconds"])
     return table.groupby(names, sort=False, as_index=False).mean()
@@ -99,10 +96,12 @@ def _rows(curves: Array, ids: list[str], images: list[str]) -> Array:
     return np.stack([curves[places[name]] if name in places else lost for name in images])
 
 
-def _ranks(path: Path, images: list[str]) -> Array | None:
+def _ranks(path: Path | None, images: list[str]) -> Array | None:
     """Ranks of the pixels of each image's map `(images, pixels)`, centred and of length 1; None without maps of them all."""
     from scipy.stats import rankdata
 
+    if path is None:
+        return None
     try:
         found = read_maps(path)
     except InputError:

@@ -71,9 +71,7 @@ def study_facts(results_dir: str | Path) -> dict[str, Any]:
     """Return what the component is given of a study: see `fragment`."""
     folder = find_folder(results_dir)
     values, frames = study_values(folder), read_frames(folder)
-    pairs = [(model, method) for model in frames.models.index for method in frames.methods.index]
-    paths = {pair: folder.joinpath(*pair, "maps.npz") for pair in pairs}
-    paths = {pair: path for pair, path in paths.items() if path.exists()}
+    paths = frames.kept(folder, "maps.npz")
     images = gallery.explained_images(
         frames,
         values["dataset"],
