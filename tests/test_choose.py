@@ -16,6 +16,7 @@ from xailib.errors import InputError
 from xailib.params import made_from
 from xailib.workflow import study as workflow
 from xailib.workflow.choose import candidates, choose
+from xailib.workflow.collect import collect, parts
 from xailib.workflow.notebooks import study_images
 
 TWO = "[mini_resnet_vanilla, mini_resnet_robust]"
@@ -260,3 +261,16 @@ def test_a_choice_that_is_lost_is_made_again_and_no_map_for_it(finished: World) 
     after = made(finished)
     assert status == 0 and (finished.results / "chosen.json").exists(), said
     assert {name for name in before if after[name] != before[name]} == {"random/attribute", "random/evaluate"}, said
+
+
+def test_a_table_that_a_study_has_no_more_is_not_left_to_be_read(tmp_path: Path) -> None:
+    """As after `sanity_images: 0`, or `kind: papers`: the report would show a check of what the networks were."""
+    study = own(tmp_path)
+    for files in parts(study, "collect").values():
+        for path, (stage, one) in files.items():
+            table = pd.DataFrame({"image": ["a"]})
+            table.attrs["made_from"] = study.made_from(stage, **one)
+            results.write_table(tmp_path / path, table)
+    results.write_table(tmp_path / "sanity.parquet", pd.DataFrame({"image": ["old"]}))
+    collect(study, tmp_path)
+    assert (tmp_path / "scores.parquet").exists() and not (tmp_path / "sanity.parquet").exists()

@@ -64,8 +64,10 @@ def collect(study: "Study", folder: Path) -> None:
     from xailib.results import write_json, write_table
 
     stage = "roar_collect" if study.estimators else "collect"
-    made = study.made_from(stage)
-    for name, files in parts(study, stage).items():
+    made, found = study.made_from(stage), parts(study, stage)
+    for name in TABLES[stage].keys() - found:  # of a study that had these stages once: final notebooks would read it
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
+    for name, files in found.items():
         table = _joined(study, folder, files)
         table.attrs = {"made_from": made}
         print("wrote", write_table(folder / f"{name}.parquet", table), f"({len(table)} rows)")
