@@ -37,6 +37,11 @@ attack_steps: 1
 bootstrap: 200
 """
 
+MAPS: dict[str, dict[str, str]] = {
+    "choose": {},
+    "attribute": {"model": SMOKE_MODELS[0], "method": "random"},
+}
+
 
 def own(
     folder: Path, limit: int | str = 3, candidates: int | str = 8, models: str = TWO, extra: str = ""
@@ -274,3 +279,12 @@ def test_a_table_that_a_study_has_no_more_is_not_left_to_be_read(tmp_path: Path)
     results.write_table(tmp_path / "sanity.parquet", pd.DataFrame({"image": ["old"]}))
     collect(study, tmp_path)
     assert (tmp_path / "scores.parquet").exists() and not (tmp_path / "sanity.parquet").exists()
+
+
+def test_a_renamed_study_keeps_its_choice_and_so_its_maps(tmp_path: Path) -> None:
+    """Chosen anew under another name, the same images would make all maps again."""
+    first = own(tmp_path)
+    (tmp_path / "other.yaml").write_text(first.path.read_text().replace("study: own", "study: other"))
+    other = workflow.open_study(tmp_path / "other.yaml")
+    assert all(first.made_from(stage, **one) == other.made_from(stage, **one) for stage, one in MAPS.items())
+    assert first.needs("choose") == other.needs("choose")

@@ -57,7 +57,7 @@ STAGES = {
         minutes=240,
         gpu=True,
     ),
-    "choose": Stage("xailib.workflow.choose", study=("study", *_IMAGES, "only_correct", "accuracy_images", "models")),
+    "choose": Stage("xailib.workflow.choose", study=(*_IMAGES, "only_correct", "accuracy_images", "models")),
     "attribute": Stage(
         "notebooks/attribute.ipynb",
         study=(*_IMAGES, "scale", "target", "reliability_images"),
