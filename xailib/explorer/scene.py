@@ -159,9 +159,8 @@ class OwnScene(Scene):
         try:
             if images.has_labels or images.classes:
                 counted(model, images)
-        except (
-            InputError
-        ) as error:  # folders are called as one likes: what the network answers can be explained all the same
+        except InputError as error:
+            # Folders are called as one likes: what the network answers can be explained all the same.
             warn(f"{str(error).partition('; use')[0]}; here the class that it predicts is explained")
             images = images.recounted([])
         return images

@@ -59,9 +59,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         grey = np.round(values / _white(image.mode, values) * 255).astype(np.uint8)
         return Image.fromarray(grey, "L").convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("LA" if image.mode == "La" else "RGBA").convert(
-            "RGBA"
-        )  # La, premultiplied, becomes LA alone
+        image = image.convert("LA") if image.mode == "La" else image  # premultiplied, which becomes no other mode
+        image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
