@@ -180,6 +180,19 @@ def test_a_range_without_an_end_makes_no_metric_void(low: float, high: float) ->
         assert np.array_equal(*orders), "the order of the scores stays"
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-6])
+def test_small_scores_tell_methods_apart_alike(scale: float) -> None:
+    """Infidelity, a mean square of small losses, is 1e-12 where a network is very sure."""
+    whole = planted(leads={"rise": 0.3})
+    whole = dataclasses.replace(whole, scores=whole.scores[whole.scores["metric"].isin(["deletion", "insertion"])])
+    whole = dataclasses.replace(
+        whole, metrics=whole.metrics.assign(low=0.0, high=np.inf).loc[["deletion", "insertion"]]
+    )
+    other = dataclasses.replace(whole, scores=whole.scores.assign(value=scale * whole.scores["value"]))
+    assert compare.won(other) == compare.won(whole) and compare.beaten(other).equals(compare.beaten(whole))
+    pd.testing.assert_frame_equal(compare.ranking(other, 200), compare.ranking(whole, 200))
+
+
 def test_words_show_labels_as_they_are() -> None:
     """What is Markdown of a label stays text: a reader of `RISE <small>` would else see `RISE`."""
     frames = planted(leads={"rise": 0.3})

@@ -73,7 +73,7 @@ def over_controls(frames: Frames) -> pd.DataFrame:
     leads = np.moveaxis(first[:, None] - second[None], 1, 2)  # (methods, metrics, controls, images)
     table = pd.DataFrame(product(ours, data.axes["metric"], theirs), columns=["method", "metric", "control"])
     table["lead"] = nanmean(leads, -1).ravel()
-    table["p"] = _p(leads).ravel()
+    table["p"] = _p(leads, _largest(data.values, (0, 2))[..., None]).ravel()
     return table.assign(adjusted=holm(table["p"]))
 
 
@@ -165,7 +165,8 @@ def _tested(names: list[str], blocks: Array, bootstrap: int, seed: int) -> pd.Da
     leads = np.array([blocks[i] - blocks[j] for i, j in couples]).reshape(len(couples), blocks.shape[1])
     turned = nanmean(leads, -1) < 0
     leads[turned] *= -1
-    draws, p, known, rows = mean_draws(leads, bootstrap, seed), _p(leads), np.isfinite(leads).sum(axis=1), []
+    p = _p(leads, _largest(blocks, (0, 1))[0])
+    draws, known, rows = mean_draws(leads, bootstrap, seed), np.isfinite(leads).sum(axis=1), []
     for k, couple in enumerate(couples):
         first, second = couple[::-1] if turned[k] else couple
         own = estimate(draws[:, k], int(known[k]))
@@ -262,13 +263,20 @@ def dispute(frames: Frames) -> str:
     )
 
 
-def _p(leads: Array) -> Array:
+def _largest(values: Array, axes: tuple[int, ...]) -> Array:
+    """The largest magnitude over some axes, which stay with one place; 1 where there is none."""
+    found = np.abs(np.where(np.isfinite(values), values, 0.0)).max(axis=axes, keepdims=True, initial=0.0)
+    return np.where(found > 0, found, 1.0)
+
+
+def _p(leads: Array, sizes: Array) -> Array:
     """Wilcoxon's one-sided p that paired differences `(..., n)` are above zero; NaN ones are left out.
 
     1 where one is left, and where their mean is not above zero: the mean says who is ahead, and signed ranks can point the
-    other way. Rows with and without ties are tested apart, since one with ties takes the exact p from all beside it.
+    other way. Rows with and without ties are tested apart, since one with ties takes the exact p from all beside it. Ties are
+    what differs by a billionth of `sizes`, the largest of the scores, or less: rounding.
     """
-    rows = np.round(leads.reshape(math.prod(leads.shape[:-1]), -1 if leads.size else 0), 9)
+    rows = np.round(leads / sizes, 9).reshape(math.prod(leads.shape[:-1]), -1 if leads.size else 0)
     rows[np.isfinite(rows).sum(axis=-1) < 2] = np.nan
     tied = np.array([len(np.unique([0, *np.abs(row)])) <= len(row) for row in rows], bool)
     p = np.ones(len(rows))

@@ -28,7 +28,7 @@ from xailib.analysis.intervals import (
 
 FEWEST_UNITS = 5  # fewer than this say nothing of others like them
 IMAGES = 0  # names the stream of the images' copies
-TIE = 1e-9  # differences up to this are rounding: GradCAM and CAM can be the same map
+TIE = 1e-9  # of the largest value: differences up to this are rounding, as GradCAM and CAM can be the same map
 
 
 def nanmean(values: Array, axis: int | tuple[int, ...]) -> Array:
@@ -117,7 +117,8 @@ def ranks(values: Array, axis: int) -> Array:
     rows = np.moveaxis(values, axis, 0)
     known = np.isfinite(rows)
     with np.errstate(invalid="ignore"):
-        rank = 0.5 + sum((other > rows + TIE) + 0.5 * (np.abs(other - rows) <= TIE) for other in rows)
+        tie = TIE * np.abs(np.where(known, rows, 0.0)).max(axis=0, initial=0.0)
+        rank = 0.5 + sum((other > rows + tie) + 0.5 * (np.abs(other - rows) <= tie) for other in rows)
     stretched = 1 + (rank - 1) * (len(rows) - 1) / np.maximum(known.sum(axis=0) - 1, 1)
     return np.moveaxis(np.where(known, stretched, np.nan), 0, axis)
 
