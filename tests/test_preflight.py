@@ -224,6 +224,25 @@ def test_a_changed_split_is_looked_at_again(splits: Path, split: str) -> None:
     assert preflight._question(study.values) != before
 
 
+def test_a_network_of_ones_own_whose_file_is_gone(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after an answer that was kept while it was there: Snakemake would end in a traceback of its own."""
+    monkeypatch.setenv("XAILIB_WORKSPACE", str(photographs.parent))
+    (photographs.parent / "params/models").mkdir(parents=True)
+    record = {"model": "mine", "architecture": "function", "model_options": {"name": "my_net.py:make"}}
+    record |= {"training_algorithm": "vanilla", "class_names": ["ant", "bee"], "weights": {"source": "code"}}
+    (photographs.parent / "params/models/mine.yaml").write_text(yaml.safe_dump(record | {"input_size": 16}))
+    (photographs.parent / "my_net.py").write_text("def make(): ...\n")
+    study, _ = opened(
+        photographs.parent, models=["mine"], dataset="folder", root=str(photographs), split=None, shifts="none"
+    )
+    before = preflight._question(study.values)
+    assert preflight.check(study.values) == []
+    (photographs.parent / "my_net.py").unlink()
+    assert preflight._question(study.values) != before
+    (fault,) = preflight.check(study.values)
+    assert fault.startswith("models: mine: ") and fault.endswith("my_net.py: no such file")
+
+
 def test_a_comparison_measures_no_shifts(tmp_path: Path) -> None:
     study, _ = opened(tmp_path, **COMPARED)
     assert study.values["shifts"] == "none" and study.values["attack_images"] == 0

@@ -84,6 +84,14 @@ def test_the_layer_is_the_last_stage_and_cam_is_offered_where_it_is_exact(librar
         assert_close(found, nn.functional.interpolate(cells[:, None], (SIDE, SIDE))[:, 0], atol=1e-5, rtol=1e-4)
 
 
+def test_features_of_timm_are_no_classes_without_a_word():
+    net = timm.create_model("test_resnet", num_classes=0)
+    with pytest.warns(
+        UserWarning, match="its num_classes is 0, as of a network without a head; its 96 answers are taken"
+    ):
+        xai.wrap(net)
+
+
 def test_timm_says_mean_std_side_and_the_thousand_names():
     model = xai.wrap(timm.create_model("test_resnet"))
     assert model.mean.flatten().tolist() == pytest.approx([0.5] * 3) and model.input_size == 160

@@ -108,6 +108,10 @@ def wrap(
     if device is not None:
         model.to(pick_device(device))
     model.origins = origins
+    if not names and getattr(net, "num_classes", None) == 0:  # timm's word for features, unless a head was put on since
+        warn(
+            f"model '{name}': its num_classes is 0, as of a network without a head; its {count} answers are taken for classes"
+        )
     if not facts.sure and mean is None:
         warn(
             f"model '{name}': its normalisation is {origins['mean']}; give mean= and std= if it was trained with others"

@@ -17,6 +17,7 @@ from typing import Any
 from xailib import params
 from xailib.errors import InputError
 from xailib.params.facts import sources
+from xailib.params.made_from import code_file
 from xailib.workflow import grids
 from xailib.workspace import environment, place
 
@@ -54,6 +55,8 @@ def _question(values: Values) -> Values:
     for kind in ("models", "methods", "metrics", "estimators"):
         found[kind] = [params.load_params(kind, id) for id in values.get(kind, ())]
     files = [record["class_names"] for record in found["models"] if isinstance(record.get("class_names"), str)]
+    codes = (str(record["model_options"].get("name", "")).rpartition(":")[0] for record in found["models"])
+    files += [path for path in codes if path.endswith(".py")]
     files += [option for option in found["datasets"]["dataset_options"].values() if isinstance(option, str)]
     roots = [root for root in (values["root"], *(values.get("shift_roots") or {}).values()) if root]
     parts = [found[key] for key in ("split", "train_split", "test_split", "finetune_split")]
@@ -73,7 +76,9 @@ def _changed(path: Path) -> int:
 def check(values: Values) -> list[str]:
     """Return what is wrong with a study; loads torch, data sets and the names of classes, but no image and no weights."""
     parts = (
-        [_images, _classes, _shifts, _options, _copies] if "models" in values else [_roar_images, _estimator_options]
+        [_code, _images, _classes, _shifts, _options, _copies]
+        if "models" in values
+        else [_roar_images, _estimator_options]
     )
     parts += [_comparison] if values.get("kind") == "compare" else []
     return [fault for part in parts for fault in part(values)]
@@ -95,6 +100,14 @@ def _dataset(values: Values) -> tuple[str, Values]:
     root = values["root"]
     source = {"root": str(place(root)) if root else None, "seed": values["seed"], **record["dataset_options"]}
     return record.get("dataset_function", values["dataset"]), source
+
+
+def _code(values: Values) -> Iterator[str]:
+    """Whether the files are there that make networks of one's own; nothing of them runs."""
+    for id in values["models"]:
+        record = params.load_params("models", id)
+        if record["architecture"] == "function":
+            yield from _told(f"models: {id}", code_file, record["model_options"]["name"])
 
 
 def _images(values: Values) -> Iterator[str]:
