@@ -71,6 +71,19 @@ def test_hub(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert yaml.safe_load((out / "study.yaml").read_text())["study"] == "mine"
 
 
+@pytest.mark.parametrize("form", ["hub", "crate"])
+def test_what_a_pair_left_behind_is_not_exported(study: Path, tmp_path: Path, form: str) -> None:
+    """Its slices ran once, perhaps on other images or weights; then the study came to leave it out."""
+    if form == "crate":
+        pytest.importorskip("rocrate")
+    scores = results.read_table(study / "scores.parquet")
+    results.write_table(study / "scores.parquet", scores[scores["model"] != "own_net"])
+    assert run(study, "--to", form, tmp_path / "out") == 0
+    exported = [str(path) for path in (tmp_path / "out").rglob("*.*")]
+    assert not [name for name in exported if "own_net" in name]
+    assert [name for name in exported if "mini_resnet_vanilla" in name]
+
+
 def test_a_card_tells_controls_from_methods_and_one_from_several(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

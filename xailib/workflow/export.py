@@ -97,6 +97,17 @@ def results_folder(name: str | Path) -> tuple[Path, dict[str, Any]]:
     return folder, values
 
 
+def _files(folder: Path) -> list[Path]:
+    """The files of a study's results; without what pairs left behind that it has no more, perhaps of other images."""
+    from xailib.results import read_table
+
+    scores = read_table(folder / "scores.parquet")
+    own = {folder / model / method for model, method in zip(scores["model"], scores["method"], strict=True)}
+    left = {path.parent for path in folder.glob("*/*/maps.npz")} - own
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in found if path.parent not in left)
+
+
 def write_hub(folder: Path, values: dict[str, Any], out: Path) -> None:
     """Write a study's results as a data set on the Hugging Face hub: a card, tables as Parquet, maps as safetensors.
 
@@ -110,16 +121,16 @@ def write_hub(folder: Path, values: dict[str, Any], out: Path) -> None:
     from xailib.results import read_table
     from xailib.results.stored import load_maps, save_maps
 
-    records = sorted(folder.rglob("*.json"))
+    files = _files(folder)
     (out / "data").mkdir(parents=True)
     tables = {name: read_table(folder / f"{name}.parquet") for name in TABLES if (folder / f"{name}.parquet").is_file()}
     for name, table in tables.items():
         plain = {column: str for column, kind in table.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
         table.astype(plain).to_parquet(out / "data" / f"{name}.parquet", index=False)
-    found = [(*path.parts[-3:-1], path) for path in sorted(folder.glob("*/*/maps.npz"))]
+    found = [(*path.parts[-3:-1], path) for path in files if path.name == "maps.npz"]
     for model, method, path in found:
         save_maps(_named(load_maps(path), model), out / "maps" / model / f"{method}.safetensors")
-    for path in records:
+    for path in [path for path in files if path.suffix == ".json"]:
         (out / "records" / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / "records" / path.relative_to(folder))
     shutil.copyfile(folder / "study.yaml", out / "study.yaml")
@@ -205,7 +216,7 @@ def write_crate(folder: Path, values: dict[str, Any], out: Path) -> None:
     workflow = crate.add_workflow(SHIPPED / "Snakefile", "Snakefile", main=True, lang="snakemake")
     workflow["name"] = "xailib: one executed notebook a slice"
     files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         kind = FORMATS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain"
         files[name] = crate.add_file(path, name, properties={"name": name, "encodingFormat": kind}, record_size=True)
