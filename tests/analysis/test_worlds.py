@@ -58,7 +58,7 @@ def test_nothing_in_common_is_said(found: pd.DataFrame) -> None:
     other = with_verdicts(found, **{id: "undecided" for id in ("F1", "F2", "F3", "F4", "F5", "F6")})
     text = worlds.verdict_on_worlds({"here": found, "there": other})
     assert "On no finding do all worlds agree" in text and "No finding is supported in one and contradicted" in text
-    assert "run its study" in worlds.verdict_on_worlds({"here": found})
+    assert "name its study in `compare`" in worlds.verdict_on_worlds({"here": found})
 
 
 def test_table_shows_each_world_with_its_number(found: pd.DataFrame) -> None:

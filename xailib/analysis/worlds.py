@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from xailib.analysis import findings
-from xailib.analysis.facts import listed
+from xailib.analysis.facts import listed, many
 from xailib.analysis.rules import CONTRADICTED, DECIDED, SUPPORTED, UNDECIDED
 from xailib.analysis.table import Table
 from xailib.results import find_folder
@@ -45,7 +45,7 @@ def side_by_side(worlds: Mapping[str, pd.DataFrame]) -> Table:
     decided = verdict_table(worlds).reindex(lead.index).isin(DECIDED)
     return Table(
         frame,
-        f"The findings in {len(worlds)} worlds: verdict, statistic (95 % interval), n; bold where it is decided",
+        f"The findings in {many(len(worlds), 'world')}: verdict, statistic (95 % interval), n; bold where it is decided",
         best=decided.reindex(columns=frame.columns, fill_value=False),
     )
 
@@ -66,7 +66,7 @@ def verdict_on_worlds(worlds: Mapping[str, pd.DataFrame]) -> str:
     asked = asked[asked.notna().sum(axis=1) > 1]  # in two worlds or more
     verdicts = asked.fillna(UNDECIDED)
     if verdicts.shape[1] < 2:
-        return "No other world's findings are here: run its study, then this notebook again."
+        return "No other world's findings are here: name its study in `compare`, and run it where the repository has none of it."
     kinds = {str(id): _kind(set(row)) for id, row in verdicts.iterrows()}
     by_kind = {kind: [id for id in kinds if kinds[id] == kind] for kind in ("same", "opposed", "apart", "one", "open")}
     sentences = [

@@ -25,7 +25,7 @@ def mean_curves(curves: pd.DataFrame) -> Figure:
     import seaborn as sns
 
     if curves.empty:
-        return empty("No curves were kept by these slices: run evaluate again.")
+        return empty("No metric of this study has a curve, as Deletion and Insertion have.")
     facts = curves.drop_duplicates("label").set_index("label")["family"]
     control = {label: family == "control" for label, family in facts.items()}
     palettes = {True: cycle(GREYS), False: cycle(COLOURS)}
