@@ -274,6 +274,13 @@ def test_images_are_chosen_by_number_or_by_a_mask():
     assert batch().select([False, True]).ids == batch().select(np.array([False, True])).ids == ["v"]
     with pytest.raises(InputError, match="a choice of 2 images is needed"):
         batch().select([True, False, True])
+    assert batch().select([-1]).ids == ["v"] and len(batch().select([])) == 0 and batch().select(range(1)).ids == ["u"]
+
+
+@pytest.mark.parametrize("indices", [[0.7], 1, [2], [-3], ["u"], [[0], [1]], None, np.array([0.0, 1.0])])
+def test_what_are_no_places_of_images_is_refused(indices):
+    with pytest.raises(InputError, match="indices: a list of places from 0 to 1 is needed, not "):
+        batch().select(indices)
 
 
 def test_tight_box_and_masks_fit_each_other():

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xailib.errors import InputError
 from xailib.images import truth
 from xailib.images.pictures import as_pixels, read_image, to_pixels, to_rgb
 from xailib.images.truth import box_masks, tight_box
@@ -81,14 +80,16 @@ class ImageBatch:
         return len(self.pixels)
 
     def select(self, indices: list[int] | Tensor | slice) -> "ImageBatch":
-        """Return the images at `indices`, in that order; a part of what was checked is not checked again."""
-        if not isinstance(indices, slice) and (chosen := torch.as_tensor(indices)).dtype == torch.bool:
-            if chosen.shape != (len(self),):
-                raise InputError(
-                    f"indices: a choice of {len(self)} images is needed, not the shape {tuple(chosen.shape)}"
-                )
-            indices = chosen.nonzero().flatten()
-        rows = list(range(len(self)))[indices] if isinstance(indices, slice) else [int(i) for i in indices]
+        """Return the images at `indices`, in that order; a part of what was checked is not checked again.
+
+        Args:
+            indices: places, of which negative ones count from the end, or True or False for each image.
+
+        Raises:
+            InputError: they are no places of these images.
+        """
+        every = range(len(self))
+        rows = list(every[indices]) if isinstance(indices, slice) else truth.as_places(indices, len(self))
         return copy.copy(self)._set(
             pixels=self.pixels[rows],
             labels=self.labels[rows],

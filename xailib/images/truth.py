@@ -152,6 +152,23 @@ def tight_box(mask: Tensor) -> Tensor:
     return torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)
 
 
+def as_places(indices: Any, n: int) -> list[int]:
+    """Return which of `n` images are meant, by their places or by True and False."""
+    try:
+        found = torch.as_tensor(indices)
+    except (TypeError, ValueError, RuntimeError):  # text, or lists of several lengths
+        found = torch.zeros(())
+    if found.dtype == torch.bool:
+        if found.shape != (n,):
+            raise InputError(f"indices: a choice of {n} images is needed, not the shape {tuple(found.shape)}")
+        found = found.nonzero().flatten()
+    whole = not (found.is_floating_point() or found.is_complex()) or found.shape == (0,)
+    rows = found.tolist() if whole and found.ndim == 1 else [n]
+    if not all(-n <= row < n for row in rows):
+        raise InputError(f"indices: a list of places from 0 to {n - 1} is needed, not {indices!s:.60}")
+    return rows
+
+
 def as_ids(ids: Any, n: int) -> list[str]:
     """Return `n` different names as text; `image-0`, `image-1`, ... where `ids` is None."""
     names = [f"image-{i}" for i in range(n)] if ids is None else [_text(one) for one in counted("ids", ids, n)]
