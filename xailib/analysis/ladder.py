@@ -91,5 +91,6 @@ def doses(frames: Frames, metrics: list[str], bootstrap: int = 2000, seed: int =
 
 
 def _told(draws: Array, images: int) -> dict[str, float]:
+    """The columns of a row that say a number and its interval."""
     found = estimate(draws, images)
     return {"value": found.value, "low": found.low, "high": found.high, "images": images}
